@@ -1,0 +1,1 @@
+"""Judging capture files with the very code that judges packets inline."""
