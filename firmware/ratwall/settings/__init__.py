@@ -1,0 +1,1 @@
+"""The settings file: schema with defaults and reasons, rules of the values, loader."""

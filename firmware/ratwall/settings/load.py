@@ -1,0 +1,95 @@
+"""Reads the settings file: TOML in, frozen `Settings` out, or one exact line of error.
+
+Never writes, never guesses: an unknown key is an error with the nearest known one, because a
+misspelt `enforce` that is silently ignored would leave an office unprotected.
+"""
+
+import difflib
+import tomllib
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any
+
+from ratwall.errors import UsageError
+from ratwall.settings.rules import MarkMask, Rule, describe
+from ratwall.settings.schema import Settings
+
+FILE_SIZE_LIMIT = 256 * 1024  # the full file has under 2 KB; more is not a settings file
+
+
+def load_settings(path: Path | None) -> Settings:
+    """Return the settings in the file at `path`, the defaults for None; UsageError if it is bad."""
+    if path is None:
+        return Settings()
+    try:
+        with path.open("rb") as file:
+            raw = file.read(FILE_SIZE_LIMIT + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the settings: {error.strerror}") from error
+    if len(raw) > FILE_SIZE_LIMIT:
+        raise UsageError(f"{path}: more than {FILE_SIZE_LIMIT} bytes: not a settings file")
+    try:
+        document = tomllib.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 text at byte {error.start}") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{path}: not valid TOML: {reason}") from error
+    return parse_settings(document, str(path))
+
+
+def parse_settings(document: dict[str, Any], source: str) -> Settings:
+    """Return the settings of a parsed TOML document; `source` names it in UsageError."""
+    sections: dict[str, Field[Any]] = {section.name: section for section in fields(Settings)}
+    parsed: dict[str, Any] = {}
+    for name, table in document.items():
+        if name not in sections:
+            raise UsageError(f"{source}: [{name}]: unknown section{_suggest(name, sections)}")
+        if not isinstance(table, dict):
+            raise UsageError(f"{source}: {name}: expected a section, found {describe(table)}")
+        parsed[name] = _parse_section(sections[name], table, source)
+    settings = Settings(**parsed)
+    _check_together(settings, source)
+    return settings
+
+
+def _parse_section(section: Field[Any], table: dict[str, Any], source: str) -> Any:
+    """Return the dataclass of one section; UsageError names file, section and key."""
+    section_class: Any = section.default_factory  # each section's factory is its own class
+    known: dict[str, Field[Any]] = {key.name: key for key in fields(section_class)}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        where = f"{source}: [{section.name}] {key}"
+        if key not in known:
+            raise UsageError(f"{where}: unknown key{_suggest(key, known)}")
+        rule: Rule = known[key].metadata["rule"]
+        try:
+            values[key] = rule.accept(value)
+        except ValueError as error:
+            found = describe(value, as_mask=isinstance(rule, MarkMask))
+            raise UsageError(f"{where}: expected {error}, found {found}") from error
+    return section_class(**values)
+
+
+def _check_together(settings: Settings, source: str) -> None:
+    """Refuse values that are good alone and contradict each other."""
+    detection = settings.detection
+    if not detection.watch < detection.alert < detection.block:
+        raise UsageError(
+            f"{source}: [detection]: expected watch < alert < block, "
+            f"found {detection.watch}, {detection.alert}, {detection.block}"
+        )
+    network = settings.network
+    if network.lan is not None and network.lan == network.wan:
+        raise UsageError(
+            f"{source}: [network]: expected two interfaces, found {describe(network.lan)} as lan "
+            "and as wan"
+        )
+
+
+def _suggest(name: str, known: dict[str, Field[Any]]) -> str:
+    """Return what to write instead: the nearest known name, else all of them."""
+    nearest = difflib.get_close_matches(name, known, n=1)
+    if nearest:
+        return f', did you mean "{nearest[0]}"?'
+    return f"; known are {', '.join(known)}"

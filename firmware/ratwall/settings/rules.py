@@ -1,0 +1,165 @@
+"""What one settings value may be: small rules that accept a TOML value or say what they expected.
+
+Never reads a file and never knows which key it judges; the loader adds file, section and key.
+A rule returns the value to keep, or raises `ValueError` with the words that follow "expected".
+"""
+
+import ipaddress
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+INTERFACE_NAME_LIMIT = 15  # the kernel's IFNAMSIZ is 16 with the closing zero byte
+PORT_LIMIT = 65_535  # a TCP port is 16 bits
+FOUND_LIMIT = 60  # a quoted value longer than this would push the advice off the line
+
+
+class Rule(Protocol):
+    """Anything that can judge one TOML value."""
+
+    def accept(self, value: object) -> Any:
+        """Return the value to keep; ValueError with what was expected instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    """A whole number from `low` to `high`, both included."""
+
+    low: int
+    high: int
+
+    def accept(self, value: object) -> int:
+        """Return the number; TOML booleans are no integers."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(self.expected)
+        if not self.low <= value <= self.high:
+            raise ValueError(self.expected)
+        return value
+
+    @property
+    def expected(self) -> str:
+        """Say the range in words."""
+        return f"an integer from {self.low} to {self.high}"
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean:
+    """true or false, nothing else."""
+
+    def accept(self, value: object) -> bool:
+        """Return the truth value."""
+        if not isinstance(value, bool):
+            raise ValueError("true or false")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    def accept(self, value: object) -> str:
+        """Return the word."""
+        if not isinstance(value, str) or value not in self.words:
+            raise ValueError(" or ".join(json.dumps(word) for word in self.words))
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string that `check` does not refuse."""
+
+    expected: str
+    check: Callable[[str], bool]
+
+    def accept(self, value: object) -> str:
+        """Return the string unchanged."""
+        if not isinstance(value, str) or not self.check(value):
+            raise ValueError(self.expected)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class MarkMask:
+    """Exactly eight neighbouring bits of a 32-bit packet mark."""
+
+    width: int = field(default=8, init=False)  # the kernel rules need eight bits, see kernel marks
+
+    def accept(self, value: object) -> int:
+        """Return the mask."""
+        expected = "eight neighbouring bits of 32, such as 0xff000000 or 0x00ff0000"
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**32:
+            raise ValueError(expected)
+        lowest_bit = value & -value
+        if value // lowest_bit != (1 << self.width) - 1:
+            raise ValueError(expected)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """A list of IPv4 and IPv6 addresses."""
+
+    limit: int
+
+    def accept(self, value: object) -> tuple[str, ...]:
+        """Return the addresses in their canonical spelling, each once, in the order given."""
+        expected = f"a list of at most {self.limit} IPv4 or IPv6 addresses"
+        if not isinstance(value, list) or len(value) > self.limit:
+            raise ValueError(expected)
+        canonical: dict[str, None] = {}
+        for item in value:
+            if not isinstance(item, str) or "%" in item:
+                raise ValueError(f"{expected}; {describe(item)} is none")
+            try:
+                canonical[str(ipaddress.ip_address(item))] = None
+            except ValueError:
+                raise ValueError(f"{expected}; {describe(item)} is none") from None
+        return tuple(canonical)
+
+
+def is_interface_name(name: str) -> bool:
+    """Say whether the kernel would take `name` for a network interface."""
+    return (
+        0 < len(name.encode()) <= INTERFACE_NAME_LIMIT
+        and name not in (".", "..")
+        and not any(character in "/:" or character.isspace() for character in name)
+        and name.isprintable()
+    )
+
+
+def split_listen(text: str) -> tuple[str, int]:
+    """Return (address, port) of "192.0.2.1:8443" or "[2001:db8::1]:8443"; ValueError otherwise."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or not 1 <= int(port) <= PORT_LIMIT:
+        raise ValueError("no port")
+    bracketed = host.startswith("[") and host.endswith("]")
+    address = ipaddress.ip_address(host[1:-1] if bracketed else host)
+    if bracketed != (address.version == 6):  # the colon of the port must be told from the others
+        raise ValueError("brackets belong around IPv6 addresses, and only around them")
+    return str(address), int(port)
+
+
+def is_listen(text: str) -> bool:
+    """Say whether `split_listen` takes `text`."""
+    try:
+        split_listen(text)
+    except ValueError:
+        return False
+    return True
+
+
+def describe(value: object, as_mask: bool = False) -> str:
+    """Return a found TOML value the way it stands in the file (masks in hex), cut to one line."""
+    if as_mask and isinstance(value, int) and not isinstance(value, bool):
+        text = f"0x{value:08x}"
+    elif isinstance(value, dict):
+        text = "a section"
+    else:
+        try:
+            text = json.dumps(value, ensure_ascii=False)
+        except TypeError:  # dates and times have no JSON form
+            text = str(value)
+    return text if len(text) <= FOUND_LIMIT else text[: FOUND_LIMIT - 1] + "…"

@@ -1,0 +1,134 @@
+"""Every setting of the box: its type, what it may be, its default and the reason for it.
+
+Never reads a file; `ratwall.settings.load` does. A setting is one field of a frozen dataclass with
+its rule in the field's metadata, so that the loader, the error messages and the documentation all
+speak from this one place.
+"""
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from ratwall.settings.rules import (
+    Addresses,
+    Boolean,
+    Choice,
+    Integer,
+    MarkMask,
+    Rule,
+    Text,
+    is_interface_name,
+    is_listen,
+    split_listen,
+)
+
+BLOCK_SECONDS_LOW = 60  # a shorter block is over before a RAT has tried its list of ports once
+BLOCK_SECONDS_HIGH = 30 * 86_400  # a month; what shall last longer is a decision for a person
+QUEUE_LENGTH_LOW = 1024  # one 64 KB GSO packet becomes up to 45 entries: shorter queues leak
+QUEUE_LENGTH_HIGH = 65_536  # beyond it the packets waiting outweigh the memory of a small box
+RETENTION_DAYS_HIGH = 3650  # ten years: longer than any duty to keep such records
+LEDGER_MEGABYTES_LOW = 16  # below it retention would eat flows as fast as they come
+LEDGER_MEGABYTES_HIGH = 65_536  # 64 GB: the largest storage of a supported box
+NEVER_BLOCK_LIMIT = 256  # a list kept by hand; more is a sign of a wrong file
+
+INTERFACE = Text("the name of a network interface, at most 15 bytes", is_interface_name)
+SCORE = Integer(1, 100)
+
+
+def accepts(rule: Rule) -> MappingProxyType[str, Rule]:
+    """Return the field metadata that carries `rule`."""
+    return MappingProxyType({"rule": rule})
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Where the box sits; the command line may override each."""
+
+    lan: str | None = field(default=None, metadata=accepts(INTERFACE))
+    wan: str | None = field(default=None, metadata=accepts(INTERFACE))
+    # Transparent: a box plugged in needs no address plan and changes nothing for the office.
+    mode: str = field(default="bridge", metadata=accepts(Choice(("bridge", "router"))))
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """From which score a flow is watched, reported or cut, and whether cutting is on."""
+
+    watch: int = field(default=30, metadata=accepts(SCORE))  # one weak fact is no reason to look
+    alert: int = field(default=60, metadata=accepts(SCORE))  # weak facts together end below it
+    block: int = field(default=80, metadata=accepts(SCORE))  # only a family certificate gets here
+    # A new box protects; false is monitor mode, which says "would have blocked".
+    enforce: bool = field(default=True, metadata=accepts(Boolean()))
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """How long a blocked server stays blocked."""
+
+    # A day: a RAT that found no server overnight is still stopped when the office opens, and an
+    # address that is handed to somebody else is free again soon.
+    seconds: int = field(
+        default=86_400, metadata=accepts(Integer(BLOCK_SECONDS_LOW, BLOCK_SECONDS_HIGH))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """What Ratwall takes of the machine's packet marks and queues."""
+
+    mark_mask: int = field(default=0xFF00_0000, metadata=accepts(MarkMask()))  # others start low
+    queue: int = field(default=0, metadata=accepts(Integer(0, 65_535)))  # NFQUEUE numbers: 16 bits
+    queue_length: int = field(
+        default=4096,  # four times the least, about 6 MB of full-sized packets
+        metadata=accepts(Integer(QUEUE_LENGTH_LOW, QUEUE_LENGTH_HIGH)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """Where the admin page answers."""
+
+    listen: str = field(
+        default="127.0.0.1:8443",  # nothing is offered to a network that nobody named
+        metadata=accepts(
+            Text('an address and a port, such as "192.168.1.2:8443" or "[::1]:8443"', is_listen)
+        ),
+    )
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Return (address, port) of `listen`."""
+        return split_listen(self.listen)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLimits:
+    """How much history is kept: the first limit reached counts."""
+
+    retention_days: int = field(
+        default=90,  # a quarter: long enough to look back after an incident found late
+        metadata=accepts(Integer(1, RETENTION_DAYS_HIGH)),
+    )
+    max_megabytes: int = field(
+        default=512,  # about two million flows; fits the smallest data partition many times over
+        metadata=accepts(Integer(LEDGER_MEGABYTES_LOW, LEDGER_MEGABYTES_HIGH)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NeverBlock:
+    """Servers that no rule may block, whatever they show: gateway, resolvers, update server."""
+
+    addresses: tuple[str, ...] = field(default=(), metadata=accepts(Addresses(NEVER_BLOCK_LIMIT)))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, one attribute a section of the file."""
+
+    network: Network = field(default_factory=Network)
+    detection: Detection = field(default_factory=Detection)
+    block: Block = field(default_factory=Block)
+    kernel: Kernel = field(default_factory=Kernel)
+    web: Web = field(default_factory=Web)
+    ledger: LedgerLimits = field(default_factory=LedgerLimits)
+    never_block: NeverBlock = field(default_factory=NeverBlock)
