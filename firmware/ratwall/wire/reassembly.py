@@ -1,0 +1,192 @@
+"""One direction of a TCP connection: segments in any order, bytes in their order.
+
+It never waits for time and never guesses: bytes are released once, in order, and what stands first
+at a sequence number stays (first copy wins), because an inline box passes the first copy on. A
+later copy that differs from bytes still held is a conflict, remembered as a fact. Beyond the bound
+it holds nothing more and says so.
+
+Positions inside are plain integers counted from the first byte, so that only `push` knows about
+sequence numbers wrapping at 2**32.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable
+
+# Bytes held back in one direction while a gap is open. A certificate flight is 2-8 KiB, the initial
+# window of a server 14 KiB (RFC 6928): 32 KiB holds two such windows.
+OUT_OF_ORDER_LIMIT = 32 * 1024
+# Islands between gaps; one byte in two would otherwise cost 16384 objects.
+ISLAND_LIMIT = 1024
+# Segments looked at while the start of a stream is unknown, before the lowest is taken for it:
+# reordering beyond three segments is not seen at the first flight.
+START_PATIENCE = 4
+
+_MASK = 0xFFFFFFFF
+_HALF = 0x80000000
+
+
+def _any_start(_: bytes) -> bool:
+    return True
+
+
+class Stream:
+    """Bytes of one direction, released in order.
+
+    Without `next_sequence` it starts at the lowest segment held for which `is_start` holds, or
+    after START_PATIENCE segments at the lowest.
+    """
+
+    __slots__ = (
+        "_is_start",
+        "_islands",
+        "_position",
+        "_positions",
+        "_waited",
+        "buffered",
+        "conflict",
+        "next_sequence",
+        "overflowed",
+    )
+
+    def __init__(
+        self, next_sequence: int | None = None, is_start: Callable[[bytes], bool] = _any_start
+    ) -> None:
+        self.next_sequence = next_sequence  # first byte not yet released in order
+        self.conflict = False
+        self.overflowed = False
+        self.buffered = 0
+        self._is_start = is_start
+        self._position = 0  # of next_sequence, or while waiting of the first segment seen
+        self._positions: list[int] = []  # where the islands start, ascending
+        self._islands: list[bytes] = []  # never touching one another
+        self._waited: list[int] = []  # sequence numbers seen while the start is unknown
+
+    def push(self, sequence: int, payload: bytes) -> bytes:
+        """Take one segment; return the bytes that are now in order, possibly none."""
+        if sequence == self.next_sequence and not self._positions:
+            self.next_sequence = (sequence + len(payload)) & _MASK
+            self._position += len(payload)
+            return payload
+        if not payload:
+            return b""
+        if self.next_sequence is None:
+            return self._push_before_start(sequence, payload)
+        return self._push_at(self._locate(sequence, self.next_sequence), payload)
+
+    def start_at(self, sequence: int) -> bytes:
+        """Fix the first sequence number once it is known; return what is in order from there."""
+        if self.next_sequence is not None:
+            return b""
+        if self._waited:
+            self._position += self._signed(sequence, self._waited[0])
+        self.next_sequence = sequence & _MASK
+        self._waited.clear()
+        self._drop_before_position()
+        return self._release()
+
+    @staticmethod
+    def _signed(sequence: int, reference: int) -> int:
+        """Distance from `reference` to `sequence`, negative when it lies before (RFC 9293 §3.4)."""
+        distance = (sequence - reference) & _MASK
+        return distance - _MASK - 1 if distance >= _HALF else distance
+
+    def _locate(self, sequence: int, reference: int) -> int:
+        return self._position + self._signed(sequence, reference)
+
+    def _push_before_start(self, sequence: int, payload: bytes) -> bytes:
+        waited = self._waited
+        if not waited and self._is_start(payload):
+            self.next_sequence = (sequence + len(payload)) & _MASK
+            self._position += len(payload)
+            return payload
+        waited.append(sequence)
+        self._hold(self._locate(sequence, waited[0]), payload)
+        if self._is_start(payload) or len(waited) >= START_PATIENCE or self.overflowed:
+            return self.start_at(self._best_start(waited))
+        return b""
+
+    def _best_start(self, waited: list[int]) -> int:
+        reference = waited[0]
+        for position, island in zip(self._positions, self._islands, strict=True):
+            if self._is_start(island):
+                return reference + position - self._position
+        lowest = self._positions[0] - self._position if self._positions else 0
+        return reference + lowest
+
+    def _push_at(self, position: int, payload: bytes) -> bytes:
+        behind = self._position - position
+        if behind > 0:
+            if behind >= len(payload):
+                return b""  # a retransmission; the first copy is long gone
+            payload = payload[behind:]
+            position = self._position
+        if position == self._position and not self._positions:
+            return self._advance(payload)
+        self._hold(position, payload, in_order=position == self._position)
+        return self._release()
+
+    def _advance(self, payload: bytes) -> bytes:
+        assert self.next_sequence is not None
+        self._position += len(payload)
+        self.next_sequence = (self.next_sequence + len(payload)) & _MASK
+        return payload
+
+    def _hold(self, position: int, payload: bytes, in_order: bool = False) -> None:
+        """Merge a segment into the islands, keeping the first copy of every byte."""
+        positions, islands = self._positions, self._islands
+        end = position + len(payload)
+        # The islands that touch [position, end): from `first` up to, not including, `last`.
+        first = bisect_left(positions, position)
+        if first and positions[first - 1] + len(islands[first - 1]) >= position:
+            first -= 1
+        last = first
+        while last < len(positions) and positions[last] <= end:
+            last += 1
+        merged = bytearray()
+        start = cursor = position
+        for index in range(first, last):
+            held_at, held = positions[index], islands[index]
+            if held_at < start:
+                start = held_at
+            elif held_at > cursor:
+                merged += payload[cursor - position : held_at - position]
+            held_end = held_at + len(held)
+            overlap = max(held_at, position), min(held_end, end)
+            if overlap[0] < overlap[1] and (
+                held[overlap[0] - held_at : overlap[1] - held_at]
+                != payload[overlap[0] - position : overlap[1] - position]
+            ):
+                self.conflict = True
+            merged += held
+            cursor = max(cursor, held_end)
+        if cursor < end:
+            merged += payload[cursor - position :]
+        grown = len(merged) - sum(len(island) for island in islands[first:last])
+        # Bytes that close the gap leave at once: they do not count as held.
+        if not in_order and (
+            self.buffered + grown > OUT_OF_ORDER_LIMIT
+            or (first == last and len(positions) >= ISLAND_LIMIT)
+        ):
+            self.overflowed = True
+            return
+        positions[first:last] = [start]
+        islands[first:last] = [bytes(merged)]
+        self.buffered += grown
+
+    def _drop_before_position(self) -> None:
+        """Forget what was held of before the start, when the start turned out to be later."""
+        while self._positions and self._positions[0] < self._position:
+            held_at, held = self._positions.pop(0), self._islands.pop(0)
+            kept = held[self._position - held_at :]
+            self.buffered -= len(held) - len(kept)
+            if kept:
+                self._positions.insert(0, self._position)
+                self._islands.insert(0, kept)
+
+    def _release(self) -> bytes:
+        if not self._positions or self._positions[0] != self._position:
+            return b""
+        self._positions.pop(0)
+        ready = self._islands.pop(0)
+        self.buffered -= len(ready)
+        return self._advance(ready)
