@@ -1,0 +1,1 @@
+"""The box's memory in SQLite: tables, the file and its health, writing, reading, retention."""

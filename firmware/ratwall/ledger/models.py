@@ -1,0 +1,177 @@
+"""The tables of the ledger as peewee models, in the words of the field.
+
+Never opens a file and is bound to no database: a query built on these models is run by the
+`Ledger` it is given to, so that tests and processes may hold several ledgers at once. All times
+are UTC microseconds in integers. Metadata only: no column ever holds payload.
+"""
+
+from typing import Any, Final
+
+from peewee import (
+    AutoField,
+    BlobField,
+    BooleanField,
+    ForeignKeyField,
+    IntegerField,
+    Model,
+    TextField,
+)
+
+
+class LedgerModel(Model):
+    """What all tables share: their name is the class's, in snake case."""
+
+    class Meta:
+        """No database here: see the module's docstring."""
+
+        legacy_table_names = False
+
+
+class Device(LedgerModel):
+    """Something on the protected side: known by its MAC, else by its address."""
+
+    id = AutoField()
+    mac = TextField(null=True, unique=True)
+    address = TextField(index=True)
+    name = TextField(null=True)
+    first_seen = IntegerField()
+    last_seen = IntegerField()
+
+
+class Certificate(LedgerModel):
+    """A leaf certificate seen on the wire; `der` is kept from verdict `watch` on."""
+
+    id = AutoField()
+    sha256 = TextField(unique=True)
+    sha1 = TextField()
+    der = BlobField(null=True)
+    subject = TextField()
+    issuer = TextField()
+    serial = TextField()
+    not_before = TextField()
+    not_after = TextField()
+    key_type = TextField()
+    key_bits = IntegerField()
+    signature_algorithm = TextField()
+    self_issued = BooleanField()
+    first_seen = IntegerField()
+    last_seen = IntegerField()
+
+
+class Incident(LedgerModel):
+    """What one device did with one server, all repeats together."""
+
+    id = AutoField()
+    opened = IntegerField()
+    updated = IntegerField(index=True)
+    device = ForeignKeyField(Device, backref="incidents")
+    server = TextField()
+    server_port = IntegerField()
+    family = TextField(null=True)
+    score = IntegerField()
+    headline = TextField()
+    state = TextField(index=True)
+    count = IntegerField()
+    certificate = ForeignKeyField(Certificate, null=True, backref="incidents")
+    evidence = TextField()
+    note = TextField(null=True)
+
+
+class Flow(LedgerModel):
+    """One judged TLS connection."""
+
+    id = AutoField()
+    start = IntegerField(index=True)
+    end = IntegerField(null=True)
+    device = ForeignKeyField(Device, backref="flows")
+    client = TextField()
+    client_port = IntegerField()
+    server = TextField(index=True)
+    server_port = IntegerField()
+    sni = TextField(null=True)
+    tls_version = TextField(null=True)
+    ja3 = TextField(null=True)
+    ja4 = TextField(null=True)
+    ja3s = TextField(null=True)
+    resumed = BooleanField()
+    certificate = ForeignKeyField(Certificate, null=True, backref="flows")
+    score = IntegerField()
+    verdict = TextField(index=True)
+    flow_class = TextField()
+    family = TextField(null=True)
+    evidence = TextField()
+    enforced = BooleanField()
+    proven = BooleanField()
+    incident = ForeignKeyField(Incident, null=True, backref="flows")
+
+
+class Action(LedgerModel):
+    """Something done about traffic, with author, reason, expiry (null: always) and undo."""
+
+    id = AutoField()
+    created = IntegerField()
+    kind = TextField()
+    author = TextField()
+    reason = TextField()
+    device = TextField(null=True)
+    server = TextField(null=True)
+    server_port = IntegerField(null=True)
+    certificate_sha256 = TextField(null=True)
+    expires = IntegerField(null=True)
+    undone = IntegerField(null=True)
+    incident = ForeignKeyField(Incident, null=True, backref="actions")
+
+
+class AuditEntry(LedgerModel):
+    """Who did what, when: every change that a person or a rule made."""
+
+    id = AutoField()
+    time = IntegerField()
+    author = TextField()
+    event = TextField()
+    detail = TextField()
+
+
+class HourlyRollup(LedgerModel):
+    """Counts of one hour; they outlive the flows they were counted from."""
+
+    hour = IntegerField(primary_key=True)
+    inspected = IntegerField(default=0)
+    blocked = IntegerField(default=0)
+    would_block = IntegerField(default=0)
+    alerts = IntegerField(default=0)
+    uninspected = IntegerField(default=0)
+
+
+class Note(LedgerModel):
+    """A few single facts by name, such as the last self-test."""
+
+    key = TextField(primary_key=True)
+    value = TextField()
+
+
+class Remembered(LedgerModel):
+    """One entry of the verdict memory: it outlives blocks and restarts."""
+
+    id = AutoField()
+    server = TextField()
+    server_port = IntegerField()
+    entry = TextField()
+
+    class Meta:
+        """One entry an endpoint."""
+
+        indexes = ((("server", "server_port"), True),)
+
+
+MODELS: Final[tuple[Any, ...]] = (
+    Device,
+    Certificate,
+    Incident,
+    Flow,
+    Action,
+    AuditEntry,
+    HourlyRollup,
+    Note,
+    Remembered,
+)
