@@ -1,0 +1,168 @@
+"""Conntrack events: the proof that the kernel holds a flow as blocked, and when a flow ended.
+
+The controller says "blocked" of a flow only after the kernel has shown the BLOCK class on that very
+flow. Reads ctnetlink (include/uapi/linux/netfilter/nfnetlink_conntrack.h); changes nothing.
+"""
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from ratwall.kernel import netlink
+from ratwall.kernel.marks import FlowClass, Marks
+
+SUBSYSTEM_CTNETLINK = 1
+MESSAGE_NEW = 0  # IPCTNL_MSG_CT_NEW: new and update events
+MESSAGE_GET = 1
+MESSAGE_DELETE = 2
+NLM_F_CREATE = 0x400  # set by the kernel on a new entry, absent on an update
+GROUPS = (1 << 1) | (1 << 2)  # NFNLGRP_CONNTRACK_UPDATE (2), _DESTROY (3), as a bind mask
+CTA_TUPLE_ORIG, CTA_MARK, CTA_COUNTERS_ORIG, CTA_COUNTERS_REPLY = 1, 8, 9, 10
+CTA_TUPLE_IP, CTA_TUPLE_PROTO = 1, 2
+CTA_IP = ((1, 2, 4), (3, 4, 16))  # (source, destination, length): IPv4, IPv6
+CTA_PROTO_NUM, CTA_PROTO_SRC_PORT, CTA_PROTO_DST_PORT = 1, 2, 3
+CTA_COUNTERS_BYTES = 2
+RECEIVE_BUFFER = 4 * 1024 * 1024  # bytes: some 10,000 events while the controller is busy
+DATAGRAM = 65536
+DUMP_SECONDS = 5.0
+PORT = struct.Struct("!H")
+MARK = struct.Struct("!I")
+BYTES = struct.Struct("!Q")
+
+
+@dataclass(frozen=True, slots=True)
+class FlowEvent:
+    """One TCP flow as conntrack shows it; `source` is the end that its first packet came from."""
+
+    ended: bool
+    source: IPv4Address | IPv6Address
+    source_port: int
+    destination: IPv4Address | IPv6Address
+    destination_port: int
+    flow_class: FlowClass
+    bytes_sent: int  # from source; 0 while accounting is off
+    bytes_received: int
+
+
+def decode(data: bytes, marks: Marks) -> Iterator[FlowEvent]:
+    """Yield the TCP flows of a ctnetlink datagram; what is not TCP or malformed is left out."""
+    for kind, _, body in netlink.messages(data):
+        if kind >> 8 != SUBSYSTEM_CTNETLINK:
+            continue
+        attrs = netlink.attributes(body[netlink.NFGENMSG.size :])
+        ends = _tuple(attrs.get(CTA_TUPLE_ORIG))
+        if ends is None:
+            continue
+        mark = attrs.get(CTA_MARK)
+        yield FlowEvent(
+            kind & 0xFF == MESSAGE_DELETE,
+            *ends,
+            marks.class_of(MARK.unpack(mark)[0]) if mark is not None else FlowClass.NONE,
+            _bytes(attrs.get(CTA_COUNTERS_ORIG)),
+            _bytes(attrs.get(CTA_COUNTERS_REPLY)),
+        )
+
+
+def _tuple(
+    view: memoryview | None,
+) -> tuple[IPv4Address | IPv6Address, int, IPv4Address | IPv6Address, int] | None:
+    if view is None:
+        return None
+    parts = netlink.attributes(view)
+    protocol = netlink.attributes(parts.get(CTA_TUPLE_PROTO, memoryview(b"")))
+    if bytes(protocol.get(CTA_PROTO_NUM, b"")) != bytes([socket.IPPROTO_TCP]):
+        return None
+    addresses = netlink.attributes(parts.get(CTA_TUPLE_IP, memoryview(b"")))
+    ports = protocol.get(CTA_PROTO_SRC_PORT), protocol.get(CTA_PROTO_DST_PORT)
+    for source, destination, length in CTA_IP:
+        ends = addresses.get(source), addresses.get(destination)
+        if (
+            ends[0] is not None
+            and ends[1] is not None
+            and ports[0] is not None
+            and ports[1] is not None
+            and len(ends[0]) == len(ends[1]) == length
+        ):
+            return (
+                ip_address(bytes(ends[0])),
+                PORT.unpack(ports[0])[0],
+                ip_address(bytes(ends[1])),
+                PORT.unpack(ports[1])[0],
+            )
+    return None
+
+
+def _bytes(view: memoryview | None) -> int:
+    if view is None:
+        return 0
+    value = netlink.attributes(view).get(CTA_COUNTERS_BYTES)
+    return int(BYTES.unpack(value)[0]) if value is not None else 0
+
+
+class BlockWatch:
+    """The event socket: poll `fileno()`, then `read()`.
+
+    `overflows` counts the times that the kernel dropped events because nobody read them; after one,
+    `dump()` says what the table holds.
+    """
+
+    def __init__(self, marks: Marks) -> None:
+        self._marks = marks
+        self.overflows = 0
+        self._socket = _netfilter_socket(GROUPS)
+        self._socket.setblocking(False)
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll for reading."""
+        return self._socket.fileno()
+
+    def read(self, limit: int = 64) -> list[FlowEvent]:
+        """Return what has come, at most `limit` datagrams of it."""
+        events: list[FlowEvent] = []
+        for _ in range(limit):
+            try:
+                data = self._socket.recv(DATAGRAM)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self.overflows += 1
+                continue
+            events.extend(decode(data, self._marks))
+        return events
+
+    def dump(self) -> list[FlowEvent]:
+        """Return every TCP flow now in the conntrack table; OSError if the kernel refuses."""
+        request = netlink.netfilter_request(
+            SUBSYSTEM_CTNETLINK, MESSAGE_GET, netlink.NLM_F_DUMP, socket.AF_UNSPEC, 0
+        )
+        events: list[FlowEvent] = []
+        with _netfilter_socket(0) as channel:
+            channel.settimeout(DUMP_SECONDS)
+            channel.send(request)
+            while True:
+                data = channel.recv(DATAGRAM)
+                for kind, _, body in netlink.messages(data):
+                    if kind == netlink.NLMSG_DONE:
+                        return events
+                    if kind == netlink.NLMSG_ERROR:
+                        number = -struct.unpack_from("=i", body)[0]
+                        raise OSError(number, "conntrack dump refused")
+                events.extend(decode(data, self._marks))
+
+    def close(self) -> None:
+        """Leave the event groups."""
+        self._socket.close()
+
+
+def _netfilter_socket(groups: int) -> socket.socket:
+    channel = socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETLINK_NETFILTER
+    )
+    channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    channel.bind((0, groups))
+    return channel

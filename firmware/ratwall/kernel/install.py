@@ -1,0 +1,123 @@
+"""Puts the box into the path of the packets, and takes it out again.
+
+`Installation` is a context manager: on entry the rules are there, on exit (also by exception) every
+rule, route, bridge and setting it made is gone. Running connections live through both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import ip_network
+from types import TracebackType
+
+from ratwall.errors import RatwallError
+from ratwall.kernel import links
+from ratwall.kernel.command import ToolError, nft, nft_json, require, run
+from ratwall.kernel.ruleset import RulesetConfig, remove_text, ruleset
+
+CREATED_BRIDGE = "br-ratwall"
+PROBE_TABLE = "ratwall_probe"  # a table without hooks: asks the kernel, touches no packet
+
+
+def kernel_has_nft_queue() -> bool:
+    """Say whether nftables can queue here; asked by adding a rule to a chain without a hook."""
+    remove = f"delete table inet {PROBE_TABLE}\n"
+    try:
+        nft(f"table inet {PROBE_TABLE} {{ chain probe {{ queue num 0 bypass; }} }}\n" + remove)
+    except ToolError:
+        return False
+    return True
+
+
+class Installation:
+    """Ratwall's rules in the kernel for as long as the context lasts."""
+
+    def __init__(self, config: RulesetConfig, *, bridge_mode: bool, create_bridge: bool) -> None:
+        self._config = config
+        self._bridge_mode = bridge_mode
+        self._create_bridge = create_bridge
+        self._undo = links.Undo()
+        self.failures: list[str] = []
+
+    def __enter__(self) -> "Installation":
+        require("nft", "ip")
+        links.check_ports(self._config.lan, self._config.wan)
+        try:
+            self._install()
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._remove()
+
+    def _install(self) -> None:
+        config = self._config
+        bridge = None
+        if self._bridge_mode:
+            if self._create_bridge:
+                bridge = CREATED_BRIDGE
+                links.create_bridge(bridge, config.lan, config.wan, self._undo)
+            else:
+                bridge = links.find_bridge(config.lan, config.wan)
+            links.add_last_resort_routes(self._undo)
+        nft_queue = kernel_has_nft_queue()
+        never = [*config.never_block, *_networks(links.own_addresses() + links.gateways())]
+        config = replace(config, bridge=bridge, nft_queue=nft_queue, never_block=never)
+        if not nft_queue:
+            require("iptables", "ip6tables")
+        self._undo.add("table ratwall", nft, remove_text())
+        nft(ruleset(config))
+        links.apply_settings(self._undo)
+        if not nft_queue:
+            self._add_xtables_queue(config)
+        if bridge is not None:
+            links.hand_bridge_to_rules(bridge, self._undo)
+
+    def _add_xtables_queue(self, config: RulesetConfig) -> None:
+        """Queue by xtables where nftables cannot; everything else stays in nftables."""
+        bit = f"{config.marks.to_inspect:#x}"
+        rule = (
+            *("FORWARD", "-m", "mark", "--mark", f"{bit}/{bit}"),
+            *("-j", "NFQUEUE", "--queue-num", str(config.queue), "--queue-bypass"),
+        )
+        for tool, family in (("iptables", "ip"), ("ip6tables", "ip6")):
+            if not _has_table(family, "mangle"):
+                self._undo.add(f"table {family} mangle", _delete_if_empty, family, "mangle")
+            while _succeeds(tool, "-t", "mangle", "-C", *rule):  # left by a killed predecessor
+                run(tool, "-w", "-t", "mangle", "-D", *rule)
+            run(tool, "-w", "-t", "mangle", "-I", *rule)
+            self._undo.add(f"{tool} NFQUEUE rule", run, tool, "-w", "-t", "mangle", "-D", *rule)
+
+    def _remove(self) -> None:
+        self.failures = self._undo.restore()
+
+
+def _networks(addresses: Sequence[str]) -> list[links.Network]:
+    return [ip_network(address) for address in addresses]
+
+
+def _has_table(family: str, name: str) -> bool:
+    return any(
+        entry["table"]["family"] == family and entry["table"]["name"] == name
+        for entry in nft_json("list", "tables")
+    )
+
+
+def _delete_if_empty(family: str, name: str) -> None:
+    """Delete a table that iptables made for our rule, unless somebody has put a rule into it."""
+    if not any("rule" in entry for entry in nft_json("list", "table", family, name)):
+        nft(f"delete table {family} {name}\n")
+
+
+def _succeeds(*argv: str) -> bool:
+    try:
+        run(*argv)
+    except RatwallError:
+        return False
+    return True

@@ -1,0 +1,146 @@
+"""The two ports, the bridge between them, and the kernel settings that the rules need.
+
+Everything changed here is remembered and put back by `restore`, in the reverse order. The settings
+are per bridge and per network namespace: the machine's other bridges are not touched.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from pathlib import Path
+
+from ratwall.errors import UsageError
+from ratwall.kernel.command import ToolError, ip_json, run
+
+Network = IPv4Network | IPv6Network
+
+SYSCTL = Path("/proc/sys")
+# Events must flow before the first connection: the kernel's default ("2") starts them only once
+# somebody listens, and a flow that began earlier never reports its end.
+SETTINGS = {
+    "net/netfilter/nf_conntrack_events": "1",
+    "net/netfilter/nf_conntrack_acct": "1",
+    "net/netfilter/nf_conntrack_timestamp": "1",
+}
+LAST_RESORT_METRIC = "4294967295"  # the highest: any other default route wins
+
+
+class Undo:
+    """Steps back, run in reverse by `restore`."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[str, Callable[[], object]]] = []
+
+    def add(self, what: str, step: Callable[..., object], *args: str) -> None:
+        """Remember that `step(*args)` undoes what was just done."""
+        self._steps.append((what, partial(step, *args)))
+
+    def restore(self) -> list[str]:
+        """Undo everything; return a line for each step that could not be undone."""
+        failures = []
+        while self._steps:
+            what, step = self._steps.pop()
+            try:
+                step()
+            except (ToolError, OSError) as error:
+                failures.append(f"could not undo {what}: {error}")
+        return failures
+
+
+def existing_links() -> dict[str, str | None]:
+    """Return interface name → the bridge it is a port of, or None."""
+    return {link["ifname"]: link.get("master") for link in ip_json("link", "show")}
+
+
+def check_ports(lan: str, wan: str) -> None:
+    """Raise UsageError unless both interfaces exist and differ."""
+    if lan == wan:
+        raise UsageError(
+            f"--lan and --wan: two different interfaces are needed, found {lan!r} twice"
+        )
+    links = existing_links()
+    for option, name in (("--lan", lan), ("--wan", wan)):
+        if name not in links:
+            known = ", ".join(sorted(links))
+            raise UsageError(f"{option}: no interface {name!r} here; there are: {known}")
+
+
+def own_addresses() -> list[str]:
+    """Return every address of this host, as text; they are never blocked."""
+    return [
+        address["local"]
+        for link in ip_json("address", "show")
+        for address in link.get("addr_info", [])
+        if not ip_address(address["local"]).is_loopback
+    ]
+
+
+def gateways() -> list[str]:
+    """Return the next hops of this host's default routes; they are never blocked."""
+    routes = ip_json("route", "show", "default") + ip_json("-6", "route", "show", "default")
+    return [route["gateway"] for route in routes if "gateway" in route]
+
+
+def find_bridge(lan: str, wan: str) -> str:
+    """Return the bridge that both interfaces are ports of, UsageError otherwise."""
+    links = existing_links()
+    masters = {links[lan], links[wan]}
+    bridge = masters.pop()
+    if masters or bridge is None:
+        raise UsageError(
+            f"--mode bridge: {lan} and {wan} are not ports of one bridge "
+            f"(found {links[lan] or 'none'} and {links[wan] or 'none'}); "
+            "add --create-bridge to make one"
+        )
+    return bridge
+
+
+def create_bridge(name: str, lan: str, wan: str, undo: Undo) -> None:
+    """Make a bridge of both interfaces and set it up; UsageError if one already has a master."""
+    links = existing_links()
+    for port in (lan, wan):
+        if links[port] is not None:
+            raise UsageError(f"--create-bridge: {port} is already a port of {links[port]}")
+    if name in links:
+        raise UsageError(f"--create-bridge: an interface {name!r} exists already")
+    run("ip", "link", "add", name, "type", "bridge", "stp_state", "0", "forward_delay", "0")
+    undo.add(f"bridge {name}", run, "ip", "link", "delete", name)
+    for port in (lan, wan):
+        run("ip", "link", "set", port, "master", name)
+        run("ip", "link", "set", port, "up")
+    run("ip", "link", "set", name, "up")
+
+
+def hand_bridge_to_rules(bridge: str, undo: Undo) -> None:
+    """Send this bridge's IP traffic, and no other bridge's, through the inet hooks."""
+    (link,) = ip_json("-d", "link", "show", bridge)
+    data = link["linkinfo"]["info_data"]
+    for option in ("nf_call_iptables", "nf_call_ip6tables"):
+        before = str(data[option])
+        if before != "1":
+            run("ip", "link", "set", bridge, "type", "bridge", option, "1")
+            reset = ("ip", "link", "set", bridge, "type", "bridge", option, before)
+            undo.add(f"{option} of {bridge}", run, *reset)
+
+
+def add_last_resort_routes(undo: Undo) -> None:
+    """Give `reject` the route it insists on: without an address the bridge has none.
+
+    The route is looked up and then not used: the answer leaves by the port the packet came from.
+    """
+    for family in ("-4", "-6"):
+        route = ("default", "dev", "lo", "metric", LAST_RESORT_METRIC)
+        if family == "-6" and not (SYSCTL / "net/ipv6").exists():
+            continue
+        run("ip", family, "route", "replace", *route)
+        undo.add(f"last-resort route ({family})", run, "ip", family, "route", "delete", *route)
+
+
+def apply_settings(undo: Undo) -> None:
+    """Switch conntrack events, accounting and time stamps on."""
+    for name, value in SETTINGS.items():
+        path = SYSCTL / name
+        before = path.read_text().strip()
+        if before != value:
+            path.write_text(value)
+            undo.add(name, path.write_text, before)

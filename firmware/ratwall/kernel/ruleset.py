@@ -1,0 +1,225 @@
+"""The nftables rules, as text for `nft -f -`.
+
+Pure: settings in, text out. Text, because nft 1.0.6 (Debian 12) knows neither dynamic sets in
+JSON nor `destroy`; its parser also takes the ct event mask only as a number.
+
+Order in the forward hook, which every packet between the two ports crosses:
+
+    gate     (-160)  refuse what is blocked, free what is decided, mark what must be inspected
+    inspect  (-150)  queue what is marked; without a process the kernel goes on (`bypass`)
+    settle   (-140)  save the class, count what nobody inspected, block the endpoint of a cut flow
+
+The side of a packet is a mark bit set from the port it entered and the port it leaves by: in router
+mode by gate itself, in bridge mode by a bridge-family chain, since inet sees the bridge on both
+sides.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+
+from ratwall.kernel.marks import FlowClass, Marks
+
+TABLE = "ratwall"
+GATE_PRIORITY = -160  # before mangle (-150), where the xtables fallback must sit
+INSPECT_PRIORITY = -150
+SETTLE_PRIORITY = -140  # after the queue has given the packet back
+BRIDGE_SIDE_PRIORITY = -200  # before br_netfilter (-1) hands the packet to the inet hooks
+CT_EVENTS = 0x85  # IPCT_NEW | IPCT_DESTROY | IPCT_MARK (bits 0, 2, 7): start, end, proof of a block
+SET_SIZE = 65536  # entries of each dynamic set: 64 bytes each or so, 4 MiB at worst
+
+SELFTEST_LAN = "rwtest-lan"  # `ratwall selftest` attaches its two hosts here
+SELFTEST_WAN = "rwtest-wan"
+
+FAMILIES = (("4", "ip", "ipv4_addr"), ("6", "ip6", "ipv6_addr"))
+
+
+@dataclass(frozen=True, slots=True)
+class RulesetConfig:
+    """What the rules depend on."""
+
+    lan: str
+    wan: str
+    bridge: str | None = None  # its name in bridge mode, None in router mode
+    marks: Marks = field(default_factory=Marks)
+    queue: int = 0
+    block_seconds: int = 3600
+    never_block: Sequence[IPv4Network | IPv6Network] = ()
+    nft_queue: bool = True  # False: the kernel has no nft_queue, xtables queues instead
+
+
+def ruleset(config: RulesetConfig) -> str:
+    """Return the text that replaces Ratwall's tables as one transaction."""
+    parts = [remove_text(), _inet_table(config)]
+    if config.bridge is not None:
+        parts.append(_bridge_table(config))
+    return "\n".join(parts) + "\n"
+
+
+def remove_text() -> str:
+    """Return the text that removes Ratwall's tables whether or not they exist."""
+    return "\n".join(
+        f"add table {family} {TABLE}\ndelete table {family} {TABLE}"
+        for family in ("inet", "bridge")
+    )
+
+
+def _inet_table(config: RulesetConfig) -> str:
+    queue = list(_inspect_chain(config)) if config.nft_queue else []
+    lines = [
+        f"table inet {TABLE} {{",
+        *_sets(config),
+        "  counter uninspected { }",
+        "  counter refused { }",
+        *_gate_chain(config),
+        *_refuse_chain(config),
+        *queue,
+        *_settle_chain(config),
+        *_cut_chain(config),
+        "}",
+    ]
+    return "\n".join(lines)
+
+
+def _sets(config: RulesetConfig) -> Iterator[str]:
+    for suffix, _, kind in FAMILIES:
+        version = int(suffix)
+        never = ", ".join(str(net) for net in config.never_block if net.version == version)
+        elements = f" elements = {{ {never} }};" if never else ""
+        yield f"  set never_block{suffix} {{ type {kind}; flags interval; auto-merge;{elements} }}"
+        yield (
+            f"  set blocked{suffix} {{ type {kind} . inet_service; size {SET_SIZE}; "
+            f"flags dynamic,timeout; timeout {config.block_seconds}s; }}"
+        )
+        yield (
+            f"  set allowed{suffix} {{ type {kind} . inet_service; "
+            f"size {SET_SIZE}; flags timeout; }}"
+        )
+        yield (
+            f"  set allowed_device{suffix} {{ type {kind} . {kind} . inet_service; "
+            f"size {SET_SIZE}; flags timeout; }}"
+        )
+
+
+def _sides(config: RulesetConfig) -> tuple[tuple[str, str, int], ...]:
+    """Return (enters at, leaves by, mark) for both directions."""
+    marks = config.marks
+    return ((config.lan, config.wan, marks.lan), (config.wan, config.lan, marks.wan))
+
+
+def _gate_chain(config: RulesetConfig) -> Iterator[str]:
+    marks = config.marks
+    rest = 0xFFFFFFFF & ~marks.mask
+    tests = ((SELFTEST_LAN, SELFTEST_WAN, marks.lan), (SELFTEST_WAN, SELFTEST_LAN, marks.wan))
+    routed = tests if config.bridge else _sides(config) + tests
+    yield "  chain gate {"
+    yield f"    type filter hook forward priority {GATE_PRIORITY}; policy accept;"
+    for entered, leaves, bit in routed:
+        yield (
+            f'    iifname "{entered}" oifname "{leaves}" '
+            f"meta mark set meta mark & {rest:#010x} | {bit:#010x}"
+        )
+    yield f"    meta mark & {marks.lan | marks.wan:#010x} == 0 return"
+    yield f"    ct state new ct event set {CT_EVENTS:#x}"
+    yield f"    {_ct_is(marks, FlowClass.BLOCK)} goto refuse"
+    yield f"    {_ct_is(marks, FlowClass.EXEMPT)} accept"
+    yield "    meta l4proto != tcp accept"
+    for suffix, ip, _ in FAMILIES:
+        outbound = f"meta mark & {marks.lan:#010x} != 0"
+        inbound = f"meta mark & {marks.wan:#010x} != 0"
+        exempt = f"{_ct_set(marks, FlowClass.EXEMPT)} accept"
+        device = f"@allowed_device{suffix}"
+        yield f"    {outbound} {ip} saddr . {ip} daddr . tcp dport {device} {exempt}"
+        yield f"    {inbound} {ip} daddr . {ip} saddr . tcp sport {device} {exempt}"
+        for direction, key in ((outbound, "daddr . tcp dport"), (inbound, "saddr . tcp sport")):
+            yield f"    {direction} {ip} {key} @allowed{suffix} {exempt}"
+            yield f"    {direction} {ip} {key} @blocked{suffix} goto refuse"
+    # A connection that somebody outside opened (a port forward) is not ours to judge.
+    yield (
+        f"    meta mark & {marks.wan:#010x} != 0 ct state new tcp flags & (syn | ack) == syn "
+        f"{_ct_set(marks, FlowClass.EXEMPT)} accept"
+    )
+    for freed in (FlowClass.CLEAN, FlowClass.OBSERVED, FlowClass.UNINSPECTED):
+        yield f"    {_ct_is(marks, freed)} accept"
+    # Exactly the segments with payload: the inner header begins behind the TCP options.
+    yield f"    @ih,0,8 >= 0 meta mark set meta mark | {marks.to_inspect:#010x}"
+    yield "  }"
+
+
+def _refuse_chain(config: RulesetConfig) -> Iterator[str]:
+    yield "  chain refuse {"
+    yield "    counter name refused"
+    yield "    meta l4proto tcp reject with tcp reset"
+    yield "    drop"
+    yield "  }"
+
+
+def _inspect_chain(config: RulesetConfig) -> Iterator[str]:
+    yield "  chain inspect {"
+    yield f"    type filter hook forward priority {INSPECT_PRIORITY}; policy accept;"
+    yield f"    {_wants_inspection(config.marks)} queue num {config.queue} bypass"
+    yield "  }"
+
+
+def _settle_chain(config: RulesetConfig) -> Iterator[str]:
+    marks = config.marks
+    yield "  chain settle {"
+    yield f"    type filter hook forward priority {SETTLE_PRIORITY}; policy accept;"
+    yield f"    meta mark & {marks.mask:#010x} == 0 return"
+    yield (
+        f"    {_wants_inspection(marks)} counter name uninspected "
+        f"{_ct_set(marks, FlowClass.UNINSPECTED)}"
+    )
+    for saved in (FlowClass.CLEAN, FlowClass.WATCH, FlowClass.OBSERVED, FlowClass.EXEMPT):
+        yield f"    {_packet_is(marks, saved)} {_ct_set(marks, saved)}"
+    yield f"    {_packet_is(marks, FlowClass.BLOCK)} jump cut"
+    yield f"    meta mark set meta mark & {0xFFFFFFFF & ~marks.mask:#010x}"
+    yield "  }"
+
+
+def _cut_chain(config: RulesetConfig) -> Iterator[str]:
+    marks = config.marks
+    timeout = f"timeout {config.block_seconds}s"
+    yield "  chain cut {"
+    yield f"    {_ct_set(marks, FlowClass.BLOCK)}"
+    for suffix, ip, _ in FAMILIES:
+        for bit, address, port in ((marks.wan, "saddr", "sport"), (marks.lan, "daddr", "dport")):
+            yield (
+                f"    meta mark & {bit:#010x} != 0 {ip} {address} != @never_block{suffix} "
+                f"update @blocked{suffix} {{ {ip} {address} . tcp {port} {timeout} }}"
+            )
+    yield "  }"
+
+
+def _bridge_table(config: RulesetConfig) -> str:
+    rest = 0xFFFFFFFF & ~config.marks.mask
+    lines = [
+        f"table bridge {TABLE} {{",
+        "  chain side {",
+        f"    type filter hook forward priority {BRIDGE_SIDE_PRIORITY}; policy accept;",
+        *(
+            f'    iifname "{entered}" oifname "{leaves}" '
+            f"meta mark set meta mark & {rest:#010x} | {bit:#010x}"
+            for entered, leaves, bit in _sides(config)
+        ),
+        "  }",
+        "}",
+    ]
+    return "\n".join(lines)
+
+
+def _wants_inspection(marks: Marks) -> str:
+    return f"meta mark & {marks.to_inspect:#010x} != 0"
+
+
+def _packet_is(marks: Marks, flow_class: FlowClass) -> str:
+    return f"meta mark & {marks.class_mask:#010x} == {marks.of(flow_class):#010x}"
+
+
+def _ct_is(marks: Marks, flow_class: FlowClass) -> str:
+    return f"ct mark & {marks.class_mask:#010x} == {marks.of(flow_class):#010x}"
+
+
+def _ct_set(marks: Marks, flow_class: FlowClass) -> str:
+    rest = 0xFFFFFFFF & ~marks.mask
+    return f"ct mark set ct mark & {rest:#010x} | {marks.of(flow_class):#010x}"

@@ -1,0 +1,96 @@
+"""The controller's hand on the kernel's sets: blocks, allows, counters.
+
+Every change is one nftables transaction. Blocks and allows hold in the kernel with or without a
+process of ours; the ledger says why they are there.
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
+
+from ratwall.kernel.command import ToolError, nft, nft_json
+from ratwall.kernel.ruleset import TABLE
+
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedEndpoint:
+    """An element of a blocked set; seconds_left is None when it never expires."""
+
+    server: Address
+    port: int
+    seconds_left: int | None
+
+
+class Sets:
+    """The sets of table inet ratwall."""
+
+    def block(self, server: str, port: int, seconds: int) -> None:
+        """Refuse an endpoint to every device for a time; a block that is there is renewed."""
+        address = ip_address(server)
+        self._replace(f"blocked{address.version}", f"{address} . {port}", seconds)
+
+    def unblock(self, server: str, port: int) -> None:
+        """Take a block away; nothing happens where there is none."""
+        address = ip_address(server)
+        nft(self._absent(f"blocked{address.version}", f"{address} . {port}"))
+
+    def allow(self, device: str | None, server: str, port: int, seconds: int | None) -> None:
+        """Let an endpoint pass uninspected, for one device or for all (None), None for always."""
+        self._replace(*self._allow_element(device, server, port), seconds)
+
+    def disallow(self, device: str | None, server: str, port: int) -> None:
+        """Take an allow away; nothing happens where there is none."""
+        nft(self._absent(*self._allow_element(device, server, port)))
+
+    def blocked(self) -> list[BlockedEndpoint]:
+        """Return what the kernel refuses at this moment."""
+        return [
+            BlockedEndpoint(ip_address(value["concat"][0]), value["concat"][1], left)
+            for name in ("blocked4", "blocked6")
+            for value, left in _elements(nft_json("list", "set", "inet", TABLE, name))
+        ]
+
+    def counters(self) -> dict[str, int]:
+        """Return packets counted by the kernel: `uninspected_packets`, `refused_packets`."""
+        return {
+            f"{entry['counter']['name']}_packets": entry["counter"]["packets"]
+            for entry in nft_json("list", "counters", "table", "inet", TABLE)
+            if "counter" in entry
+        }
+
+    @staticmethod
+    def _allow_element(device: str | None, server: str, port: int) -> tuple[str, str]:
+        address = ip_address(server)
+        if device is None:
+            return f"allowed{address.version}", f"{address} . {port}"
+        source = ip_address(device)
+        if source.version != address.version:
+            raise ToolError(
+                f"allow: device {device} and server {server} are not of one address family"
+            )
+        return f"allowed_device{address.version}", f"{source} . {address} . {port}"
+
+    @staticmethod
+    def _absent(name: str, element: str) -> str:
+        # `delete element` fails where there is none; adding it first makes it idempotent.
+        return (
+            f"add element inet {TABLE} {name} {{ {element} }}\n"
+            f"delete element inet {TABLE} {name} {{ {element} }}\n"
+        )
+
+    def _replace(self, name: str, element: str, seconds: int | None) -> None:
+        timed = element if seconds is None else f"{element} timeout {seconds}s"
+        nft(self._absent(name, element) + f"add element inet {TABLE} {name} {{ {timed} }}\n")
+
+
+def _elements(listing: list[dict[str, Any]]) -> list[tuple[dict[str, Any], int | None]]:
+    """Return (value, seconds left) of each element of one listed set."""
+    found = []
+    for entry in listing:
+        for element in entry.get("set", {}).get("elem", []):
+            inner = element.get("elem", element)
+            value = inner.get("val", inner)
+            found.append((value, inner.get("expires")))
+    return found

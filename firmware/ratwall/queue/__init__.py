@@ -1,0 +1,1 @@
+"""The kernel's packet queue, bound and made fail-open."""

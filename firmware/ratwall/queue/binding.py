@@ -1,0 +1,143 @@
+"""One NFQUEUE, bound through NetfilterQueue and switched to fail-open.
+
+Never decides anything: it hands each packet to a callback and gives it the one verdict that comes
+back. What the callback fails on is accepted and counted.
+
+NetfilterQueue has no way to set FAIL_OPEN, so the flag is sent on the queue's own netlink socket
+(NFQNL_MSG_CONFIG with NFQA_CFG_MASK and NFQA_CFG_FLAGS, include/uapi/linux/netfilter/
+nfnetlink_queue.h): with it the kernel lets packets pass when the queue, or the socket's buffer, is
+full.
+"""
+
+import errno
+import logging
+import os
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import netfilterqueue
+
+from ratwall.errors import NotPermittedError, UsageError
+from ratwall.kernel import netlink
+
+SUBSYSTEM_QUEUE = 3  # NFNL_SUBSYS_QUEUE
+MESSAGE_CONFIG = 2  # NFQNL_MSG_CONFIG
+ATTRIBUTE_MASK, ATTRIBUTE_FLAGS = 4, 5  # NFQA_CFG_MASK, NFQA_CFG_FLAGS
+FLAG_FAIL_OPEN = 1  # NFQA_CFG_F_FAIL_OPEN
+BATCH = 64  # packets handled before the caller may look at its other descriptors
+BYTES_PER_ENTRY = 4096  # of socket buffer for each place in the queue: a full frame
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedPacket:
+    """An IP datagram as queued, its packet mark, and the hardware address it came from."""
+
+    datagram: bytes
+    mark: int
+    hardware_address: Callable[[], bytes | None]  # asked for once a connection only
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The verdict: let the packet go with this mark, and with another content where not None."""
+
+    mark: int
+    datagram: bytes | None = None
+
+
+Decide = Callable[[QueuedPacket], Release]
+
+
+class PacketQueue:
+    """A bound queue: poll `fileno()`, then `handle()`."""
+
+    def __init__(self, number: int, length: int, decide: Decide) -> None:
+        """Bind queue `number`, `length` entries long; UsageError if another process holds it."""
+        self._decide = decide
+        self.failures = 0
+        try:
+            self._queue = netfilterqueue.NetfilterQueue()
+            self._queue.bind(
+                number, self._settle, max_len=length, sock_len=length * BYTES_PER_ENTRY // 2
+            )
+        except OSError as error:
+            if os.geteuid() != 0:
+                raise NotPermittedError(
+                    "packet queue: CAP_NET_ADMIN is needed; run as root"
+                ) from error
+            raise UsageError(
+                f"packet queue {number}: cannot be bound ({error}); another process holds it: "
+                "is a second ratwall running? Otherwise choose another number in [kernel] queue"
+            ) from error
+        self._source = _Batch(self._queue.get_fd())
+        self._set_fail_open(number)
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll for reading."""
+        return self._queue.get_fd()
+
+    def handle(self) -> None:
+        """Give a verdict to each waiting packet, at most BATCH of them."""
+        self._source.left = BATCH
+        self._queue.run_socket(self._source)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """Leave the queue; the kernel lets pass what still waited in it."""
+        self._queue.unbind()
+        self._source.close()
+
+    def _settle(self, packet: netfilterqueue.Packet) -> None:
+        try:
+            release = self._decide(
+                QueuedPacket(packet.get_payload(), packet.get_mark(), packet.get_hw)
+            )
+        except Exception:
+            # The office comes first: a fault of ours must not hold a packet back. It keeps its
+            # TO_INSPECT mark, so that the kernel counts it as uninspected.
+            self.failures += 1
+            log.exception("packet %d: inspection failed, let pass uninspected", packet.id)
+        else:
+            packet.set_mark(release.mark)
+            if release.datagram is not None:
+                packet.set_payload(release.datagram)
+        packet.accept()
+
+    def _set_fail_open(self, number: int) -> None:
+        value = struct.pack("!I", FLAG_FAIL_OPEN)
+        request = netlink.netfilter_request(
+            SUBSYSTEM_QUEUE,
+            MESSAGE_CONFIG,
+            0,
+            socket.AF_UNSPEC,
+            number,
+            netlink.attribute(ATTRIBUTE_MASK, value),
+            netlink.attribute(ATTRIBUTE_FLAGS, value),
+        )
+        self._source.send(request)
+
+
+class _Batch:
+    """What NetfilterQueue's `run_socket` reads from: the queue's socket, for a bounded number.
+
+    The library reads until the socket is empty; on a busy box that is never.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=os.dup(descriptor))
+        self.left = 0
+
+    def recv(self, size: int) -> bytes:
+        if self.left == 0:
+            raise BlockingIOError(errno.EAGAIN, "batch done")
+        self.left -= 1
+        return self._socket.recv(size, socket.MSG_DONTWAIT)
+
+    def send(self, request: bytes) -> None:
+        self._socket.send(request)
+
+    def close(self) -> None:
+        self._socket.close()

@@ -1,0 +1,1 @@
+"""What an inspector tells the controller, and what it is told back."""

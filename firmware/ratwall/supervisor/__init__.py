@@ -1,0 +1,1 @@
+"""`ratwall run`: the three processes and the rules, as one foreground command."""

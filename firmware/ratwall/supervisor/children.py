@@ -1,0 +1,101 @@
+"""One supervised process: started, waited for, restarted, ended.
+
+It never decides what to run. A child prints a line that holds "ready" on its standard output when
+it does its work; every other line is for the person in front of the console and passed on.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+FIRST_DELAY = 0.2  # seconds before a restart; protection must be back soon
+LONGEST_DELAY = 30.0  # a child that keeps dying must not eat the box
+STEADY_SECONDS = 30.0  # after a run this long the next failure counts as the first again
+END_SECONDS = 5.0  # from SIGTERM to SIGKILL
+REAP_SECONDS = 1.0  # its output is closed: it is ending
+LINE_LIMIT = 65_536  # bytes of a child's output without a line end
+
+
+@dataclass
+class Child:
+    """A process that shall run, and what is known of it; times are monotonic seconds."""
+
+    name: str
+    argv: Sequence[str]
+    inherited: Sequence[int] = ()  # descriptors, kept under their numbers
+    ready: bool = False
+    restart_at: float | None = None
+    _delay: float = FIRST_DELAY
+    _started: float = 0.0
+    _process: subprocess.Popen[bytes] | None = None
+    _partial: bytes = b""
+
+    def start(self, now: float) -> None:
+        """Start the process."""
+        self._process = subprocess.Popen(
+            self.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            pass_fds=self.inherited,
+        )
+        self._started, self.ready, self.restart_at = now, False, None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None while it does not run."""
+        return None if self._process is None else self._process.pid
+
+    def fileno(self) -> int:
+        """Return the descriptor of the child's output; at its end the child is gone or going."""
+        if self._process is None or self._process.stdout is None:
+            raise ValueError(f"{self.name} does not run")
+        return self._process.stdout.fileno()
+
+    def read(self) -> list[str] | None:
+        """Return new whole lines of output; None when it has ended."""
+        data = os.read(self.fileno(), LINE_LIMIT)
+        if not data:
+            return None
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        self._partial = self._partial[-LINE_LIMIT:]
+        text = [line.decode(errors="replace") for line in lines]
+        self.ready = self.ready or any("ready" in line for line in text)
+        return text
+
+    def reap(self, now: float) -> str:
+        """Collect the ended process, plan its restart, and say in words how it ended."""
+        if self._process is None:
+            raise ValueError(f"{self.name} does not run")
+        status = self._end(REAP_SECONDS)
+        if now - self._started > STEADY_SECONDS:
+            self._delay = FIRST_DELAY
+        self.restart_at = now + self._delay
+        self._delay = min(self._delay * 2, LONGEST_DELAY)
+        if status < 0:
+            return f"was ended by {signal.Signals(-status).name}"
+        return f"ended with code {status}"
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def finish(self) -> int | None:
+        """Wait for it to end after `terminate`, insist when it takes too long; its exit code."""
+        return None if self._process is None else self._end(END_SECONDS)
+
+    def _end(self, patience: float) -> int:
+        process = self._process
+        if process is None:
+            raise ValueError(f"{self.name} does not run")
+        try:
+            status = process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        self._process, self._partial, self.ready = None, b"", False
+        return status
