@@ -1,0 +1,1 @@
+"""Signature packs: what is worth points, as data, and the matching of it."""

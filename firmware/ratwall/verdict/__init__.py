@@ -1,0 +1,1 @@
+"""From evidence to a verdict, its memory, and the words for it."""

@@ -1,0 +1,143 @@
+"""The judge: evidence in, verdict out.
+
+It is pure: the same facts and packs give the same judgement at any time, and it blocks nothing
+itself.
+
+Design note: points are added, but weak facts are not allowed to add up to a block. Without one
+decisive fact (a family's certificate, a remembered verdict) the score stops one short of the block
+threshold, whatever the packs or the settings say.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ratwall.errors import UsageError
+from ratwall.signatures.endpoint import Endpoint
+from ratwall.signatures.evidence import Evidence
+from ratwall.signatures.match import match
+from ratwall.signatures.pack import Pack
+from ratwall.wire.tls.facts import TlsFacts
+
+SCORE_LIMIT = 100
+
+# ATT&CK "Encrypted Channel: Asymmetric Cryptography": what a resumed session belongs to.
+_MEMORY_TECHNIQUE = "T1573.002"
+
+
+class Verdict(StrEnum):
+    """What is to be done, mildest first."""
+
+    CLEAN = "clean"
+    WATCH = "watch"
+    ALERT = "alert"
+    BLOCK = "block"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Scores from which on a connection is watched, reported, blocked.
+
+    The defaults: watch at what one oddity or two everyday ones give; alert where a suspicious
+    certificate meets a client that names no server; block at what a decisive fact alone gives.
+    """
+
+    watch: int = 30
+    alert: int = 60
+    block: int = 80
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.watch < self.alert < self.block <= SCORE_LIMIT:
+            raise UsageError(
+                "thresholds: allowed is 1 ≤ watch < alert < block ≤ 100, "
+                f"found watch {self.watch}, alert {self.alert}, block {self.block}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """An earlier verdict on a server: when (UTC µs) and on which of its ports it was learned."""
+
+    family: str | None
+    score: int
+    learned: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict with its score (0 to 100), the family if one is named, and the reasons."""
+
+    verdict: Verdict
+    score: int
+    family: str | None
+    evidence: tuple[Evidence, ...]
+
+
+def judge(
+    packs: Sequence[Pack],
+    thresholds: Thresholds,
+    facts: TlsFacts,
+    endpoint: Endpoint,
+    remembered: Remembered | None,
+    as_of: int,
+) -> Judgement:
+    """Judge one connection as of a moment (UTC µs).
+
+    Pass `remembered` only when the certificate is hidden; a certificate in view speaks for itself.
+    """
+    evidence = match(packs, facts, endpoint)
+    if remembered is not None:
+        evidence = (_from_memory(remembered, endpoint, as_of), *evidence)
+    return weigh(evidence, thresholds)
+
+
+def weigh(evidence: tuple[Evidence, ...], thresholds: Thresholds) -> Judgement:
+    """Turn evidence into a judgement: the sum of its points, capped, against the thresholds."""
+    decisive = [item for item in evidence if item.decisive]
+    limit = SCORE_LIMIT if decisive else thresholds.block - 1
+    score = min(sum(item.points for item in evidence), limit)
+    verdict = Verdict.CLEAN
+    if score >= thresholds.block:
+        verdict = Verdict.BLOCK
+    elif score >= thresholds.alert:
+        verdict = Verdict.ALERT
+    elif score >= thresholds.watch:
+        verdict = Verdict.WATCH
+    ordered = tuple(sorted(evidence, key=lambda item: (not item.decisive, -item.points)))
+    family = next((item.family for item in ordered if item.family), None)
+    return Judgement(verdict, score, family if decisive else None, ordered)
+
+
+def _from_memory(remembered: Remembered, endpoint: Endpoint, as_of: int) -> Evidence:
+    family = remembered.family or "a remote-control server"
+    ago = _duration(as_of - remembered.learned)
+    if remembered.port == endpoint.port:
+        text = (
+            f"This server was recognised as {family} by its certificate {ago} ago; "
+            "this connection hides the certificate, so the earlier verdict holds."
+        )
+    else:
+        text = (
+            f"This server was recognised as {family} on port {remembered.port} {ago} ago; "
+            "this connection resumes a session without showing a certificate."
+        )
+    return Evidence(
+        id="memory.server",
+        points=remembered.score,
+        text=text,
+        technique=_MEMORY_TECHNIQUE,
+        source="memory",
+        decisive=True,
+        family=remembered.family,
+    )
+
+
+def _duration(microseconds: int) -> str:
+    """Say a time span in its largest whole unit, as "2 hours"."""
+    seconds = max(0, microseconds // 1_000_000)
+    for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {unit}" + ("s" if count > 1 else "")
+    return "less than a minute"
