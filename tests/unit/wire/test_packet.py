@@ -36,7 +36,7 @@ DATAGRAMS: dict[str, Packet] = {
     "destination options": V6 / IPv6ExtHdrDestOpt() / HELLO,
     "finished routing header": V6 / IPv6ExtHdrRouting(segleft=0) / HELLO,
     "atomic fragment": V6 / IPv6ExtHdrFragment() / HELLO,
-    "authentication header": V6 / AH(nh=6, spi=1, seq=1, icv=bytes(12)) / HELLO,
+    "authentication header": V6 / AH(nh=6, payloadlen=4, spi=1, seq=1, icv=bytes(12)) / HELLO,
     "all of them": V6
     / IPv6ExtHdrHopByHop()
     / IPv6ExtHdrDestOpt()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ratwall.wire.buffer import Buffer, Writer
 from ratwall.wire.errors import ParseError
-from ratwall.wire.tls.registry import ExtensionType, ProtocolVersion
+from ratwall.wire.tls.registry import ExtensionType, ProtocolVersion, is_early_draft
 
 # SHA-256 of "HelloRetryRequest": the ServerHello random that makes it one (RFC 8446 §4.1.3).
 HELLO_RETRY_RANDOM = bytes.fromhex(
@@ -252,14 +252,20 @@ def push_ssl2_client_hello(hello: ClientHello) -> bytes:
 
 
 def pull_server_hello(body: bytes | memoryview) -> ServerHello:
-    """Read a whole ServerHello body; ParseError when it is not one (RFC 8446 §4.1.3)."""
+    """Read a whole ServerHello body; ParseError when it is not one (RFC 8446 §4.1.3).
+
+    Drafts of TLS 1.3 up to 21 state their version here, and have neither session id nor
+    compression: both are then empty and 0.
+    """
     buffer = Buffer(body)
+    version = buffer.pull_uint16()
+    draft = is_early_draft(version)
     hello = ServerHello(
-        legacy_version=buffer.pull_uint16(),
+        legacy_version=version,
         random=buffer.pull_bytes(RANDOM_LENGTH),
-        session_id=_pull_session_id(buffer),
+        session_id=b"" if draft else _pull_session_id(buffer),
         cipher_suite=buffer.pull_uint16(),
-        compression_method=buffer.pull_uint8(),
+        compression_method=0 if draft else buffer.pull_uint8(),
         extensions=_pull_extensions(buffer),
     )
     buffer.expect_end()
@@ -271,8 +277,11 @@ def push_server_hello(hello: ServerHello) -> bytes:
     writer = Writer()
     writer.push_uint16(hello.legacy_version)
     writer.push_bytes(hello.random)
-    writer.push_opaque(hello.session_id, 1)
+    draft = is_early_draft(hello.legacy_version)
+    if not draft:
+        writer.push_opaque(hello.session_id, 1)
     writer.push_uint16(hello.cipher_suite)
-    writer.push_uint8(hello.compression_method)
+    if not draft:
+        writer.push_uint8(hello.compression_method)
     _push_extensions(writer, hello.extensions)
     return writer.getvalue()

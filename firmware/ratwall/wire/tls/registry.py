@@ -129,8 +129,10 @@ _VERSION_NAMES: dict[int, str] = {
     ProtocolVersion.TLS_1_3: "TLS 1.3",
 }
 
-# Deployed pre-standards of TLS 1.3 announce themselves as 0x7f00 + draft, or Facebook's 0xfb1a.
-_DRAFT_HIGH_BYTES = (0x7F, 0xFB)
+# Deployed pre-standards of TLS 1.3 announce themselves as 0x7f00 + draft, Google's experiments as
+# 0x7e00 + number, Facebook's as 0xfb00 + draft.
+_DRAFT_HIGH_BYTE = 0x7F
+_PRESTANDARD_HIGH_BYTES = (_DRAFT_HIGH_BYTE, 0x7E, 0xFB)
 
 
 def is_grease(value: int) -> bool:
@@ -138,9 +140,14 @@ def is_grease(value: int) -> bool:
     return value & _GREASE_MASK == _GREASE_VALUE and value >> 8 == value & 0xFF
 
 
+def is_early_draft(version: int) -> bool:
+    """Whether a hello's version field names a TLS 1.3 draft (up to 21 it stood there)."""
+    return version >> 8 == _DRAFT_HIGH_BYTE
+
+
 def is_tls13(version: int) -> bool:
-    """Whether a negotiated version hides the certificate: TLS 1.3 or one of its drafts."""
-    return version == ProtocolVersion.TLS_1_3 or version >> 8 in _DRAFT_HIGH_BYTES
+    """Whether a negotiated version hides the certificate: TLS 1.3 or a pre-standard of it."""
+    return version == ProtocolVersion.TLS_1_3 or version >> 8 in _PRESTANDARD_HIGH_BYTES
 
 
 def version_name(version: int) -> str:
