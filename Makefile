@@ -1,0 +1,43 @@
+# Ratwall: one line for each thing a person does here. The logic is in scripts/.
+
+PYTHON ?= python3
+FILE ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check lint types replay bench lock vendor clean
+
+help: ## print this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+setup: ## install what is missing (system packages as root on Debian, Python packages in .venv)
+	@PYTHON=$(PYTHON) scripts/setup
+
+run: setup ## lay out a small network, go inline, show what is cut; the page is on https://127.0.0.1:8443
+	@$(BIN)/python scripts/demo
+
+test: setup ## run every test (inline and browser tests need root)
+	@$(BIN)/python -m pytest
+
+check: setup lint types test ## everything that CI runs
+
+lint: setup ## ruff, shellcheck
+	@scripts/lint
+
+types: setup ## mypy --strict
+	@$(BIN)/mypy
+
+replay: setup ## judge a capture: make replay FILE=capture.pcap
+	@$(BIN)/ratwall replay $(FILE)
+
+bench: setup ## plain forwarding, accept-all queue and Ratwall, side by side
+	@$(BIN)/python tests/bench/inline.py
+
+lock: setup ## move every pinned dependency to its newest version
+	@scripts/lock --upgrade
+
+vendor: ## fetch the page's pinned web assets again and verify them
+	@scripts/vendor
+
+clean: ## remove what was built
+	@rm -rf .venv build artifacts .mypy_cache .pytest_cache .ruff_cache
