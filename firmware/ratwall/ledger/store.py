@@ -36,6 +36,10 @@ class LedgerError(RatwallError):
     """The ledger cannot be opened, read or written; the text says why."""
 
 
+class LedgerRefusedError(LedgerError):
+    """The ledger works but refuses this row: it contradicts the rows that are there."""
+
+
 class Ledger:
     """An open ledger. Queries are built on the models without a database and run here."""
 
@@ -87,6 +91,15 @@ class Ledger:
         pages = self.sql("PRAGMA page_count")[0][0] - self.sql("PRAGMA freelist_count")[0][0]
         return int(page_size * pages)
 
+    def give_back(self, pages: int) -> None:
+        """Shorten the file by at most so many free pages; LedgerError if it cannot be written."""
+        # This pragma works one page a step and returns no row: only a script steps to its end.
+        script = f"PRAGMA incremental_vacuum({pages})"
+        try:
+            self.database.connection().executescript(script)
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self.path}: cannot shorten the ledger: {error}") from error
+
     def close(self) -> None:
         """Close this thread's connection."""
         self.database.close()
@@ -107,7 +120,10 @@ class Ledger:
         try:
             yield
         except peewee.DatabaseError as error:
-            raise LedgerError(f"{self.path}: cannot {verb} the ledger: {error}") from error
+            kind = LedgerRefusedError if isinstance(error, peewee.IntegrityError) else LedgerError
+            # peewee repeats the cause as the first of its arguments; the last is the bare text.
+            reason = error.args[-1] if error.args else error
+            raise kind(f"{self.path}: cannot {verb} the ledger: {reason}") from error
 
 
 def open_ledger(path: Path, read_only: bool = False, group: int | None = None) -> Ledger:

@@ -1,0 +1,116 @@
+"""Forgets what is too old or too much, a small step at a time.
+
+Never takes long: one step deletes at most a chunk, so that reports and commands get their turn in
+between. Actions in force and the incidents they belong to are never forgotten.
+"""
+
+from typing import Any
+
+from peewee import fn
+
+from ratwall.ledger.models import (
+    Action,
+    AuditEntry,
+    Certificate,
+    Device,
+    Flow,
+    HourlyRollup,
+    Incident,
+)
+from ratwall.ledger.store import Ledger
+
+DAY = 86_400_000_000  # microseconds
+CHUNK = 2000  # rows a step: some 50 ms on a slow card
+INCIDENT_CHUNK = 100  # incidents have flows and actions to let go of
+ROLLUP_DAYS = 400  # a year and a month, to compare with the same month of the last year
+VACUUM_PAGES = 4096  # 16 MB of free pages handed back to the file system in one step
+
+
+def retain(ledger: Ledger, now: int, days: int, max_bytes: int) -> bool:
+    """Delete one chunk of what is over `days` or `max_bytes`; True if there may be more.
+
+    LedgerError if the ledger cannot be written; nothing is half deleted then.
+    """
+    with ledger.transaction(durable=False):
+        deleted = _forget_old(ledger, now - days * DAY, now)
+        if not deleted and ledger.bytes_used() > max_bytes:
+            deleted = _forget_oldest(ledger, now)
+    if not deleted:
+        ledger.give_back(VACUUM_PAGES)
+    return deleted > 0
+
+
+def _forget_old(ledger: Ledger, before: int, now: int) -> int:
+    """Delete a chunk of rows last touched before the time given; return how many."""
+    deleted = _delete(ledger, Flow, Flow.start < before, Flow.start)
+    deleted = deleted or _delete_incidents(ledger, Incident.updated < before, now)
+    deleted = deleted or _delete(
+        ledger,
+        Action,
+        (Action.created < before)
+        & Action.incident.is_null()
+        & (Action.undone.is_null(False) | (Action.expires < now)),
+    )
+    deleted = deleted or _delete(ledger, AuditEntry, AuditEntry.time < before)
+    deleted = deleted or _delete_unused(ledger, before)
+    return deleted or ledger.execute(
+        HourlyRollup.delete().where(HourlyRollup.hour < now - ROLLUP_DAYS * DAY)
+    )
+
+
+def _forget_oldest(ledger: Ledger, now: int) -> int:
+    """Delete a chunk of the oldest rows whatever their age: flows first, then the rest."""
+    return (
+        _delete(ledger, Flow, None)
+        or _delete_incidents(ledger, None, now)
+        or _delete(ledger, AuditEntry, None)
+        or _delete_unused(ledger, now)
+    )
+
+
+def _delete(ledger: Ledger, model: Any, condition: Any, order: Any = None) -> int:
+    """Delete a chunk of the rows that meet the condition (None: any), lowest `order` or id first.
+
+    An index on `order` spares a walk through the whole table when nothing meets the condition.
+    """
+    oldest = model.select(model.id).order_by(order or model.id).limit(CHUNK)
+    if condition is not None:
+        oldest = oldest.where(condition)
+    return ledger.execute(model.delete().where(model.id.in_(oldest)))
+
+
+def _delete_incidents(ledger: Ledger, condition: Any, now: int) -> int:
+    """Delete a chunk of incidents without an action in force; their flows and actions stay."""
+    in_force = Action.select(Action.incident).where(
+        Action.incident.is_null(False)
+        & Action.undone.is_null()
+        & (Action.expires.is_null() | (Action.expires > now))
+        & Action.kind.in_(("block", "keep", "allow"))
+    )
+    oldest = Incident.select(Incident.id).where(Incident.id.not_in(in_force))
+    if condition is not None:
+        oldest = oldest.where(condition)
+    ids = [row["id"] for row in ledger.rows(oldest.order_by(Incident.id).limit(INCIDENT_CHUNK))]
+    if not ids:
+        return 0
+    ledger.execute(Flow.update(incident=None).where(Flow.incident.in_(ids)))
+    ledger.execute(Action.update(incident=None).where(Action.incident.in_(ids)))
+    return ledger.execute(Incident.delete().where(Incident.id.in_(ids)))
+
+
+def _delete_unused(ledger: Ledger, before: int) -> int:
+    """Delete certificates and devices that no flow or incident shows any more."""
+    deleted = 0
+    for model, flow_column, incident_column, keep in (
+        (Certificate, Flow.certificate, Incident.certificate, None),
+        (Device, Flow.device, Incident.device, Device.name.is_null(False)),
+    ):
+        unused = (
+            (model.last_seen < before)
+            & ~fn.EXISTS(Flow.select(Flow.id).where(flow_column == model.id))
+            & ~fn.EXISTS(Incident.select(Incident.id).where(incident_column == model.id))
+        )
+        if keep is not None:
+            unused &= ~keep  # a name given by a person is not thrown away
+        deleted += _delete(ledger, model, unused)
+    return deleted

@@ -1,0 +1,254 @@
+"""The one hand that writes the ledger: queues rows, commits them in batches, survives a bad disk.
+
+Never blocks on what it writes and never raises for it: what cannot be written now waits in a
+bounded line and is tried again, what does not fit there is lost and counted, and `problem` says
+why. Ids are given out here, not by SQLite, so that a row can be spoken of before it is on the disk.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from peewee import fn
+
+from ratwall.ledger.models import (
+    Action,
+    AuditEntry,
+    Certificate,
+    Device,
+    Flow,
+    HourlyRollup,
+    Incident,
+    Note,
+)
+from ratwall.ledger.retention import retain
+from ratwall.ledger.store import Ledger, LedgerError, LedgerRefusedError
+
+WAITING_LIMIT = 20_000  # rows, some 20 MB: several minutes of a busy office without a disk
+CACHE_LIMIT = 4096  # devices and certificates whose ids are at hand: more than an office has
+HOUR = 3_600_000_000  # microseconds
+NUMBERED = (Device, Certificate, Incident, Flow, Action, AuditEntry)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A query to run; `spare`: the first to go when the line is full."""
+
+    query: Any
+    spare: bool
+
+
+class LedgerWriter:
+    """Rows in, transactions out; `flush` at least once a second, durably where it matters."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.lost = 0  # rows given up since the start
+        self.problem: str | None = None  # why the last flush failed
+        self._next_ids = {
+            model: (ledger.value(model.select(fn.MAX(model.id))) or 0) + 1 for model in NUMBERED
+        }
+        self._waiting: deque[_Waiting] = deque()
+        self._devices: dict[str, int] = {}
+        self._certificates: dict[str, int] = {}
+        self._with_der: set[int] = set()
+        self._seen: dict[tuple[Any, int], dict[str, Any]] = {}
+        self._counts: dict[int, dict[str, int]] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many rows are not on the disk yet."""
+        return len(self._waiting) + len(self._seen) + len(self._counts)
+
+    def insert(self, model: Any, values: dict[str, Any], *, spare: bool = False) -> int:
+        """Queue a new row and return its id."""
+        row_id = self._next_ids[model]
+        self._next_ids[model] += 1
+        self._queue(model.insert(id=row_id, **values), spare)
+        return row_id
+
+    def update(self, model: Any, row_id: int, values: dict[str, Any]) -> None:
+        """Queue a change of a row."""
+        self._queue(model.update(**values).where(model.id == row_id), False)
+
+    def run(self, query: Any) -> None:
+        """Queue any other insert, update or delete."""
+        self._queue(query, False)
+
+    def note(self, key: str, value: str) -> None:
+        """Queue a note; it replaces the one of the same key."""
+        self._queue(Note.insert(key=key, value=value).on_conflict_replace(), False)
+
+    def audit(self, now: int, author: str, event: str, detail: str) -> None:
+        """Queue a line of the audit trail."""
+        self.insert(AuditEntry, {"time": now, "author": author, "event": event, "detail": detail})
+
+    def count(self, now: int, column: str, amount: int = 1) -> None:
+        """Add to a column of the hour that holds `now` (UTC microseconds)."""
+        counts = self._counts.setdefault(now // HOUR * HOUR, {})
+        counts[column] = counts.get(column, 0) + amount
+
+    def device(self, mac: str | None, address: str, now: int) -> int:
+        """Return the id of the device with this MAC, else of the one last seen at `address`."""
+        key = mac or address
+        device_id = self._devices.get(key)
+        if device_id is None:
+            device_id = self._find_device(mac, address)
+            if device_id is None:
+                device_id = self.insert(
+                    Device, {"mac": mac, "address": address, "first_seen": now, "last_seen": now}
+                )
+            _remember(self._devices, key, device_id)
+        seen = self._seen.setdefault((Device, device_id), {})
+        seen.update({"address": address, "last_seen": now})
+        if mac is not None:
+            seen["mac"] = mac
+        return device_id
+
+    def certificate(self, facts: dict[str, Any], der: bytes | None, now: int) -> int:
+        """Return the id of the certificate of a flow record; keep its DER if there is one."""
+        sha256 = facts["sha256"]
+        certificate_id = self._certificates.get(sha256)
+        if certificate_id is None:
+            found = self._find(
+                Certificate.select(Certificate.id, Certificate.der.is_null().alias("bare")).where(
+                    Certificate.sha256 == sha256
+                )
+            )
+            if found is None:
+                certificate_id = self.insert(
+                    Certificate, {**facts, "first_seen": now, "last_seen": now}
+                )
+            else:
+                certificate_id = int(found["id"])
+                if not found["bare"]:
+                    self._with_der.add(certificate_id)
+            _remember(self._certificates, sha256, certificate_id)
+        seen = self._seen.setdefault((Certificate, certificate_id), {})
+        seen["last_seen"] = now
+        if der is not None and certificate_id not in self._with_der:
+            seen["der"] = der
+            self._with_der.add(certificate_id)
+        return certificate_id
+
+    def flush(self, *, durable: bool = False) -> bool:
+        """Write all that waits in one transaction; False (and `problem`) if the disk refuses."""
+        if not self.waiting:
+            return True
+        try:
+            with self.ledger.transaction(durable=durable):
+                for waiting in self._waiting:
+                    self.ledger.execute(waiting.query)
+                self._write_seen_and_counts()
+        except LedgerRefusedError:
+            return self._flush_one_by_one(durable)
+        except LedgerError as error:
+            self.problem = str(error)
+            self._shorten()
+            return False
+        self._written()
+        return True
+
+    def retain(self, now: int, days: int, max_bytes: int) -> bool:
+        """Flush, then forget one chunk of what is too old or too much; True if there is more."""
+        if not self.flush():
+            return False
+        try:
+            more = retain(self.ledger, now, days, max_bytes)
+        except LedgerError as error:
+            self.problem = str(error)
+            return False
+        if more:  # ids at hand may be of rows that are gone now
+            self._devices.clear()
+            self._certificates.clear()
+            self._with_der.clear()
+        return more
+
+    def _flush_one_by_one(self, durable: bool) -> bool:
+        """Write what is left of a batch with a refused row in it; that row is lost and counted."""
+        refused = 0
+        try:
+            with self.ledger.transaction(durable=durable):
+                for waiting in self._waiting:
+                    try:
+                        with self.ledger.database.savepoint():
+                            self.ledger.execute(waiting.query)
+                    except LedgerRefusedError as error:
+                        refused += 1
+                        self.problem = str(error)
+                self._write_seen_and_counts()
+        except LedgerError as error:
+            self.problem = str(error)
+            self._shorten()
+            return False
+        self.lost += refused
+        self._written()
+        return True
+
+    def _written(self) -> None:
+        self._waiting.clear()
+        self._seen.clear()
+        self._counts.clear()
+        self.problem = None
+
+    def _write_seen_and_counts(self) -> None:
+        for (model, row_id), values in self._seen.items():
+            self.ledger.execute(model.update(**values).where(model.id == row_id))
+        for hour, counts in self._counts.items():
+            added = {
+                getattr(HourlyRollup, name): getattr(HourlyRollup, name) + amount
+                for name, amount in counts.items()
+            }
+            self.ledger.execute(
+                HourlyRollup.insert(hour=hour, **counts).on_conflict(
+                    conflict_target=[HourlyRollup.hour], update=added
+                )
+            )
+
+    def _queue(self, query: Any, spare: bool) -> None:
+        self._waiting.append(_Waiting(query, spare))
+        if len(self._waiting) > WAITING_LIMIT:
+            self._shorten()
+
+    def _shorten(self) -> None:
+        """Give up the oldest spare rows (flows), then the oldest of all, down to the limit."""
+        excess = len(self._waiting) - WAITING_LIMIT
+        if excess <= 0:
+            return
+        kept: deque[_Waiting] = deque()
+        for waiting in self._waiting:
+            if excess and waiting.spare:
+                excess -= 1
+                self.lost += 1
+            else:
+                kept.append(waiting)
+        for _ in range(excess):
+            kept.popleft()
+            self.lost += 1
+        self._waiting = kept
+
+    def _find_device(self, mac: str | None, address: str) -> int | None:
+        devices = Device.select(Device.id).order_by(Device.last_seen.desc())
+        found = None
+        if mac is not None:
+            found = self._find(devices.where(Device.mac == mac))
+            # A device known by address alone so far now shows its MAC: it is still the same one.
+            devices = devices.where(Device.mac.is_null())
+        if found is None:
+            found = self._find(devices.where(Device.address == address))
+        return None if found is None else int(found["id"])
+
+    def _find(self, query: Any) -> dict[str, Any] | None:
+        """Look a row up; a ledger that cannot be read knows nothing, and `problem` says so."""
+        try:
+            return self.ledger.row(query)
+        except LedgerError as error:
+            self.problem = str(error)
+            return None
+
+
+def _remember(cache: dict[str, int], key: str, row_id: int) -> None:
+    """Keep an id at hand; the one that came first goes when there are too many."""
+    if len(cache) >= CACHE_LIMIT:
+        del cache[next(iter(cache))]
+    cache[key] = row_id
