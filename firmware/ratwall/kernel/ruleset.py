@@ -74,8 +74,9 @@ def _inet_table(config: RulesetConfig) -> str:
         *_gate_chain(config),
         *_refuse_chain(config),
         *queue,
-        *_settle_chain(config),
+        *_missed_chain(config),
         *_cut_chain(config),
+        *_settle_chain(config),
         "}",
     ]
     return "\n".join(lines)
@@ -141,6 +142,9 @@ def _gate_chain(config: RulesetConfig) -> Iterator[str]:
     )
     for freed in (FlowClass.CLEAN, FlowClass.OBSERVED, FlowClass.UNINSPECTED):
         yield f"    {_ct_is(marks, freed)} accept"
+    # The inspector learns from the class that this connection is not a new one on old ports.
+    watched = f"meta mark set meta mark | {marks.of(FlowClass.WATCH):#010x}"
+    yield f"    {_ct_is(marks, FlowClass.WATCH)} {watched}"
     # Exactly the segments with payload: the inner header begins behind the TCP options.
     yield f"    @ih,0,8 >= 0 meta mark set meta mark | {marks.to_inspect:#010x}"
     yield "  }"
@@ -166,14 +170,19 @@ def _settle_chain(config: RulesetConfig) -> Iterator[str]:
     yield "  chain settle {"
     yield f"    type filter hook forward priority {SETTLE_PRIORITY}; policy accept;"
     yield f"    meta mark & {marks.mask:#010x} == 0 return"
-    yield (
-        f"    {_wants_inspection(marks)} counter name uninspected "
-        f"{_ct_set(marks, FlowClass.UNINSPECTED)}"
-    )
+    yield f"    {_wants_inspection(marks)} goto missed"
     for saved in (FlowClass.CLEAN, FlowClass.WATCH, FlowClass.OBSERVED, FlowClass.EXEMPT):
         yield f"    {_packet_is(marks, saved)} {_ct_set(marks, saved)}"
     yield f"    {_packet_is(marks, FlowClass.BLOCK)} jump cut"
-    yield f"    meta mark set meta mark & {0xFFFFFFFF & ~marks.mask:#010x}"
+    yield f"    {_forget_marks(marks)}"
+    yield "  }"
+
+
+def _missed_chain(config: RulesetConfig) -> Iterator[str]:
+    yield "  chain missed {"
+    yield "    counter name uninspected"
+    yield f"    {_ct_set(config.marks, FlowClass.UNINSPECTED)}"
+    yield f"    {_forget_marks(config.marks)}"
     yield "  }"
 
 
@@ -206,6 +215,10 @@ def _bridge_table(config: RulesetConfig) -> str:
         "}",
     ]
     return "\n".join(lines)
+
+
+def _forget_marks(marks: Marks) -> str:
+    return f"meta mark set meta mark & {0xFFFFFFFF & ~marks.mask:#010x}"
 
 
 def _wants_inspection(marks: Marks) -> str:

@@ -1,0 +1,1 @@
+"""The process between the kernel's queue and its verdicts."""

@@ -1,0 +1,141 @@
+"""The inspector process: binds the queue, feeds the inspector, talks to the controller.
+
+Needs CAP_NET_ADMIN for the queue; touches no disk after its start, asks no resolver, opens no
+ledger. It prints `ready` when it holds the queue.
+"""
+
+import argparse
+import logging
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from ratwall.errors import UsageError
+from ratwall.inspector.inspector import Inspector
+from ratwall.kernel.marks import Marks
+from ratwall.queue.binding import PacketQueue
+from ratwall.reports.channel import ReportChannel
+from ratwall.settings.load import load_settings
+from ratwall.signatures.pack import load_packs
+from ratwall.verdict.judge import Thresholds
+from ratwall.verdict.memory import MemoryEntry, VerdictMemory
+
+POLL_MILLISECONDS = 250  # how late an instruction may be on a quiet network
+STATUS_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Process:
+    """One worker: its queue, its inspector, its line to the controller."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        settings = load_settings(options.config)
+        detection = settings.detection
+        self._worker: int = options.worker
+        self._memory = VerdictMemory()
+        self._channel = ReportChannel(options.state_dir / "run" / "reports.sock")
+        self._inspector = Inspector(
+            load_packs(),
+            Thresholds(detection.watch, detection.alert, detection.block),
+            Marks(settings.kernel.mark_mask),
+            enforce=detection.enforce and not options.monitor_only,
+            memory=self._memory,
+            report=self._send,
+            clock=lambda: time.time_ns() // 1000,
+        )
+        self._queue = PacketQueue(
+            settings.kernel.queue + self._worker,
+            settings.kernel.queue_length,
+            self._inspector.decide,
+        )
+        self._started = time.monotonic()
+        self._stopping = False
+
+    def run(self) -> None:
+        """Inspect until SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        print("ready", flush=True)
+        status_at = 0.0
+        poll = select.poll()
+        poll.register(self._queue.fileno(), select.POLLIN)
+        watched: int | None = None
+        while not self._stopping:
+            poll.poll(POLL_MILLISECONDS)
+            self._queue.handle()
+            now = time.monotonic()
+            for message in self._channel.pump(now):
+                self._obey(message)
+            watched = _watch(poll, watched, self._channel.fileno())
+            if now >= status_at:
+                status_at = now + STATUS_SECONDS
+                self._send(self._status(now))
+        self._queue.close()
+        self._channel.close()
+
+    def _stop(self, number: int, frame: object) -> None:
+        self._stopping = True
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._channel.report({**message, "worker": self._worker})
+
+    def _status(self, now: float) -> dict[str, Any]:
+        inspector = self._inspector
+        return {
+            "type": "status",
+            "pid": os.getpid(),
+            "queued": inspector.queued,
+            "flows": inspector.judged,
+            "blocked": inspector.cut,
+            "failures": self._queue.failures,
+            "evicted": inspector.evicted,
+            "reports_lost": self._channel.lost,
+            "uptime_s": int(now - self._started),
+        }
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        """Take an instruction; one that cannot be read is logged and changes nothing."""
+        try:
+            match message["type"]:
+                case "memory":
+                    self._memory.merge(MemoryEntry.from_dict(item) for item in message["entries"])
+                case "forget":
+                    self._memory.forget(ip_address(message["server"]).packed, message["port"])
+                case "mode":
+                    self._inspector.enforce = bool(message["enforce"])
+                case "allow":
+                    self._inspector.allowed_certificates = frozenset(
+                        (item["sha256"], item["device"]) for item in message["certificates"]
+                    )
+                case unknown:
+                    log.warning("instruction of unknown type %r from the controller", unknown)
+        except (KeyError, TypeError, ValueError, UsageError) as error:
+            log.warning("unreadable instruction from the controller: %r", error)
+
+
+def _watch(poll: select.poll, before: int | None, after: int | None) -> int | None:
+    """Poll the controller's socket too, for as long as there is one."""
+    if before != after:
+        if before is not None:
+            with suppress(KeyError):
+                poll.unregister(before)
+        if after is not None:
+            poll.register(after, select.POLLIN)
+    return after
+
+
+def main() -> None:
+    """Run one inspector in the foreground."""
+    parser = argparse.ArgumentParser(prog="ratwall.inspector")
+    parser.add_argument("--state-dir", type=Path, required=True)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--worker", type=int, default=0)
+    parser.add_argument("--monitor-only", action="store_true")
+    logging.basicConfig(format="ratwall: inspector: %(message)s", level=logging.WARNING)
+    Process(parser.parse_args()).run()
