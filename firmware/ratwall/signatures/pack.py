@@ -23,7 +23,7 @@ POINTS_LIMIT = 100
 
 # The most that one fact may give when it is not decisive: below the default alert threshold of 60,
 # so that no single such fact is ever reported.
-WEAK_POINTS_LIMIT = 55
+WEAK_POINTS_LIMIT = 50
 
 # Facts that mean much the same count once, by the strongest of them.
 GROUPS = ("name", "certificate", "hello", "port")

@@ -28,7 +28,7 @@ def flow_record(
     facts: TlsFacts,
     judgement: Judgement,
 ) -> dict[str, Any]:
-    """Return the JSON-ready record; addresses are 4 or 16 octets, `start_us` is UTC microseconds."""
+    """Return the JSON-ready record; addresses are 4 or 16 octets, `start_us` UTC microseconds."""
     certificate = facts.certificate
     return {
         "client": str(ipaddress.ip_address(client)),
