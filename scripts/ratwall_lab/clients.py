@@ -235,3 +235,33 @@ def fetch(
         version = endpoint.version
         endpoint.close()
     return Page(hashlib.sha256(body).hexdigest(), len(body), version, time.monotonic() - started)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What a client got that says one thing and listens: the bytes, and how it ended when."""
+
+    received: bytes
+    end: End
+    seconds: float
+
+
+def say_and_listen(
+    host: Host, address: str, port: int, hello: bytes, *, expected: int, timeout: float = 5.0
+) -> Exchange:
+    """Send canned bytes over plain TCP and read until `expected` bytes came or it ended."""
+    started, received, end = time.monotonic(), bytearray(), End.STOPPED
+    try:
+        with host.enter():
+            connection = socket.create_connection((address, port), timeout=timeout)
+        with connection:
+            connection.sendall(hello)
+            while len(received) < expected:
+                part = connection.recv(expected - len(received))
+                if not part:
+                    end = End.CLOSED
+                    break
+                received += part
+    except OSError as error:
+        end = end_of(error)
+    return Exchange(bytes(received), end, time.monotonic() - started)

@@ -12,6 +12,7 @@ import errno
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -98,6 +99,42 @@ class RecordLog:
         self.records.append(Record(time.monotonic(), header[0], version, self._skip))
 
 
+class PlainEndpoint:
+    """The same without TLS: bytes over a connected socket, counted."""
+
+    version: str | None = None
+    resumed = False
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.received, self.sent = RecordLog(), RecordLog()
+        self.application_bytes = 0
+
+    def handshake(self) -> None:
+        """Do nothing: plain TCP has none."""
+
+    def send(self, *parts: bytes) -> None:
+        """Send the parts one after the other."""
+        for part in parts:
+            self.sent.raw_bytes += len(part)
+            self.connection.sendall(part)
+
+    def receive(self, size: int = READ_SIZE) -> bytes:
+        """Return the next bytes, at most `size`; empty at the end of the stream."""
+        data = self.connection.recv(size)
+        self.received.raw_bytes += len(data)
+        self.application_bytes += len(data)
+        return data
+
+    def receive_exactly(self, size: int) -> bytes:
+        """Return exactly `size` bytes; SSLEOFError when the stream ends before."""
+        return _receive_exactly(self.receive, size)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.connection.close()
+
+
 class TlsEndpoint:
     """TLS over a connected socket, either side; errors are those of sockets and of `ssl`."""
 
@@ -178,13 +215,7 @@ class TlsEndpoint:
 
     def receive_exactly(self, size: int) -> bytes:
         """Return exactly `size` decrypted bytes; SSLEOFError when the stream ends before."""
-        data = bytearray()
-        while len(data) < size:
-            part = self.receive(size - len(data))
-            if not part:
-                raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the stream ended inside a message")
-            data += part
-        return bytes(data)
+        return _receive_exactly(self.receive, size)
 
     def close(self) -> None:
         """Say goodbye (close_notify) without waiting for the answer, and close the socket."""
@@ -208,3 +239,16 @@ class TlsEndpoint:
             self._incoming.write(data)
         else:
             self._incoming.write_eof()
+
+
+Endpoint = TlsEndpoint | PlainEndpoint
+
+
+def _receive_exactly(receive: Callable[[int], bytes], size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        part = receive(size - len(data))
+        if not part:
+            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the stream ended inside a message")
+        data += part
+    return bytes(data)

@@ -19,11 +19,19 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from ratwall_lab.endpoint import APPLICATION_DATA, End, RecordLog, TlsEndpoint, end_of
+from ratwall_lab.endpoint import (
+    APPLICATION_DATA,
+    End,
+    Endpoint,
+    PlainEndpoint,
+    RecordLog,
+    TlsEndpoint,
+    end_of,
+)
 from ratwall_lab.namespaces import Host
 from ratwall_lab.shapes import Shape
 
-Handler = Callable[[TlsEndpoint], None]
+Handler = Callable[[Endpoint], None]
 
 VISIT_LIMIT = 5000  # a runaway client must not fill the memory of the test
 BACKLOG = 128
@@ -68,14 +76,14 @@ class Visit:
 
 
 class Server:
-    """A TLS server in a namespace; a context manager, started on entry."""
+    """A server in a namespace (plain TCP without a context); a context manager, up on entry."""
 
     def __init__(
         self,
         host: Host,
         address: str,
         port: int,
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | None,
         handler: Handler,
         *,
         name: str = "server",
@@ -147,7 +155,9 @@ class Server:
             except OSError:
                 return  # stop() shut the listener down
             connection.settimeout(self._idle)
-            endpoint = TlsEndpoint(connection, self._context, server_side=True)
+            endpoint: Endpoint = PlainEndpoint(connection)
+            if self._context is not None:
+                endpoint = TlsEndpoint(connection, self._context, server_side=True)
             visit = Visit(peer[0], peer[1], time.monotonic(), endpoint.received)
             with self._changed:
                 self.visits.append(visit)
@@ -155,7 +165,7 @@ class Server:
                 self._changed.notify_all()
             self._start(self._serve, endpoint, visit)
 
-    def _serve(self, endpoint: TlsEndpoint, visit: Visit) -> None:
+    def _serve(self, endpoint: Endpoint, visit: Visit) -> None:
         try:
             endpoint.handshake()
             visit.handshaken = time.monotonic()
@@ -181,7 +191,7 @@ def _shut(connection: socket.socket) -> None:
 def idle_handler(shape: Shape) -> Handler:
     """Return a server's side of an idle conversation (a C2 look-alike, a broker, an agent's)."""
 
-    def converse(endpoint: TlsEndpoint) -> None:
+    def converse(endpoint: Endpoint) -> None:
         shape.receive(endpoint, shape.hello)
         while True:
             shape.receive(endpoint, shape.ping or 1)
@@ -200,7 +210,7 @@ def web_handler(body: bytes) -> Handler:
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode()
 
-    def serve(endpoint: TlsEndpoint) -> None:
+    def serve(endpoint: Endpoint) -> None:
         pending = b""
         while True:
             while b"\r\n\r\n" not in pending:

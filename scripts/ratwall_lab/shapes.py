@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from ratwall_lab.endpoint import TlsEndpoint
+from ratwall_lab.endpoint import Endpoint
 
 LENGTH_PREFIX = 4  # a RAT writes the little-endian length first, as a write of its own
 
@@ -32,17 +32,17 @@ class Shape:
         """Draw the period of one connection."""
         return random.uniform(*self.period)
 
-    def send(self, endpoint: TlsEndpoint, length: int) -> None:
+    def send(self, endpoint: Endpoint, length: int) -> None:
         """Send one message of `length` zero bytes in this shape's records."""
         if self.prefixed:
             self._write(endpoint, length.to_bytes(LENGTH_PREFIX, "little"))
         self._write(endpoint, bytes(length))
 
-    def receive(self, endpoint: TlsEndpoint, length: int) -> None:
+    def receive(self, endpoint: Endpoint, length: int) -> None:
         """Read one message of `length` bytes, and forget it."""
         endpoint.receive_exactly(length + (LENGTH_PREFIX if self.prefixed else 0))
 
-    def _write(self, endpoint: TlsEndpoint, data: bytes) -> None:
+    def _write(self, endpoint: Endpoint, data: bytes) -> None:
         if self.split and len(data) > 1:
             endpoint.send(data[:1], data[1:])
         else:

@@ -1,0 +1,147 @@
+"""A server's TLS flight, recorded once and cut into records and segments in any way we like.
+
+The bytes come from a real handshake of OpenSSL with itself in memory; the pieces are pure data that
+`ratwall_lab.segments` puts on the wire. It never completes a handshake. Design note: a piece has
+its own bytes, not just a range, so that overlapping pieces that contradict each other can be told.
+"""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import cycle
+
+from ratwall_lab.certificates import Identity
+from ratwall_lab.contexts import (
+    ANYTHING,
+    OP_NO_ENCRYPT_THEN_MAC,
+    SCHANNEL_PICK,
+    Version,
+    client_context,
+    server_context,
+)
+from ratwall_lab.endpoint import RECORD_HEADER_LENGTH
+
+HANDSHAKE = 22
+HANDSHAKE_HEADER_LENGTH = 4
+MSS = 1440  # fits IPv4 and IPv6 with a time stamp in 1500 bytes
+RSA_KEY_EXCHANGE = "AES256-SHA:@SECLEVEL=0"  # ServerHello, Certificate, Done and nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes for one segment, and where in the flight they belong."""
+
+    start: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A ClientHello record, and the handshake messages with which the server answered."""
+
+    client_hello: bytes
+    record_version: int
+    messages: tuple[bytes, ...]
+
+    def flight(self, sizes: Iterable[int] | None = None) -> bytes:
+        """Return the server's flight as records: all messages in one (as Schannel does it), or
+        cut into records of `sizes` bytes, over and over, whatever message they fall into."""
+        stream = b"".join(self.messages)
+        lengths = cycle(sizes or [len(stream)])
+        flight = b""
+        while stream:
+            step = next(lengths)
+            part, stream = stream[:step], stream[step:]
+            flight += bytes([HANDSHAKE]) + self.record_version.to_bytes(2) + len(part).to_bytes(2)
+            flight += part
+        return flight
+
+    def flight_by_message(self) -> bytes:
+        """Return the server's flight with each message in a record of its own, as OpenSSL does."""
+        return b"".join(
+            Recording(self.client_hello, self.record_version, (one,)).flight()
+            for one in self.messages
+        )
+
+
+def record(
+    identity: Identity, version: Version = "1.0", *, key_exchange: str = SCHANNEL_PICK
+) -> Recording:
+    """Let OpenSSL shake hands with itself in memory and keep the first flight of each side."""
+    client_side = client_context(version, version, ciphers=ANYTHING)
+    server_side = server_context(
+        identity, version, version, ciphers=key_exchange, resumption="session-id"
+    )
+    for context in (client_side, server_side):
+        context.options |= OP_NO_ENCRYPT_THEN_MAC
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_side.wrap_bio(to_client, to_server)
+    server = server_side.wrap_bio(to_server, to_client, server_side=True)
+    _step(client)
+    hello = to_server.read()
+    to_server.write(hello)
+    _step(server)
+    return _read(hello, to_client.read())
+
+
+def _step(side: ssl.SSLObject) -> None:
+    try:
+        side.do_handshake()
+    except ssl.SSLWantReadError:
+        return
+    raise AssertionError("a TLS handshake does not end with its first flight")
+
+
+def _read(hello: bytes, flight: bytes) -> Recording:
+    """Take the handshake messages out of their records (RFC 5246 sections 6.2.1 and 7.4)."""
+    version, stream = int.from_bytes(flight[1:3]), b""
+    while flight and flight[0] == HANDSHAKE:
+        end = RECORD_HEADER_LENGTH + int.from_bytes(flight[3:5])
+        stream += flight[RECORD_HEADER_LENGTH:end]
+        flight = flight[end:]
+    messages = []
+    while stream:
+        end = HANDSHAKE_HEADER_LENGTH + int.from_bytes(stream[1:4])
+        messages.append(stream[:end])
+        stream = stream[end:]
+    return Recording(hello, version, tuple(messages))
+
+
+# -- ways of cutting a flight into segments ---------------------------------------------------
+
+
+def in_order(flight: bytes, size: int = MSS) -> list[Piece]:
+    """Cut into segments of `size` bytes, in order; size 1 is the cruellest."""
+    return [Piece(at, flight[at : at + size]) for at in range(0, len(flight), size)]
+
+
+def backwards(flight: bytes, size: int = MSS) -> list[Piece]:
+    """Cut into segments of `size` bytes, the last one first."""
+    return in_order(flight, size)[::-1]
+
+
+def shuffled(flight: bytes, size: int = MSS, seed: int = 7) -> list[Piece]:
+    """Cut into segments of `size` bytes in an order that only the seed decides."""
+    pieces = in_order(flight, size)
+    random.Random(seed).shuffle(pieces)
+    return pieces
+
+
+def duplicated(flight: bytes, size: int = MSS) -> list[Piece]:
+    """Send every segment twice, the copy one segment late."""
+    pieces = in_order(flight, size)
+    late = [None, *pieces]
+    return [
+        one for pair in zip([*pieces, None], late, strict=True) for one in pair if one is not None
+    ]
+
+
+def overlapping(flight: bytes, size: int = MSS) -> list[Piece]:
+    """Let each segment begin in the middle of the one before, with the same bytes."""
+    return [
+        Piece(max(0, at - size // 2), flight[max(0, at - size // 2) : at + size])
+        for at in range(0, len(flight), size)
+    ]

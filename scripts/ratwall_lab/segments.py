@@ -1,0 +1,237 @@
+"""A TCP server in user space: it puts the pieces of a flight on the wire exactly as it was told.
+
+It answers one connection after the other: SYN, the client's hello, then the pieces, then it
+retransmits what was not acknowledged until the client has all of it, somebody resets, or time is
+up. It never keeps the client's bytes: it counts them. Design note: it listens on an AF_PACKET
+socket, which sees segments before netfilter does, while an nft table of its own in the lab's
+namespace hides the port from the kernel's TCP, which would answer with a RST.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Packet
+
+from ratwall_lab.endpoint import RECORD_HEADER_LENGTH
+from ratwall_lab.flight import MSS, Piece
+from ratwall_lab.namespaces import Host, run_tool
+from ratwall_lab.watch import ETH_P_IP, ETH_P_IPV6, PACKET_OUTGOING, SNAP_BYTES
+
+RETRANSMIT_SECONDS = 0.2  # Linux' least
+GIVE_UP_SECONDS = 5.0
+WINDOW = 65535
+INITIAL_SEQUENCE = 0xFFFFFF00  # the flight runs over the end of the sequence numbers
+SEQUENCE_SPACE = 1 << 32
+
+HIDE = """
+table inet {table} {{
+    chain input {{
+        type filter hook input priority -300;
+        {family} daddr {address} tcp dport {port} drop
+    }}
+}}
+"""
+
+
+@dataclass(slots=True)
+class FlightVisit:
+    """One connection as the server saw it; times are monotonic seconds."""
+
+    opened: float
+    hello_bytes: int = 0
+    bytes_after_hello: int = 0
+    acknowledged: int = 0  # bytes of the flight that the client has
+    reset: float | None = None  # when a RST came
+    finished: float | None = None  # when a FIN came
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+class FlightServer:
+    """Plays `pieces` to every client that says hello; a context manager, up on entry."""
+
+    def __init__(
+        self,
+        host: Host,
+        address: str,
+        port: int,
+        pieces: Sequence[Piece],
+        *,
+        gap_seconds: float = 0.0002,
+    ) -> None:
+        self.host, self.address, self.port = host, address, port
+        self.visits: list[FlightVisit] = []
+        self._pieces, self._gap = list(pieces), gap_seconds
+        self._length = max(piece.start + len(piece.data) for piece in pieces)
+        self._content = _assemble(pieces, self._length)
+        self._version = 6 if ":" in address else 4
+        self._table = f"lab_flight_{port}_{self._version}"
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="lab flight server")
+
+    def __enter__(self) -> Self:
+        family = "ip6" if self._version == 6 else "ip"
+        rules = HIDE.format(table=self._table, family=family, address=self.address, port=self.port)
+        run_tool(self.host.argv(["nft", "-f", "-"]), text=rules)
+        kind = socket.AF_INET6 if self._version == 6 else socket.AF_INET
+        protocol = ETH_P_IPV6 if self._version == 6 else ETH_P_IP
+        with self.host.enter():
+            self._ears = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(protocol))
+            # IPPROTO_RAW: we write the IP header ourselves, in both families.
+            self._mouth = socket.socket(kind, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._ears.close()
+        self._mouth.close()
+        run_tool(self.host.argv(["nft", "delete", "table", "inet", self._table]))
+
+    def wait_visit(self, timeout: float = 10.0) -> FlightVisit:
+        """Wait until the last connection is over and return what was seen of it."""
+        deadline = time.monotonic() + timeout
+        while not self.visits:
+            if time.monotonic() > deadline:
+                raise TimeoutError("no client came")
+            time.sleep(0.005)
+        visit = self.visits[-1]
+        if not visit.over.wait(max(0.0, deadline - time.monotonic())):
+            raise TimeoutError(f"the visit is not over after {timeout} s")
+        return visit
+
+    # -- one connection after the other --------------------------------------------------------
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            segment = self._hear(0.1)
+            if segment is not None and segment[TCP].flags == "S":
+                _Conversation(self, segment).run()
+
+    def _hear(self, timeout: float) -> Packet | None:
+        """Return the next segment for our port, or None when nothing came in time."""
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            self._ears.settimeout(left)
+            try:
+                data, source = self._ears.recvfrom(SNAP_BYTES)
+            except TimeoutError:
+                return None
+            if source[2] == PACKET_OUTGOING:
+                continue
+            packet = (IPv6 if self._version == 6 else IP)(data)
+            if TCP in packet and packet.dst == self.address and packet[TCP].dport == self.port:
+                return packet
+        return None
+
+
+class _Conversation:
+    """The server's side of one connection."""
+
+    def __init__(self, server: FlightServer, syn: Packet) -> None:
+        self._server = server
+        self._client, self._client_port = syn.src, syn[TCP].sport
+        self._next = (syn[TCP].seq + 1) % SEQUENCE_SPACE  # the client's next byte
+        self._hello = bytearray()
+        self._visit = FlightVisit(time.monotonic())
+        server.visits.append(self._visit)
+
+    def run(self) -> None:
+        server, visit = self._server, self._visit
+        deadline = visit.opened + GIVE_UP_SECONDS
+        played = False
+        self._send(INITIAL_SEQUENCE, b"", "SA", options=[("MSS", MSS)])
+        while time.monotonic() < deadline and not server._stop.is_set():
+            segment = server._hear(RETRANSMIT_SECONDS)
+            if segment is None:
+                if played and visit.acknowledged < server._length:
+                    self._retransmit()
+                continue
+            if segment[TCP].sport != self._client_port or segment.src != self._client:
+                continue
+            if not self._take(segment[TCP]):
+                break
+            if not played and self._hello_complete():
+                visit.hello_bytes, played = len(self._hello), True
+                self._play()
+        visit.over.set()
+
+    def _play(self) -> None:
+        for piece in self._server._pieces:
+            self._send_piece(piece)
+            time.sleep(self._server._gap)
+
+    def _take(self, segment: TCP) -> bool:
+        """Take one segment of the client; False when it ends the connection."""
+        if segment.flags.R:
+            self._visit.reset = time.monotonic()
+            return False
+        if segment.flags.A:
+            got = (segment.ack - INITIAL_SEQUENCE - 1) % SEQUENCE_SPACE
+            if got <= self._server._length:
+                self._visit.acknowledged = max(self._visit.acknowledged, got)
+        payload = bytes(segment.payload)
+        if payload and segment.seq == self._next:
+            if self._hello_complete():
+                self._visit.bytes_after_hello += len(payload)
+            else:
+                self._hello += payload
+            self._next = (self._next + len(payload)) % SEQUENCE_SPACE
+            self._send(self._flight_sequence(self._visit.acknowledged), b"", "A")
+        if segment.flags.F:
+            self._visit.finished = time.monotonic()
+            return False
+        return True
+
+    def _hello_complete(self) -> bool:
+        hello = self._hello
+        length = RECORD_HEADER_LENGTH + int.from_bytes(hello[3:RECORD_HEADER_LENGTH])
+        return len(hello) >= max(length, RECORD_HEADER_LENGTH)
+
+    def _retransmit(self) -> None:
+        start = self._visit.acknowledged
+        self._send_piece(Piece(start, self._server._content[start : start + MSS]))
+
+    def _send_piece(self, piece: Piece) -> None:
+        self._send(self._flight_sequence(piece.start), piece.data, "PA")
+
+    def _flight_sequence(self, position: int) -> int:
+        return (INITIAL_SEQUENCE + 1 + position) % SEQUENCE_SPACE
+
+    def _send(
+        self, sequence: int, data: bytes, flags: str, options: list[tuple[str, int]] | None = None
+    ) -> None:
+        server = self._server
+        layer = IPv6 if server._version == 6 else IP
+        packet = layer(src=server.address, dst=self._client) / TCP(
+            sport=server.port,
+            dport=self._client_port,
+            seq=sequence,
+            ack=self._next,
+            flags=flags,
+            window=WINDOW,
+            options=options or [],
+        )
+        server._mouth.sendto(bytes(packet / data), (self._client, 0))
+
+
+def _assemble(pieces: Sequence[Piece], length: int) -> bytes:
+    """Return the flight as a receiver that keeps the first copy of every byte has it."""
+    content = bytearray(length)
+    for piece in reversed(pieces):
+        content[piece.start : piece.start + len(piece.data)] = piece.data
+    return bytes(content)
