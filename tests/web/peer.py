@@ -1,0 +1,102 @@
+"""A small controller for the pages' tests: it speaks the command socket's contract, nothing more.
+
+What it is asked it keeps in `asked`; what it should refuse is put into `refusals`. The changes that
+pages show again (allow, undo, release) it writes into the ledger like the real one.
+"""
+
+import contextlib
+import json
+import socketserver
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from web.story import Office
+
+STATUS: dict[str, Any] = {
+    "state": "protecting",
+    "since": 1_767_225_600_000_000,
+    "reason": None,
+    "mode": "bridge",
+    "lan": "lan0",
+    "wan": "wan0",
+    "enforce": True,
+    "inspectors": [{"worker": 0, "pid": 4711, "alive": True, "queued": 0}],
+    "uninspected": {"packets": 0, "last": None},
+    "blocks": 1,
+    "ledger": {"path": "ledger.sqlite3", "bytes": 65536, "notice": None},
+    "selftest": None,
+    "version": "0.1.0",
+}
+
+
+class ControllerPeer:
+    """Listens on `<state>/run/control.sock` until closed."""
+
+    def __init__(self, state_dir: Path, office: Office) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.refusals: dict[str, str] = {}
+        self.status: dict[str, Any] = dict(STATUS)
+        self._office = office
+        self._writing = threading.Lock()
+        path = state_dir / "run" / "control.sock"
+        path.parent.mkdir(exist_ok=True)
+        peer = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                for line in self.rfile:
+                    answer = peer._answer(json.loads(line))
+                    with contextlib.suppress(BrokenPipeError):
+                        self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+        self._server = socketserver.ThreadingUnixStreamServer(str(path), Handler)
+        self._server.daemon_threads = True
+        self._path = path
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop answering, as a controller that was killed."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._path.unlink(missing_ok=True)
+
+    def changes(self) -> list[dict[str, Any]]:
+        """Return what was asked besides the status and the audit trail."""
+        return [each for each in self.asked if each["command"] not in ("status", "audit")]
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(request)
+        command = request["command"]
+        if command in self.refusals:
+            return {"ok": False, "error": self.refusals[command]}
+        if command == "status":
+            return {"ok": True, "result": self.status}
+        with self._writing:
+            self._write(command, request)
+        return {"ok": True, "result": {}}
+
+    def _write(self, command: str, request: dict[str, Any]) -> None:
+        now = time.time_ns() // 1000
+        if command == "undo":
+            self._office.undo(request["action"])
+        elif command in ("allow", "keep"):
+            seconds = request["seconds"]
+            targets = ("device", "server", "server_port", "certificate_sha256")
+            self._office.act(
+                request["incident"],
+                now,
+                kind=command,
+                author=request["author"],
+                reason=request.get("reason", ""),
+                expires=None if seconds is None else now + seconds * 1_000_000,
+                **{key: request.get(key) for key in targets},
+            )
+            if command == "allow":
+                self._office.turn(request["incident"], "allowed")
+        elif command == "release":
+            self._office.turn(request["incident"], "released")
+        elif command == "audit":
+            self._office.writer.audit(now, request["author"], request["event"], request["detail"])
+            self._office.writer.flush()

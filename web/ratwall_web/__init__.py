@@ -1,0 +1,45 @@
+"""The admin page: an unprivileged process that shows the ledger and asks the controller.
+
+It never writes the ledger and never touches the kernel: it reads through `ratwall.ledger.queries`
+and sends every change to the controller's socket. `create_app` makes the Flask application, one
+blueprint per concern; `python -m ratwall_web` serves it over HTTPS.
+"""
+
+import time
+from collections.abc import Callable
+
+from flask import Flask
+from jinja2 import StrictUndefined
+
+from ratwall_web import failures, filters, guard
+from ratwall_web.config import Config
+from ratwall_web.services import EXTENSION, make_services
+from ratwall_web.views import (
+    allows,
+    assets,
+    audit,
+    devices,
+    entrance,
+    flows,
+    incidents,
+    overview,
+)
+
+# A form here has fewer than a dozen fields.
+FORM_PARTS = 32
+
+
+def create_app(config: Config, clock: Callable[[], float] = time.monotonic) -> Flask:
+    """Make the application for the box whose state lies in `config.state_dir`."""
+    app = Flask(__name__, static_folder=None)  # the assets blueprint serves them, compressed
+    app.config.update(MAX_CONTENT_LENGTH=config.body_limit, MAX_FORM_PARTS=FORM_PARTS)
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    app.extensions[EXTENSION] = make_services(config, clock)
+    filters.install(app)
+    guard.install(app)
+    failures.install(app)
+    for concern in (assets, entrance, overview, incidents, devices, flows, allows, audit):
+        app.register_blueprint(concern.blueprint)
+    return app

@@ -1,0 +1,139 @@
+"""`python -m ratwall_web`: the admin page's own process, unprivileged, over HTTPS.
+
+It never runs as part of another process and needs no right but to its own directory
+`<state>/web`. Start it as a user of its own; the supervisor and the unit file do.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from ratwall.errors import ExitCode, RatwallError, UsageError
+from ratwall_web import create_app
+from ratwall_web.certificate import provide_certificate
+from ratwall_web.config import Config
+from ratwall_web.services import EXTENSION, Services
+from ratwall_web.serving import PageServer, inherited_socket
+
+DEFAULT_LISTEN = "127.0.0.1:8443"
+PORT_MOST = 65535
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve the page until SIGTERM or SIGINT; return the process's exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        config = Config(state_dir=options.state_dir)
+        _prepare(config)
+        if options.forget_password:
+            return _forget(config)
+        return _serve(config, *parse_listen(options.listen))
+    except RatwallError as error:
+        print(f"ratwall-web: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT` (`[HOST]:PORT` for IPv6); UsageError if it is neither."""
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise UsageError(f"--listen {text}: put an IPv6 address in brackets, as in [::1]:8443")
+    if not (colon and host and port.isascii() and port.isdecimal() and int(port) <= PORT_MOST):
+        raise UsageError(f"--listen {text}: expected HOST:PORT with a port of 0 to {PORT_MOST}")
+    return host, int(port)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ratwall-web", description="Ratwall's admin page.")
+    parser.add_argument(
+        "--state-dir", type=Path, required=True, help="where the box keeps its state"
+    )
+    parser.add_argument(
+        "--listen", default=DEFAULT_LISTEN, metavar="HOST:PORT", help=f"default {DEFAULT_LISTEN}"
+    )
+    parser.add_argument(
+        "--forget-password",
+        action="store_true",
+        help="remove the admin password, show a new set-up code, and exit",
+    )
+    return parser
+
+
+def _prepare(config: Config) -> None:
+    try:
+        config.web_dir.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--state-dir {config.state_dir}: cannot make {config.web_dir}: {error.strerror}"
+        ) from error
+    if not os.access(config.web_dir, os.R_OK | os.W_OK | os.X_OK):
+        raise UsageError(
+            f"{config.web_dir} must belong to the user that runs the admin page (uid {os.getuid()})"
+        )
+
+
+def _forget(config: Config) -> int:
+    services: Services = create_app(config).extensions[EXTENSION]
+    services.credentials.forget()
+    services.setup_code.announce()
+    _give_to_owner(config)
+    return ExitCode.OK
+
+
+def _give_to_owner(config: Config) -> None:
+    """Hand the new code to the page's user when root took the password away."""
+    if os.getuid() == 0:
+        owner = config.web_dir.stat()
+        os.chown(config.web_dir / "setup-code", owner.st_uid, owner.st_gid)
+
+
+def _serve(config: Config, host: str, port: int) -> int:
+    listener = inherited_socket()
+    if listener is not None:
+        host, port = listener.getsockname()[:2]
+    certificate = provide_certificate(config, host)
+    app = create_app(config)
+    server = PageServer(app, config, certificate, (host, port), listener)
+    try:
+        server.prepare()
+    except OSError as error:
+        raise RatwallError(
+            f"--listen {host}:{port}: cannot listen there ({error}); "
+            "is another admin page running, or the address not this machine's?"
+        ) from error
+    services: Services = app.extensions[EXTENSION]
+    if not services.credentials.exist():
+        services.setup_code.announce()
+    bound_host, bound_port = server.bind_addr[:2]
+    shown = f"[{bound_host}]" if ":" in bound_host else bound_host
+    fingerprint = certificate.fingerprint()
+    # Blocked before the thread starts, so that it inherits the mask and sigwait gets the signal.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    failed = threading.Event()
+    serving = threading.Thread(target=_run, args=(server, failed), name="serving")
+    serving.start()
+    print(f"ratwall-web: ready https://{shown}:{bound_port} fingerprint {fingerprint}", flush=True)
+    signal.sigwait(STOP_SIGNALS)
+    server.stop()
+    serving.join()
+    return ExitCode.FAILED if failed.is_set() else ExitCode.OK
+
+
+def _run(server: PageServer, failed: threading.Event) -> None:
+    try:
+        server.serve()
+    except BaseException:
+        failed.set()
+        raise
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)  # wake the main thread, whatever ended the serving
+
+
+if __name__ == "__main__":
+    sys.exit(main())

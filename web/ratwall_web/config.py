@@ -1,0 +1,63 @@
+"""What the admin page can be told when it is made: places, costs and limits.
+
+Never reads a file or the environment: `python -m ratwall_web` fills it from its arguments, tests
+fill it by hand. Each limit stands here with its reason, so that nobody has to hunt for one.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Places and limits of one admin page; only `state_dir` has no default."""
+
+    state_dir: Path
+
+    # Names this page may be called by, besides any IP address (a name is what DNS rebinding
+    # needs, an address is not) and the name of the machine itself.
+    host_names: tuple[str, ...] = ("localhost", "ratwall.local")
+
+    # Argon2id. 32 MiB and 3 passes take about 0.3 s on a Raspberry Pi 4 and are above the 19 MiB
+    # and 2 passes that OWASP names as the least; one password is hashed at a time, so this is
+    # also all the memory that a flood of guesses can take.
+    argon2_memory: int = 32 * MIB
+    argon2_passes: int = 3
+
+    # A password guessed at 10 tries a minute would last for ever at this length.
+    password_least: int = 12
+    # Argon2 takes any length; a limit keeps the form's body small.
+    password_most: int = 256
+
+    # Half an hour without a click (the page's own polling is none), a working day in any case.
+    session_idle_s: float = 30 * 60
+    session_lifetime_s: float = 12 * 3600
+    # More people than this never look at one box at a time; the least recently used gives way.
+    session_limit: int = 64
+
+    # Five wrong passwords are a person who forgot; the sixth waits. The limit over all addresses
+    # is higher, or one infected PC could lock the owner out by asking from many addresses.
+    tries_per_address: int = 5
+    tries_in_all: int = 50
+    lockout_s: float = 5 * 60
+    lockout_addresses: int = 1024
+
+    # The largest form here is under 2 KiB.
+    body_limit: int = 64 * 1024
+
+    @property
+    def web_dir(self) -> Path:
+        """Return the directory that this process owns: password hash, key, certificate, code."""
+        return self.state_dir / "web"
+
+    @property
+    def ledger_path(self) -> Path:
+        """Return the path of the ledger that the controller writes and this process only reads."""
+        return self.state_dir / "ledger.sqlite3"
+
+    @property
+    def control_socket(self) -> Path:
+        """Return the path of the controller's command socket."""
+        return self.state_dir / "run" / "control.sock"

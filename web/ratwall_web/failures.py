@@ -1,0 +1,60 @@
+"""What a person sees when a page cannot be shown: what happened and what to do, never a trace."""
+
+import sys
+import traceback
+
+from flask import Flask, Response, g, make_response, render_template, request
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from ratwall.errors import RatwallError
+
+TITLES = {
+    400: "That did not make sense",
+    403: "Refused",
+    404: "There is no such page",
+    405: "That is not possible here",
+    413: "That was too much",
+    500: "Something went wrong here",
+    503: "Not at this moment",
+}
+
+
+def install(app: Flask) -> None:
+    """Answer every failure with a page of our own."""
+    app.register_error_handler(HTTPException, show_http)
+    app.register_error_handler(RatwallError, show_known)
+    app.register_error_handler(Exception, show_unknown)
+
+
+def show_http(error: HTTPException) -> Response:
+    """Show a refusal of our own or of Flask's."""
+    code = error.code or 500
+    if code == 404:
+        text = "It may have been removed by the retention rules, or the address was mistyped."
+    else:
+        text = error.description or ""
+    return _show(code, text)
+
+
+def show_known(error: RatwallError) -> Response:
+    """Show an error whose text was written for people."""
+    return _show(503, str(error))
+
+
+def show_unknown(error: Exception) -> Response:
+    """Keep the trace for the log, and show that it is there."""
+    print(f"ratwall-web: {request.method} {request.path} failed", file=sys.stderr)
+    traceback.print_exception(error, file=sys.stderr)
+    return _show(
+        InternalServerError.code,
+        "The page could not be made. Protection is not affected: it runs apart from this page. "
+        "The reason is in the box's log.",
+    )
+
+
+def _show(code: int, text: str) -> Response:
+    if request.headers.get("HX-Request"):
+        return make_response(text, code, {"Content-Type": "text/plain; charset=utf-8"})
+    title = TITLES.get(code, "This page cannot be shown")
+    g.setdefault("session", None)
+    return make_response(render_template("failure.html", title=title, text=text), code)

@@ -1,0 +1,102 @@
+"""How values become text on a page; what came over the wire is hostile until it has been here.
+
+Escaping is Jinja's work and always on. What escaping does not stop, `clean` does, for every value
+that any template prints: characters that turn the direction of text or move the cursor are made
+visible, and text of any length is cut.
+"""
+
+import unicodedata
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask
+from markupsafe import Markup
+
+from ratwall_web import wording
+
+# No label on a page is longer; a certificate subject of 10,000 characters is an attack on the eye.
+TEXT_LIMIT = 600
+# Control, format (direction overrides, zero width), line ends, and code points without meaning.
+INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Co", "Cn", "Cs"})
+MICROSECONDS = 1_000_000
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+def install(app: Flask) -> None:
+    """Make the filters known to every template, and `clean` the last step of every value."""
+    app.jinja_env.finalize = clean
+    app.jinja_env.filters.update(
+        brief=brief,
+        clock=clock,
+        endpoint=endpoint,
+        grouped=grouped,
+        person=person,
+        span=span,
+    )
+    app.jinja_env.globals["wording"] = wording
+
+
+def clean(value: Any) -> Any:
+    """Return text without invisible or direction-changing characters, cut at TEXT_LIMIT.
+
+    Markup made by our own templates passes as it is; None becomes a dash.
+    """
+    if value is None:
+        return "\N{EN DASH}"
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return brief(value, TEXT_LIMIT)
+
+
+def brief(value: str, limit: int = 80) -> str:
+    """Return at most `limit` characters of `value`, and say how many there were."""
+    cut = value[:limit]
+    shown = "".join(map(_visible, cut)) if not cut.isascii() or not cut.isprintable() else cut
+    if len(value) <= limit:
+        return shown
+    return f"{shown}\N{HORIZONTAL ELLIPSIS} ({len(value):,} characters)"
+
+
+def clock(moment: int | None) -> Markup | None:
+    """Return UTC microseconds as a `time` element; the page's script turns it into local time."""
+    if moment is None:
+        return None
+    when = datetime.fromtimestamp(moment / MICROSECONDS, UTC)
+    machine = when.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Markup('<time datetime="{}">{}</time>').format(
+        machine, when.strftime("%d %b %Y %H:%M UTC")
+    )
+
+
+def endpoint(server: str, port: int | None = None) -> str:
+    """Return `203.0.113.7:6606`, or `[2001:db8::7]:6606`."""
+    if port is None:
+        return server
+    return f"[{server}]:{port}" if ":" in server else f"{server}:{port}"
+
+
+def grouped(number: int) -> str:
+    """Return a whole number with its thousands set apart."""
+    return f"{number:,}"
+
+
+def person(device: dict[str, Any] | None) -> str:
+    """Return how people know a device: its name, else its address."""
+    if device is None:
+        return "An unknown device"
+    return str(device.get("name") or device.get("address") or device.get("mac") or "?")
+
+
+def span(seconds: float) -> str:
+    """Return a length of time in words, rounded up: `4 minutes`."""
+    for size, word in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
+        if seconds > size or size == MINUTE:
+            number = -(-int(seconds + 0.999) // size)
+            return f"{number} {word}{'' if number == 1 else 's'}"
+    raise AssertionError("the last size always fits")
+
+
+def _visible(char: str) -> str:
+    if unicodedata.category(char) in INVISIBLE:
+        return f"\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}U+{ord(char):04X}\u203a"
+    return char

@@ -1,0 +1,91 @@
+"""How often a password or a set-up code may be guessed, by one address and by all together.
+
+Bounded: the table holds a fixed number of addresses and forgets the least recently seen first;
+the count over all addresses is kept apart, so that changing the address gains nothing for long.
+An IPv6 network of 64 bits counts as one address: a device has as many as it likes.
+Knows no clock: seconds that only ever grow are passed in.
+"""
+
+import ipaddress
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ratwall_web.config import Config
+
+EVERYBODY = "*"
+# The part of an IPv6 address that names a network, not a device in it (RFC 4291 §2.5.4).
+IPV6_NETWORK_BITS = 64
+
+
+@dataclass(slots=True)
+class Tally:
+    """Wrong guesses since `since`, and until when more are refused."""
+
+    failures: int
+    since: float
+    locked_until: float
+
+
+class Lockout:
+    """The wrong guesses of the recent past."""
+
+    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
+        self._config = config
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._addresses: OrderedDict[str, Tally] = OrderedDict()
+        self._everybody = Tally(0, 0.0, 0.0)
+
+    def wait(self, address: str) -> float:
+        """Return the seconds until `address` may guess again; 0 when it may now."""
+        now = self._clock()
+        with self._lock:
+            tally = self._addresses.get(network_of(address))
+            until = max(tally.locked_until if tally else 0.0, self._everybody.locked_until)
+        return max(0.0, until - now)
+
+    def fail(self, address: str) -> None:
+        """Count one wrong guess."""
+        now = self._clock()
+        key = network_of(address)
+        with self._lock:
+            tally = self._addresses.setdefault(key, Tally(0, now, 0.0))
+            self._addresses.move_to_end(key)
+            self._count(tally, self._config.tries_per_address, now)
+            self._count(self._everybody, self._config.tries_in_all, now)
+            while len(self._addresses) > self._config.lockout_addresses:
+                self._addresses.popitem(last=False)
+
+    def succeed(self, address: str) -> None:
+        """Forget the wrong guesses of an address that got it right."""
+        with self._lock:
+            self._addresses.pop(network_of(address), None)
+
+    def left(self, address: str) -> int:
+        """Return how many wrong guesses `address` has left before it must wait."""
+        with self._lock:
+            tally = self._addresses.get(network_of(address))
+        return self._config.tries_per_address - (tally.failures if tally else 0)
+
+    def _count(self, tally: Tally, limit: int, now: float) -> None:
+        if now - tally.since >= self._config.lockout_s:
+            tally.failures, tally.since = 0, now
+        tally.failures += 1
+        if tally.failures >= limit:
+            tally.locked_until = now + self._config.lockout_s
+            tally.failures, tally.since = 0, now
+
+
+def network_of(address: str) -> str:
+    """Return what counts as one guesser: an IPv4 address, or an IPv6 network of 64 bits."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, IPV6_NETWORK_BITS), strict=False))

@@ -1,0 +1,87 @@
+"""What the page reads from the ledger; never written from here.
+
+Each call opens the file, reads and closes it: the controller may set a broken ledger aside and
+start a fresh one at any time, and a connection kept open would go on showing the old file. Times
+are UTC microseconds.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ratwall.ledger import queries
+from ratwall.ledger.store import Ledger, open_ledger
+
+Row = dict[str, Any]
+# Rows on one page of a list: three phone screens, and quick to draw on an old one.
+PAGE_ROWS = 50
+AUDIT_ROWS = 200
+
+
+def now_us() -> int:
+    """Return the time of day as UTC microseconds."""
+    return time.time_ns() // 1000
+
+
+class Records:
+    """The ledger of one box, read-only."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def dashboard(self) -> Row:
+        """Return the figures of today, the last 24 hours and the newest incidents."""
+        with self._open() as ledger:
+            return queries.dashboard(ledger, now_us())
+
+    def incidents(self, before: int | None, state: str | None) -> list[Row]:
+        """Return a page of incidents, newest first, older than the one with id `before`."""
+        with self._open() as ledger:
+            return queries.incidents(ledger, limit=PAGE_ROWS + 1, before_id=before, state=state)
+
+    def incident(self, number: int) -> Row | None:
+        """Return one incident with all that belongs to it, or None."""
+        with self._open() as ledger:
+            return queries.incident(ledger, number)
+
+    def devices(self) -> list[Row]:
+        """Return every device seen."""
+        with self._open() as ledger:
+            return queries.devices(ledger)
+
+    def device(self, number: int) -> Row | None:
+        """Return one device with its incidents and connections, or None."""
+        with self._open() as ledger:
+            return queries.device(ledger, number)
+
+    def flows(self, search: str, verdict: str | None, before: int | None) -> list[Row]:
+        """Return a page of judged connections, newest first, older than id `before`."""
+        with self._open() as ledger:
+            return queries.flows(
+                ledger, search=search, verdict=verdict, limit=PAGE_ROWS + 1, before_id=before
+            )
+
+    def actions(self) -> list[Row]:
+        """Return what is in force now: what was blocked and allowed, by whom, until when."""
+        with self._open() as ledger:
+            return queries.actions(ledger, now_us(), active_only=True)
+
+    def audit(self) -> list[Row]:
+        """Return the newest entries of the audit trail."""
+        with self._open() as ledger:
+            return queries.audit(ledger, AUDIT_ROWS)
+
+    @contextmanager
+    def _open(self) -> Iterator[Ledger]:
+        with open_ledger(self._path, read_only=True) as ledger:
+            yield ledger
+
+
+def split_page(rows: list[Row]) -> tuple[list[Row], int | None]:
+    """Return the rows to show and the id to continue before; one row more than shown was read."""
+    if len(rows) <= PAGE_ROWS:
+        return rows, None
+    shown = rows[:PAGE_ROWS]
+    return shown, int(shown[-1]["id"])

@@ -1,0 +1,60 @@
+"""What the views work with, made once per application and found from any request.
+
+Holds no request's data: whatever is here is shared by all threads and guards itself.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flask import current_app
+
+from ratwall_web.config import Config
+from ratwall_web.control import Control
+from ratwall_web.credentials import Credentials
+from ratwall_web.lockout import Lockout
+from ratwall_web.records import Records
+from ratwall_web.sessions import Sessions
+from ratwall_web.setup_code import SetupCode
+
+EXTENSION = "ratwall"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of one admin page."""
+
+    config: Config
+    credentials: Credentials
+    setup_code: SetupCode
+    sessions: Sessions
+    lockout: Lockout
+    records: Records
+    control: Control
+    csrf_key: bytes = field(repr=False)
+
+    def csrf_token(self, binding: str) -> str:
+        """Return the form token of the browser that holds this cookie value."""
+        return hmac.new(self.csrf_key, binding.encode(), hashlib.sha256).hexdigest()
+
+
+def make_services(config: Config, clock: Callable[[], float]) -> Services:
+    """Make the parts; `clock` is seconds that only ever grow."""
+    return Services(
+        config=config,
+        credentials=Credentials(config),
+        setup_code=SetupCode(config),
+        sessions=Sessions(config, clock),
+        lockout=Lockout(config, clock),
+        records=Records(config.ledger_path),
+        control=Control(config.control_socket, clock),
+        csrf_key=secrets.token_bytes(32),
+    )
+
+
+def services() -> Services:
+    """Return the parts of the application that handles this request."""
+    found: Services = current_app.extensions[EXTENSION]
+    return found

@@ -1,0 +1,65 @@
+// What the pages do by themselves: local times, quiet polling, no double sending. No page needs it
+// to be read or used: without this script times are UTC and the dashboard does not refresh.
+"use strict";
+
+(() => {
+  const sameDay = (one, other) => one.toDateString() === other.toDateString();
+  const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  const day = new Intl.DateTimeFormat(undefined, {
+    day: "numeric", month: "short", hour: "2-digit", minute: "2-digit",
+  });
+  const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+
+  function localise(root) {
+    for (const element of root.querySelectorAll("time:not([title])")) {
+      const moment = new Date(element.dateTime);
+      const now = new Date();
+      if (Number.isNaN(moment.getTime())) continue;
+      if (sameDay(moment, now)) element.textContent = hour.format(moment);
+      else if (moment.getFullYear() === now.getFullYear()) element.textContent = day.format(moment);
+      else element.textContent = `${day.format(moment)} ${moment.getFullYear()}`;
+      element.title = whole.format(moment);
+    }
+  }
+
+  function refresh(root) {
+    localise(root);
+    if (window.ratwallChart) window.ratwallChart(document.getElementById("chart"));
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    refresh(document);
+    document.getElementById("problem")?.focus();
+  });
+
+  const polls = (event) => event.target instanceof Element && event.target.matches("[data-poll]");
+  const lost = (is) => { document.getElementById("lost").hidden = !is; };
+
+  // A tab that nobody looks at asks for nothing.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (polls(event) && document.hidden) event.preventDefault();
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (polls(event)) lost(!event.detail.successful);
+  });
+  // An open list of numbers stays open when the figures around it change.
+  let opened = false;
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    opened = event.target.querySelector("details")?.open ?? false;
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    const live = document.getElementById("live");
+    const details = live?.querySelector("details");
+    if (details) details.open = opened;
+    if (live) refresh(live);
+  });
+
+  // One click, one change.
+  document.addEventListener("submit", (event) => {
+    if (event.target.dataset.sent) event.preventDefault();
+    event.target.dataset.sent = "yes";
+  });
+  window.addEventListener("pageshow", () => {
+    for (const form of document.forms) delete form.dataset.sent;
+  });
+})();

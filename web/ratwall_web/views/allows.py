@@ -1,0 +1,50 @@
+"""What is in force: everything allowed and everything blocked, by whom, until when, with undo."""
+
+from flask import Blueprint, Response, g, make_response, redirect, render_template, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from ratwall.errors import NotRunningError, RatwallError
+from ratwall_web.guard import FORM_EXPIRED, current_session, shows_form_again
+from ratwall_web.services import services
+
+CONFLICT = 409
+UNPROCESSABLE = 422
+UNAVAILABLE = 503
+
+blueprint = Blueprint("allows", __name__, url_prefix="/allowed")
+
+
+@blueprint.get("/")
+def index() -> str:
+    """List what is allowed and what is blocked at this moment."""
+    return _page()
+
+
+@blueprint.post("/undo/<int:action>")
+@shows_form_again
+def undo(action: int) -> BaseResponse:
+    """Take one permission or block back."""
+    if g.get("form_expired"):
+        return make_response(_page(FORM_EXPIRED), UNPROCESSABLE)
+    try:
+        services().control.change("undo", action=action)
+    except NotRunningError as error:
+        return _refused(error, UNAVAILABLE)
+    except RatwallError as error:
+        return _refused(error, CONFLICT)
+    current_session().notify("good", "Undone.")
+    return redirect(url_for("allows.index"), 303)
+
+
+def _refused(error: RatwallError, status: int) -> Response:
+    return make_response(_page(f"Nothing was changed: {error}"), status)
+
+
+def _page(problem: str | None = None) -> str:
+    actions = services().records.actions()
+    return render_template(
+        "allows/index.html",
+        allows=[action for action in actions if action["kind"] == "allow"],
+        blocks=[action for action in actions if action["kind"] in ("block", "keep")],
+        problem=problem,
+    )

@@ -1,0 +1,170 @@
+"""Set-up, sign-in and sign-out: the only pages that people who are not signed in can reach."""
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from ratwall.errors import UsageError
+from ratwall_web import guard
+from ratwall_web.credentials import BusyError
+from ratwall_web.filters import span
+from ratwall_web.services import services
+
+UNPROCESSABLE = 422  # understood, but what was typed is not right
+TOO_MANY = 429
+UNAVAILABLE = 503
+
+blueprint = Blueprint("entrance", __name__)
+
+
+@blueprint.get("/setup")
+@guard.public
+def setup() -> BaseResponse:
+    """Show the first-run form, as long as there is no password."""
+    if services().credentials.exist():
+        return redirect(url_for("entrance.login"), 303)
+    services().setup_code.ensure()
+    return make_response(_setup_form())
+
+
+@blueprint.post("/setup")
+@guard.public
+@guard.shows_form_again
+def set_up() -> BaseResponse:
+    """Set the first password, for somebody who can read the console."""
+    parts = services()
+    if parts.credentials.exist():
+        return redirect(url_for("entrance.login"), 303)
+    if g.get("form_expired"):
+        return _refuse(_setup_form(guard.FORM_EXPIRED), UNPROCESSABLE)
+    wait = parts.lockout.wait(_address())
+    if wait > 0:
+        return _locked(_setup_form(_locked_text(wait, "set-up codes")), wait)
+    if not parts.setup_code.matches(request.form.get("code", "")):
+        parts.lockout.fail(_address())
+        parts.control.record("set-up refused", f"wrong set-up code from {_address()}")
+        text = (
+            "That is not the set-up code. It stands on the box's console, and in the file "
+            "setup-code in its state directory."
+        )
+        return _refuse(_setup_form(text), UNPROCESSABLE)
+    password = request.form.get("password", "")
+    if password != request.form.get("again", ""):
+        return _refuse(_setup_form("The two passwords are not the same."), UNPROCESSABLE)
+    try:
+        parts.credentials.set(password)
+    except UsageError as error:
+        return _refuse(_setup_form(str(error)), UNPROCESSABLE)
+    except BusyError as error:
+        return _refuse(_setup_form(str(error)), UNAVAILABLE)
+    parts.setup_code.withdraw()
+    parts.sessions.end_all()
+    parts.lockout.succeed(_address())
+    parts.control.record("set-up", f"the admin password was set from {_address()}")
+    return _sign_in("/")
+
+
+@blueprint.get("/login")
+@guard.public
+def login() -> BaseResponse:
+    """Show the sign-in form."""
+    if not services().credentials.exist():
+        return redirect(url_for("entrance.setup"), 303)
+    if g.session is not None:
+        return redirect(_own_path(request.args.get("next")), 303)
+    return make_response(_login_form())
+
+
+@blueprint.post("/login")
+@guard.public
+@guard.shows_form_again
+def log_in() -> BaseResponse:
+    """Check the password and start a session."""
+    parts = services()
+    if not parts.credentials.exist():
+        return redirect(url_for("entrance.setup"), 303)
+    if g.get("form_expired"):
+        return _refuse(_login_form(guard.FORM_EXPIRED), UNPROCESSABLE)
+    wait = parts.lockout.wait(_address())
+    if wait > 0:
+        return _locked(_login_form(_locked_text(wait, "passwords")), wait)
+    try:
+        right = parts.credentials.check(request.form.get("password", ""))
+    except BusyError as error:
+        return _refuse(_login_form(str(error)), UNAVAILABLE)
+    if not right:
+        parts.lockout.fail(_address())
+        parts.control.record("sign-in refused", f"wrong password from {_address()}")
+        wait = parts.lockout.wait(_address())
+        if wait > 0:
+            return _locked(_login_form(_locked_text(wait, "passwords")), wait)
+        left = parts.lockout.left(_address())
+        tries = "One try is" if left == 1 else f"{left} tries are"
+        text = f"That is not the password. {tries} left before this device has to wait."
+        return _refuse(_login_form(text), UNPROCESSABLE)
+    parts.lockout.succeed(_address())
+    parts.control.record("sign-in", f"from {_address()}")
+    return _sign_in(_own_path(request.form.get("next")))
+
+
+@blueprint.post("/logout")
+def logout() -> BaseResponse:
+    """End this browser's session."""
+    services().sessions.end(request.cookies.get(guard.SESSION_COOKIE, ""))
+    response = redirect(url_for("entrance.login", left="yes"), 303)
+    guard.drop_cookie(response, guard.SESSION_COOKIE)
+    return response
+
+
+def _setup_form(problem: str | None = None) -> str:
+    # The passwords are not shown again, the code is: mistyping one must not cost the other.
+    code = request.form.get("code", "")
+    least = services().config.password_least
+    return render_template("entrance/setup.html", problem=problem, code=code, least=least)
+
+
+def _login_form(problem: str | None = None) -> str:
+    wanted = request.form.get("next") or request.args.get("next") or ""
+    left = request.args.get("left") == "yes"
+    return render_template("entrance/login.html", problem=problem, wanted=wanted, left=left)
+
+
+def _sign_in(target: str) -> BaseResponse:
+    old = request.cookies.get(guard.SESSION_COOKIE)
+    if old:
+        services().sessions.end(old)
+    response = redirect(target, 303)
+    guard.set_cookie(response, guard.SESSION_COOKIE, services().sessions.start())
+    guard.drop_cookie(response, guard.VISIT_COOKIE)
+    g.visit = None
+    return response
+
+
+def _refuse(page: str, status: int) -> Response:
+    return make_response(page, status)
+
+
+def _locked(page: str, wait: float) -> Response:
+    return make_response(page, TOO_MANY, {"Retry-After": str(int(wait) + 1)})
+
+
+def _locked_text(wait: float, what: str) -> str:
+    return (
+        f"Too many wrong {what}. Wait {span(wait)}, then try again. "
+        "Whoever is signed in already stays signed in."
+    )
+
+
+def _address() -> str:
+    return request.remote_addr or "unknown"
+
+
+def _own_path(wanted: str | None) -> str:
+    """Return a path on this page only: never another site, whatever the browser makes of it."""
+    if not wanted or not wanted.startswith("/") or wanted.startswith("//") or "\\" in wanted:
+        return "/"
+    if any(ord(char) < 0x21 for char in wanted):
+        return "/"
+    split = urlsplit(wanted)
+    return wanted if not split.scheme and not split.netloc else "/"

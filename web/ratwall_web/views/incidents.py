@@ -1,0 +1,177 @@
+"""Incidents: what one device did with one server, why Ratwall thinks so, and what can be done.
+
+Every button sends a command to the controller; its refusal is shown on the same page, with
+everything that was typed still there.
+"""
+
+import hashlib
+from typing import Any
+
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from werkzeug.wrappers import Response as BaseResponse
+
+from ratwall.errors import NotRunningError, RatwallError
+from ratwall_web import wording
+from ratwall_web.evidence import explain
+from ratwall_web.filters import endpoint, person
+from ratwall_web.guard import FORM_EXPIRED, background, current_session, shows_form_again
+from ratwall_web.records import Row, split_page
+from ratwall_web.services import services
+
+CONFLICT = 409  # the controller refused
+UNPROCESSABLE = 422
+UNAVAILABLE = 503
+REASON_MOST = 200
+DIGEST_DIGITS = 16
+
+blueprint = Blueprint("incidents", __name__, url_prefix="/incidents")
+
+
+@blueprint.get("/")
+def index() -> str:
+    """List incidents, newest first."""
+    state = request.args.get("state")
+    state = state if state in wording.INCIDENT_STATE else None
+    before = request.args.get("before", type=int)
+    rows, older = split_page(services().records.incidents(before, state))
+    return render_template(
+        "incidents/index.html", incidents=rows, older=older, state=state, before=before
+    )
+
+
+@blueprint.get("/<int:number>")
+def show(number: int) -> str:
+    """Explain one incident."""
+    return _page(_find(number))
+
+
+@blueprint.get("/<int:number>/live")
+@background
+def live(number: int) -> Response:
+    """Return the part of an incident that moves, if it is no longer what the browser shows."""
+    incident = _find(number)
+    facts, digest = _facts(incident)
+    if request.args.get("seen") == digest:
+        return Response(status=204)
+    return make_response(
+        render_template("incidents/live.html", incident=incident, facts=facts, digest=digest)
+    )
+
+
+@blueprint.post("/<int:number>/allow")
+@shows_form_again
+def allow(number: int) -> BaseResponse:
+    """Allow what this incident is about: for whom, what, and for how long."""
+    incident = _find(number)
+    who, what = request.form.get("who"), request.form.get("what")
+    length = request.form.get("length", "")
+    certificate = incident["certificate"]
+    choices = (who in ("device", "everyone"), what in ("server", "certificate"))
+    if not all(choices) or length not in wording.SECONDS:
+        return _again(incident, "Choose for whom, what, and for how long.", UNPROCESSABLE)
+    if what == "certificate" and certificate is None:
+        return _again(incident, "This incident has no certificate to allow.", UNPROCESSABLE)
+    device = incident["device"]
+    arguments: dict[str, Any] = {
+        "device": device["address"] if who == "device" else None,
+        "server": incident["server"] if what == "server" else None,
+        "server_port": incident["server_port"] if what == "server" else None,
+        "certificate_sha256": certificate["sha256"] if what == "certificate" else None,
+        "seconds": wording.SECONDS[length],
+        "reason": _reason("allowed on the admin page"),
+        "incident": number,
+    }
+    thing = endpoint(incident["server"], incident["server_port"])
+    whom = person(device) if who == "device" else "Every device"
+    target = thing if what == "server" else "any server with this certificate"
+    span = "from now on" if length == "always" else f"for {wording.LENGTH[length]}"
+    return _do(incident, "allow", arguments, f"{whom} may reach {target} {span}.")
+
+
+@blueprint.post("/<int:number>/release")
+@shows_form_again
+def release(number: int) -> BaseResponse:
+    """Take the block of this incident's server away; the next attempt is judged anew."""
+    incident = _find(number)
+    arguments = {"incident": number, "reason": _reason("released on the admin page")}
+    thing = endpoint(incident["server"], incident["server_port"])
+    done = f"The block of {thing} is taken away. The next attempt is judged anew."
+    return _do(incident, "release", arguments, done)
+
+
+@blueprint.post("/<int:number>/keep")
+@shows_form_again
+def keep(number: int) -> BaseResponse:
+    """Keep this incident's server blocked for longer."""
+    incident = _find(number)
+    length = request.form.get("length", "")
+    if length not in wording.SECONDS:
+        return _again(incident, "Choose for how long to keep the block.", UNPROCESSABLE)
+    arguments = {"incident": number, "seconds": wording.SECONDS[length]}
+    thing = endpoint(incident["server"], incident["server_port"])
+    span = "for good" if length == "always" else f"for {wording.LENGTH[length]}"
+    return _do(incident, "keep", arguments, f"{thing} stays blocked {span}.")
+
+
+@blueprint.post("/<int:number>/undo/<int:action>")
+@shows_form_again
+def undo(number: int, action: int) -> BaseResponse:
+    """Undo one thing that was done about this incident."""
+    return _do(_find(number), "undo", {"action": action}, "Undone.")
+
+
+def _do(incident: Row, command: str, arguments: dict[str, Any], done: str) -> BaseResponse:
+    if g.get("form_expired"):
+        return _again(incident, FORM_EXPIRED, UNPROCESSABLE)
+    try:
+        services().control.change(command, **arguments)
+    except NotRunningError as error:
+        return _again(incident, f"Nothing was changed: {error}", UNAVAILABLE)
+    except RatwallError as error:
+        return _again(incident, f"Nothing was changed: {error}", CONFLICT)
+    current_session().notify("good", done)
+    return redirect(url_for("incidents.show", number=incident["id"]), 303)
+
+
+def _again(incident: Row, problem: str, status: int) -> Response:
+    return make_response(_page(incident, problem), status)
+
+
+def _page(incident: Row, problem: str | None = None) -> str:
+    facts, digest = _facts(incident)
+    return render_template(
+        "incidents/show.html",
+        incident=incident,
+        facts=facts,
+        digest=digest,
+        scale=explain(incident["evidence"], incident["score"]),
+        problem=problem,
+        chosen=request.form,
+        reason_most=REASON_MOST,
+    )
+
+
+def _facts(incident: Row) -> tuple[str, str]:
+    facts = render_template("incidents/facts.html", incident=incident)
+    return facts, hashlib.sha256(facts.encode()).hexdigest()[:DIGEST_DIGITS]
+
+
+def _find(number: int) -> Row:
+    incident = services().records.incident(number)
+    if incident is None:
+        abort(404)
+    return incident
+
+
+def _reason(otherwise: str) -> str:
+    return request.form.get("reason", "").strip()[:REASON_MOST] or otherwise

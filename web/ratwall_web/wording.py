@@ -1,0 +1,155 @@
+"""The words of the admin page that depend on a state: what is so, what it means, what to do.
+
+Only words, no logic: a translation would replace this file and the templates.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A state in words; `tone` is good, warn, bad or calm, and never the only sign of it."""
+
+    tone: str
+    title: str
+    text: str
+
+
+PROTECTION = {
+    "protecting": Phrase(
+        "good",
+        "Protecting",
+        "New outbound TLS connections are inspected, and remote-control servers are cut off.",
+    ),
+    "monitor": Phrase(
+        "warn",
+        "Monitor only",
+        "Connections are inspected, but nothing is cut off. "
+        "Incidents say what would have been blocked.",
+    ),
+    "bypassed": Phrase(
+        "bad",
+        "Bypassed",
+        "The internet works, but new connections pass without being inspected.",
+    ),
+    "starting": Phrase(
+        "warn",
+        "Starting",
+        "Inspection begins in a few seconds. The internet works meanwhile.",
+    ),
+}
+UNKNOWN_PROTECTION = Phrase(
+    "warn", "State unknown", "The box reported a state this page does not know."
+)
+NO_CONTROLLER = Phrase(
+    "bad",
+    "No answer from the controller",
+    "The part of Ratwall that decides and records does not answer. The internet keeps working and "
+    "blocks already made stay in force, but nothing can be changed here and nothing new is "
+    "recorded. It is restarted by itself; if this stays for a minute, restart the box.",
+)
+
+INCIDENT_STATE = {
+    "blocking": Phrase(
+        "calm", "Blocking", "The order to cut the connection is out; the proof is not back yet."
+    ),
+    "blocked": Phrase(
+        "good", "Blocked", "The connection was cut, and the kernel has confirmed it."
+    ),
+    "would_block": Phrase(
+        "warn",
+        "Not blocked: monitor only",
+        "With protection switched on, this connection would have been cut.",
+    ),
+    "alert": Phrase(
+        "warn",
+        "Suspicious, not blocked",
+        "There are signs of a remote-control program, but too few to cut the connection.",
+    ),
+    "allowed": Phrase(
+        "calm", "Allowed by you", "This connection passes because somebody allowed it."
+    ),
+    "released": Phrase("calm", "Released", "The block was taken away by hand."),
+}
+UNKNOWN_INCIDENT = Phrase("calm", "Recorded", "")
+
+VERDICT = {
+    "clean": Phrase("calm", "Clean", "Nothing suspicious"),
+    "watch": Phrase("calm", "Watched", "Weak signs only"),
+    "alert": Phrase("warn", "Suspicious", "Clear signs, not enough to cut"),
+    "block": Phrase("bad", "Remote control", "Recognised"),
+}
+UNKNOWN_VERDICT = Phrase("calm", "Recorded", "")
+
+ACTION = {
+    "block": "Blocked",
+    "allow": "Allowed",
+    "release": "Block taken away",
+    "keep": "Block kept",
+}
+
+# What a shop owner should do, by the state of an incident.
+GUIDANCE = {
+    "cut": (
+        "Take the device off the network: pull its cable or switch its Wi-Fi off. "
+        "Ratwall cut this connection, but a program on the device asked for it and may try others.",
+        "Do not sign in to anything from that device, least of all a bank.",
+        "Run a full scan from outside the running system, for instance Microsoft Defender Offline.",
+        "From another device, change the passwords that were used on it.",
+        "Show this page to whoever looks after your computers. "
+        "When in doubt, have the device installed anew.",
+    ),
+    "passed": (
+        "This connection was not cut. If nobody knows the server, treat the device as infected: "
+        "pull its cable or switch its Wi-Fi off.",
+        "Ask who uses the device whether they know the server below, for instance from a "
+        "remote-support or backup program.",
+        "If it is known and wanted, allow it below; then it stops showing up as suspicious.",
+        "If it is not, do not sign in to anything from that device, run a full scan from outside "
+        "the running system, and change the passwords used on it from another device.",
+    ),
+    "allowed": (
+        "Nothing, if you know this server and meant to allow it.",
+        "If you are not sure any more, take the permission back below, under "
+        "\u201cWhat was done\u201d: the next attempt is judged again.",
+    ),
+}
+GUIDANCE_BY_STATE = {
+    "blocking": "cut",
+    "blocked": "cut",
+    "would_block": "passed",
+    "alert": "passed",
+    "allowed": "allowed",
+    "released": "passed",
+}
+
+SECONDS = {"hour": 3600, "day": 86400, "week": 7 * 86400, "always": None}
+LENGTH = {"hour": "1 hour", "day": "1 day", "week": "1 week", "always": "Always"}
+
+
+def protection(facts: dict[str, Any] | None) -> Phrase:
+    """Return the state of the box in words; None is a controller that does not answer."""
+    if facts is None:
+        return NO_CONTROLLER
+    return PROTECTION.get(facts["state"], UNKNOWN_PROTECTION)
+
+
+def incident_state(state: str) -> Phrase:
+    """Return the state of an incident in words."""
+    return INCIDENT_STATE.get(state, UNKNOWN_INCIDENT)
+
+
+def verdict(name: str) -> Phrase:
+    """Return the verdict on a connection in words."""
+    return VERDICT.get(name, UNKNOWN_VERDICT)
+
+
+def guidance(state: str) -> tuple[str, ...]:
+    """Return what to do now about an incident in this state."""
+    return GUIDANCE[GUIDANCE_BY_STATE.get(state, "passed")]
+
+
+def action(kind: str) -> str:
+    """Return what was done, in one word or two."""
+    return ACTION.get(kind, kind)
