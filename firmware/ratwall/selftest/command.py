@@ -1,0 +1,63 @@
+"""`ratwall selftest`: run it, tell the controller, say the result in one line.
+
+Exit 0 when the handshake was cut, 1 when it was not. It never fails because the controller is away:
+the kernel path is what is tested.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from ratwall.controller.client import Client
+from ratwall.errors import ExitCode, NotPermittedError, NotRunningError
+from ratwall.selftest.selftest import SelfTestResult, run_selftest
+
+SIGNAL_EXIT = 128  # plus the signal's number: what a shell reports
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `ratwall selftest`."""
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the self-test and report it; NotPermittedError without root."""
+    if os.geteuid() != 0:
+        raise NotPermittedError("selftest: must be root to attach test hosts; try: sudo ratwall …")
+    with _ended_properly():
+        result = run_selftest()
+    _tell_controller(options, result)
+    if options.json:
+        print(json.dumps(result.to_dict()))
+    else:
+        word = "passed" if result.ok else "FAILED"
+        print(f"self-test {word} in {result.duration_ms} ms: {result.reason}")
+    return ExitCode.OK if result.ok else ExitCode.FAILED
+
+
+def _tell_controller(options: argparse.Namespace, result: SelfTestResult) -> None:
+    try:
+        Client(options.state_dir / "run" / "control.sock").call(
+            "selftest_result", result=result.to_dict(), author="root"
+        )
+    except NotRunningError as error:
+        print(f"ratwall: the result is not recorded: {error}", file=sys.stderr)
+
+
+@contextmanager
+def _ended_properly() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that cables and block are taken away at once."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(SIGNAL_EXIT + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
