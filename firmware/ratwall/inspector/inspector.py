@@ -50,7 +50,7 @@ class Tracked:
     hardware_address: str | None = None
     last_seen: int = 0  # UTC microseconds
     settled: bool = False  # the kernel has saved our class on its conntrack entry
-    cut: bool = False
+    final: FlowClass | None = None  # the rest of a burst gets the class that its connection got
 
     def is_over(self, packet_class: FlowClass, now: int) -> bool:
         """Say whether a packet with this class on its conntrack entry begins another connection.
@@ -89,11 +89,7 @@ class Inspector:
         self.queued = 0
         self.judged = 0
         self.cut = 0
-
-    @property
-    def evicted(self) -> int:
-        """Connections that left unjudged because the table was full."""
-        return self._table.evicted
+        self.evicted = 0  # connections that left unjudged because the table was full
 
     def decide(self, packet: QueuedPacket) -> Release:
         """Return what to do with one packet."""
@@ -112,23 +108,24 @@ class Inspector:
         tracked = self._table.get(key)
         if tracked is None or tracked.is_over(packet_class, now):
             tracked = _begin(segment, from_client, now)
-            self._table.put(key, tracked)
+            evicted = self._table.put(key, tracked)
+            if evicted is not None and evicted.final is None:
+                self.evicted += 1
         tracked.last_seen = now
         tracked.settled = tracked.settled or packet_class is not FlowClass.NONE
         if from_client and tracked.hardware_address is None:
             tracked.hardware_address = _hardware_address(packet)
-        connection = tracked.connection
-        expected = connection.released(to_client=not from_client)
-        if not tracked.cut:
-            connection.push(from_client, segment)
+        # Before this segment is counted as released: it will not be, if it is what gives them away.
+        expected = tracked.connection.released(to_client=not from_client)
+        if tracked.final is None:
+            tracked.connection.push(from_client, segment)
             flow_class = self._classify(tracked)
             if flow_class is FlowClass.WATCH:
                 return self._release(packet, FlowClass.WATCH)
-            if flow_class is not FlowClass.BLOCK:
-                self._table.pop(key)
-                return self._release(packet, flow_class)
-            tracked.cut = True
-            self.cut += 1
+            tracked.final = flow_class
+            self.cut += flow_class is FlowClass.BLOCK
+        if tracked.final is not FlowClass.BLOCK:
+            return self._release(packet, tracked.final)
         reset = rewrite_to_reset(packet.datagram, segment, expected, segment.acknowledgement)
         return Release(self._marks.verdict(packet.mark, FlowClass.BLOCK), reset)
 

@@ -1,0 +1,263 @@
+"""The inline decision as a script: packets in, releases out, no queue and no clock."""
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ratwall_lab.certificates import Identity, Notary, asyncrat_family
+from ratwall_lab.flight import Recording, duplicated, in_order, record, shuffled
+from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Raw
+
+from ratwall.inspector.inspector import IDLE_US, Inspector, Report
+from ratwall.kernel.marks import FlowClass, Marks
+from ratwall.queue.binding import QueuedPacket, Release
+from ratwall.signatures.pack import load_packs
+from ratwall.verdict.judge import Thresholds
+from ratwall.verdict.memory import VerdictMemory
+
+MARKS = Marks()
+FOREIGN = 0x00000042
+DEVICE, SERVER = "192.168.77.11", "203.0.113.7"
+DEVICE6, SERVER6 = "2001:db8:77::11", "2001:db8:99::7"
+MAC = bytes.fromhex("525400123456") + b"\0\0"
+CLIENT_START, SERVER_START = 1_000, 4_294_967_000  # the server's numbers wrap within its flight
+PACKS = load_packs()
+
+
+@functools.cache
+def notary() -> Notary:
+    return Notary()
+
+
+@functools.cache
+def recording(kind: str) -> Recording:
+    identity: Identity
+    if kind == "rat":
+        identity = notary().rat(asyncrat_family("Acme Printing Ltd"))
+    else:
+        identity = notary().web_site("shop.example")
+    return record(identity, "1.2", key_exchange="ALL:@SECLEVEL=0")
+
+
+class Story:
+    """One connection played to an inspector, as the kernel would queue it."""
+
+    def __init__(self, inspector: Inspector, port: int = 49152, family: int = 4) -> None:
+        self.inspector = inspector
+        self.port = port
+        self.family = family
+        self.sent = 0
+        self.conntrack = FlowClass.NONE
+
+    def client(self, data: bytes) -> Release:
+        start = CLIENT_START + self.sent
+        self.sent += len(data)
+        return self._queue(True, data, start, SERVER_START)
+
+    def server(self, data: bytes, at: int) -> Release:
+        return self._queue(False, data, SERVER_START + at, CLIENT_START + self.sent)
+
+    def _queue(self, from_client: bool, data: bytes, sequence: int, acknowledged: int) -> Release:
+        device, server = (DEVICE, SERVER) if self.family == 4 else (DEVICE6, SERVER6)
+        ends = (device, server) if from_client else (server, device)
+        ports = (self.port, 6606) if from_client else (6606, self.port)
+        network = IP if self.family == 4 else IPv6
+        numbers = {"seq": sequence % 2**32, "ack": acknowledged % 2**32}
+        segment = TCP(sport=ports[0], dport=ports[1], flags="PA", **numbers)
+        datagram = bytes(network(src=ends[0], dst=ends[1]) / segment / Raw(data))
+        side = MARKS.lan if from_client else MARKS.wan
+        mark = FOREIGN | side | MARKS.to_inspect
+        if self.conntrack is not FlowClass.NONE:  # a burst passed the gate before its verdicts
+            mark |= MARKS.of(FlowClass.WATCH)
+        release = self.inspector.decide(QueuedPacket(datagram, mark, lambda: MAC))
+        assert release.datagram is None or len(release.datagram) == len(datagram)
+        assert release.mark & ~MARKS.mask == FOREIGN
+        assert not release.mark & MARKS.to_inspect
+        self.conntrack = MARKS.class_of(release.mark)
+        return release
+
+
+def class_of(release: Release) -> FlowClass:
+    return MARKS.class_of(release.mark)
+
+
+class Clock:
+    now = 1_700_000_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def reports() -> list[Report]:
+    return []
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def inspector(reports: list[Report], clock: Clock) -> Inspector:
+    return make_inspector(reports, clock)
+
+
+def make_inspector(reports: list[Report], clock: Clock, enforce: bool = True) -> Inspector:
+    return Inspector(
+        PACKS,
+        Thresholds(),
+        MARKS,
+        enforce=enforce,
+        memory=VerdictMemory(),
+        report=reports.append,
+        clock=clock,
+    )
+
+
+def play(story: Story, pieces: Iterable[Any], kind: str = "rat") -> list[Release]:
+    releases = [story.client(recording(kind).client_hello)]
+    releases += [story.server(piece.data, piece.start) for piece in pieces]
+    return releases
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_the_segment_that_completes_the_certificate_becomes_a_reset(
+    inspector: Inspector, reports: list[Report], family: int
+) -> None:
+    story = Story(inspector, family=family)
+    pieces = in_order(recording("rat").flight(), 700)
+
+    releases = play(story, pieces)
+
+    assert [class_of(one).name for one in releases] == ["WATCH", "WATCH", "BLOCK", "BLOCK"]
+    reset = (IP if family == 4 else IPv6)(releases[2].datagram)
+    assert reset[TCP].flags.R
+    assert reset[TCP].seq == (SERVER_START + 700) % 2**32, "what the client waits for"
+    assert not reset[TCP].payload or set(bytes(reset[TCP].payload)) == {0}
+    (report,) = reports
+    assert report["class"] == "block"
+    assert report["mac"] == "52:54:00:12:34:56"
+    assert report["certificate"]["subject"] == "CN=Acme Printing Ltd"
+
+
+def test_everything_after_the_cut_is_a_reset_for_its_receiver(inspector: Inspector) -> None:
+    story = Story(inspector)
+    play(story, in_order(recording("rat").flight()))
+
+    to_server = story.client(b"more")
+    to_client = story.server(b"more", 5000)
+
+    client_next = CLIENT_START + len(recording("rat").client_hello)
+    assert IP(to_server.datagram)[TCP].seq == client_next
+    assert IP(to_server.datagram)[TCP].dport == 6606
+    assert IP(to_client.datagram)[TCP].flags.R
+    assert class_of(to_server) is class_of(to_client) is FlowClass.BLOCK
+
+
+@pytest.mark.parametrize("order", [shuffled, duplicated])
+def test_disorder_does_not_save_a_rat(
+    inspector: Inspector, order: Any, reports: list[Report]
+) -> None:
+    releases = play(Story(inspector), order(recording("rat").flight(), 100))
+    assert FlowClass.BLOCK in [class_of(one) for one in releases]
+    assert len(reports) == 1, "one report a connection"
+
+
+def test_a_benign_site_is_freed_with_its_certificate_and_so_is_the_rest_of_the_burst(
+    inspector: Inspector, reports: list[Report]
+) -> None:
+    story = Story(inspector)
+    releases = play(story, in_order(recording("web").flight(), 500), "web")
+    classes = [class_of(one) for one in releases]
+    freed = classes.index(FlowClass.CLEAN)
+    assert set(classes[:freed]) == {FlowClass.WATCH}
+    assert set(classes[freed:]) == {FlowClass.CLEAN}
+    assert freed < len(classes) - 1
+    assert all(one.datagram is None for one in releases)
+    assert reports[0]["verdict"] == "clean"
+    assert reports[0]["der"] is None
+
+
+def test_monitor_mode_cuts_nothing_and_says_what_it_would_have_done(
+    reports: list[Report], clock: Clock
+) -> None:
+    inspector = make_inspector(reports, clock, enforce=False)
+    releases = play(Story(inspector), in_order(recording("rat").flight()))
+    assert all(one.datagram is None for one in releases)
+    assert class_of(releases[-1]) is FlowClass.OBSERVED
+    assert (reports[0]["verdict"], reports[0]["enforced"]) == ("block", False)
+
+
+@pytest.mark.parametrize(
+    ("device", "flow_class"),
+    [(None, FlowClass.EXEMPT), (DEVICE, FlowClass.EXEMPT), ("192.168.77.99", FlowClass.BLOCK)],
+)
+def test_an_allowed_certificate_passes_for_its_device_only(
+    inspector: Inspector, reports: list[Report], device: str | None, flow_class: FlowClass
+) -> None:
+    play(Story(inspector), in_order(recording("rat").flight()))
+    sha256 = reports[0]["certificate"]["sha256"]
+    inspector.allowed_certificates = frozenset({(sha256, device)})
+    releases = play(Story(inspector, port=49153), in_order(recording("rat").flight()))
+    assert class_of(releases[-1]) is flow_class
+
+
+def test_what_is_not_tls_leaves_the_queue_with_its_first_answer(
+    inspector: Inspector, reports: list[Report]
+) -> None:
+    story = Story(inspector)
+    request = story.client(b"GET / HTTP/1.1\r\n\r\n")
+    answer = story.server(b"HTTP/1.1 200 OK\r\n\r\n", 0)
+    assert class_of(request) is FlowClass.WATCH, "its hello may still come, out of order"
+    assert class_of(answer) is FlowClass.OBSERVED
+    assert reports == []
+
+
+def test_a_new_connection_on_old_ports_is_read_afresh(
+    inspector: Inspector, clock: Clock, reports: list[Report]
+) -> None:
+    flight = recording("rat").flight()
+    first = Story(inspector)
+    first.client(recording("rat").client_hello)
+    first.server(flight[:50], 0)  # and then it dies
+
+    second = Story(inspector)  # the kernel's entry is new: no class on its packets
+    play(second, in_order(flight))
+    assert second.conntrack is FlowClass.BLOCK
+
+    clock.now += IDLE_US + 1
+    third = Story(inspector)
+    assert class_of(third.client(recording("web").client_hello)) is FlowClass.WATCH
+
+
+def test_a_cut_connection_does_not_condemn_the_next_on_its_ports(
+    inspector: Inspector, clock: Clock
+) -> None:
+    play(Story(inspector), in_order(recording("rat").flight()))
+    releases = play(Story(inspector), in_order(recording("web").flight()), "web")
+    assert FlowClass.BLOCK not in [class_of(one) for one in releases]
+
+
+def test_a_bad_checksum_is_not_read(inspector: Inspector, reports: list[Report]) -> None:
+    flight = recording("rat").flight()
+    story = Story(inspector)
+    story.client(recording("rat").client_hello)
+    datagram = bytearray(bytes(IP(src=SERVER, dst=DEVICE) / TCP(sport=6606, dport=49152) / flight))
+    datagram[36] ^= 0xFF
+    mark = MARKS.wan | MARKS.to_inspect
+    release = inspector.decide(QueuedPacket(bytes(datagram), mark, lambda: None))
+    assert class_of(release) is FlowClass.WATCH
+    assert reports == []
+
+
+@given(st.binary(max_size=200), st.integers(0, 0xFFFFFFFF))
+def test_arbitrary_bytes_get_one_release(data: bytes, mark: int) -> None:
+    inspector = make_inspector([], Clock())
+    release = inspector.decide(QueuedPacket(data, mark, lambda: None))
+    assert release.mark & ~MARKS.mask == mark & ~MARKS.mask

@@ -1,0 +1,68 @@
+"""The rules as text: what nftables must make of them, checked by nft itself where it can run."""
+
+import os
+import shutil
+import subprocess
+from ipaddress import ip_network
+
+import pytest
+
+from ratwall.kernel.marks import Marks
+from ratwall.kernel.ruleset import RulesetConfig, ruleset
+
+CONFIG = RulesetConfig("eth1", "eth0", nft_queue=False)
+
+
+def test_nothing_is_queued_by_nftables_where_the_kernel_cannot() -> None:
+    assert "queue num" not in ruleset(CONFIG)
+    with_queue = ruleset(RulesetConfig("eth1", "eth0", queue=7))
+    assert "queue num 7 bypass" in with_queue
+
+
+def test_the_queue_never_lacks_bypass() -> None:
+    lines = ruleset(RulesetConfig("eth1", "eth0")).splitlines()
+    queued = [line for line in lines if "queue num" in line]
+    assert queued
+    assert all(line.rstrip().endswith("bypass") for line in queued)
+
+
+def test_allowed_stands_before_blocked() -> None:
+    text = ruleset(CONFIG)
+    assert text.index("@allowed_device4") < text.index("@blocked4 goto refuse")
+    assert text.index("@allowed6 ") < text.index("@blocked6 goto refuse")
+
+
+def test_never_block_goes_into_the_set_of_its_family() -> None:
+    config = RulesetConfig(
+        "eth1", "eth0", never_block=[ip_network("192.0.2.1"), ip_network("2001:db8::/64")]
+    )
+    text = ruleset(config)
+    assert (
+        "set never_block4 { type ipv4_addr; flags interval; auto-merge; elements = { 192." in text
+    )
+    assert "elements = { 2001:db8::/64 }" in text
+
+
+@pytest.mark.root
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("nft") is None, reason="needs root and nft to check rules"
+)
+@pytest.mark.parametrize("bridge", [None, "br0"])
+@pytest.mark.parametrize("mask", [0xFF000000, 0x0000FF00])
+def test_nft_accepts_the_rules(bridge: str | None, mask: int) -> None:
+    config = RulesetConfig(
+        "eth1",
+        "eth0",
+        bridge=bridge,
+        marks=Marks(mask),
+        nft_queue=False,
+        never_block=[ip_network("192.0.2.1"), ip_network("192.0.2.0/24")],
+    )
+    done = subprocess.run(
+        ["unshare", "--net", "nft", "--check", "--file", "-"],
+        input=ruleset(config),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
