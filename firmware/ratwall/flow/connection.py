@@ -29,6 +29,7 @@ class Connection:
         "_acknowledged_client",
         "_acknowledged_server",
         "_client",
+        "_client_spoke",
         "_conversation",
         "_preambles",
         "_server",
@@ -45,6 +46,7 @@ class Connection:
             if search_preamble
             else None
         )
+        self._client_spoke = False
         self._acknowledged_client = 0  # what each side last said that it expects
         self._acknowledged_server = 0
 
@@ -70,7 +72,8 @@ class Connection:
         flags = segment.flags
         if flags & TcpFlag.SYN:
             sequence = (sequence + 1) & _MASK  # a SYN takes one number; Fast Open data follows it
-            stream.start_at(sequence)
+            if stream.next_sequence is None:
+                stream.start_at(sequence)
         if flags & TcpFlag.ACK:
             if segment_from_client:
                 self._acknowledged_client = segment.acknowledgement
@@ -80,9 +83,11 @@ class Connection:
         if not payload:
             return
         if segment_from_client:
-            if self._server.next_sequence is None and flags & TcpFlag.ACK:
+            if not self._client_spoke and flags & TcpFlag.ACK:
+                # Also corrects the start that a SYN gave, had the server answered with two.
+                self._client_spoke = True
                 self._server.start_at(segment.acknowledgement)
-        else:
+        elif stream.next_sequence is None:
             stream.start_at(sequence)
         data = stream.push(sequence, payload)
         if stream.conflict:

@@ -86,6 +86,10 @@ class Buffer:
         position = self._advance(count)
         return bytes(self._data[position : position + count])
 
+    def pull_rest(self) -> bytes:
+        """Pull everything that is left."""
+        return self.pull_bytes(self._end - self._position)
+
     def pull_block(self, length_bytes: int) -> "Buffer":
         """Pull a block behind its length of 1, 2 or 3 bytes; as a context it must be used up."""
         if length_bytes == 1:

@@ -8,6 +8,7 @@ IP and the TCP header, because this runs for every queued packet.
 from dataclasses import dataclass
 from enum import IntFlag
 from struct import Struct
+from typing import NamedTuple
 
 from ratwall.wire.errors import ParseError
 
@@ -68,19 +69,39 @@ class Segment:
         return stated - len(self.payload)
 
 
+class Transport(NamedTuple):
+    """What an IP datagram carries, and where; lengths in bytes from the beginning."""
+
+    version: int
+    source: bytes
+    destination: bytes
+    protocol: int  # IANA protocol number
+    header_length: int
+    datagram_length: int
+    source_routed: bool
+
+
 def parse_segment(datagram: bytes) -> Segment | None:
     """Read one IP datagram; None for what is not TCP or is a fragment; ParseError if malformed."""
+    transport = find_transport(datagram)
+    if transport is None or transport.protocol != PROTOCOL_TCP:
+        return None
+    return _parse_tcp(datagram, transport)
+
+
+def find_transport(datagram: bytes) -> Transport | None:
+    """Walk the IP headers of one datagram; None for a fragment; ParseError if malformed."""
     if not datagram:
         raise ParseError("empty datagram", 0)
     version = datagram[0] >> 4
     if version == 4:
-        return _parse_ipv4(datagram)
+        return _walk_ipv4(datagram)
     if version == 6:
-        return _parse_ipv6(datagram)
+        return _walk_ipv6(datagram)
     raise ParseError(f"IP version {version}, 4 or 6 expected", 0)
 
 
-def _parse_ipv4(datagram: bytes) -> Segment | None:
+def _walk_ipv4(datagram: bytes) -> Transport | None:
     available = len(datagram)
     if available < IPV4_HEADER:
         raise ParseError(f"IPv4 header cut short, {available} bytes", available)
@@ -96,9 +117,7 @@ def _parse_ipv4(datagram: bytes) -> Segment | None:
         return None
     if protocol == PROTOCOL_AUTHENTICATION:
         protocol, header = _skip_authentication(datagram, header)
-    if protocol != PROTOCOL_TCP:
-        return None
-    return _parse_tcp(datagram, 4, source, destination, header, length)
+    return Transport(4, source, destination, protocol, header, length, False)
 
 
 def _skip_authentication(datagram: bytes, offset: int) -> tuple[int, int]:
@@ -108,7 +127,7 @@ def _skip_authentication(datagram: bytes, offset: int) -> tuple[int, int]:
     return datagram[offset], offset + (datagram[offset + 1] + 2) * 4
 
 
-def _parse_ipv6(datagram: bytes) -> Segment | None:
+def _walk_ipv6(datagram: bytes) -> Transport | None:
     available = len(datagram)
     if available < IPV6_HEADER:
         raise ParseError(f"IPv6 header cut short, {available} bytes", available)
@@ -133,15 +152,12 @@ def _parse_ipv6(datagram: bytes) -> Segment | None:
         elif protocol == PROTOCOL_AUTHENTICATION:
             protocol, offset = _skip_authentication(datagram, offset)
         else:
-            return None
-    segment = _parse_tcp(datagram, 6, source, destination, offset, length)
-    segment.source_routed = source_routed
-    return segment
+            break
+    return Transport(6, source, destination, protocol, offset, length, source_routed)
 
 
-def _parse_tcp(
-    datagram: bytes, version: int, source: bytes, destination: bytes, offset: int, length: int
-) -> Segment:
+def _parse_tcp(datagram: bytes, transport: Transport) -> Segment:
+    version, source, destination, _, offset, length, source_routed = transport
     end = min(length, len(datagram))
     if offset + TCP_HEADER > end:
         raise ParseError("TCP header cut short", end)
@@ -167,4 +183,5 @@ def _parse_tcp(
         offset,
         header,
         length,
+        source_routed,
     )

@@ -41,6 +41,7 @@ class Stream:
         "_islands",
         "_position",
         "_positions",
+        "_start",
         "_waited",
         "buffered",
         "conflict",
@@ -57,6 +58,7 @@ class Stream:
         self.buffered = 0
         self._is_start = is_start
         self._position = 0  # of next_sequence, or while waiting of the first segment seen
+        self._start = 0  # position of the first byte: as long as it equals _position, none is out
         self._positions: list[int] = []  # where the islands start, ascending
         self._islands: list[bytes] = []  # never touching one another
         self._waited: list[int] = []  # sequence numbers seen while the start is unknown
@@ -74,12 +76,18 @@ class Stream:
         return self._push_at(self._locate(sequence, self.next_sequence), payload)
 
     def start_at(self, sequence: int) -> bytes:
-        """Fix the first sequence number once it is known; return what is in order from there."""
-        if self.next_sequence is not None:
+        """Fix the first sequence number once it is known; return what is in order from there.
+
+        A start fixed earlier may be corrected until the first byte has been released.
+        """
+        if self._position != self._start:
             return b""
-        if self._waited:
+        if self.next_sequence is not None:
+            self._position += self._signed(sequence, self.next_sequence)
+        elif self._waited:
             self._position += self._signed(sequence, self._waited[0])
         self.next_sequence = sequence & _MASK
+        self._start = self._position
         self._waited.clear()
         self._drop_before_position()
         return self._release()

@@ -155,8 +155,12 @@ class Conversation:
             self.facts.resumed = resumed
             self.state = ConversationState.HIDDEN
 
+    def _awaits_second_hello(self) -> bool:
+        hello = self.facts.server_hello
+        return self.facts.hello_retry and (hello is None or hello.is_hello_retry_request)
+
     def _change_cipher(self, direction: _Direction, from_client: bool) -> None:
-        if self.facts.hello_retry and self.facts.server_hello is None:
+        if self._awaits_second_hello():
             return  # a dummy of TLS 1.3's compatibility mode: hellos follow (RFC 8446 §D.4)
         direction.encrypted = True
         if not from_client and self.facts.server_hello is not None:
@@ -189,8 +193,12 @@ class Conversation:
         if isinstance(event, Message):
             if event.type == HandshakeType.CLIENT_HELLO and facts.client_hello is None:
                 try:
-                    facts.client_hello = pull_client_hello(event.body, record_version)
+                    hello = pull_client_hello(event.body, record_version)
                 except ParseError:
+                    facts.anomalies.add(Anomaly.MALFORMED_HANDSHAKE)
+                    return
+                facts.client_hello = hello
+                if hello.unread:
                     facts.anomalies.add(Anomaly.MALFORMED_HANDSHAKE)
         elif isinstance(event, Leaf):
             facts.client_certificate = True
@@ -232,13 +240,14 @@ class Conversation:
         except ParseError:
             facts.anomalies.add(Anomaly.MALFORMED_HANDSHAKE)
             return
+        if facts.server_hello is not None and not self._awaits_second_hello():
+            return  # a renegotiation in clear; the first one was answered by the certificate
+        facts.set_server_hello(hello)
+        if hello.unread:
+            facts.anomalies.add(Anomaly.MALFORMED_HANDSHAKE)
         if hello.is_hello_retry_request:
             facts.hello_retry = True
-            return
-        if facts.server_hello is not None:
-            return  # a renegotiation in clear; the first one was answered by the certificate
-        facts.server_hello = hello
-        if is_tls13(hello.selected_version):
+        elif is_tls13(hello.selected_version):
             self._server.encrypted = True
             self._hide(resumed=hello.extension(ExtensionType.PRE_SHARED_KEY) is not None)
 

@@ -31,7 +31,7 @@ class TlsFacts:
     """What was seen so far; grows until the connection is judged."""
 
     client_hello: ClientHello | None = None
-    server_hello: ServerHello | None = None
+    server_hello: ServerHello | None = None  # a HelloRetryRequest until the real one comes
     hello_retry: bool = False
     certificate: Certificate | None = None
     certificate_der: bytes | None = None
@@ -44,6 +44,11 @@ class TlsFacts:
     _ja3: str | None = None
     _ja4: str | None = None
     _ja3s: str | None = None
+
+    def set_server_hello(self, hello: ServerHello) -> None:
+        """Take the server's hello, in place of a HelloRetryRequest perhaps."""
+        self.server_hello = hello
+        self._ja3s = None
 
     @property
     def sni(self) -> str | None:
@@ -62,16 +67,18 @@ class TlsFacts:
 
     @property
     def ja3(self) -> str | None:
-        """JA3 of the ClientHello (MD5, hexadecimal), or None."""
-        if self._ja3 is None and self.client_hello is not None:
-            self._ja3 = ja3(self.client_hello)
+        """JA3 of the ClientHello (MD5, hexadecimal), or None; not defined for SSL 2.0 hellos."""
+        hello = self.client_hello
+        if self._ja3 is None and hello is not None and not hello.is_ssl2:
+            self._ja3 = ja3(hello)
         return self._ja3
 
     @property
     def ja4(self) -> str | None:
-        """JA4 of the ClientHello, or None."""
-        if self._ja4 is None and self.client_hello is not None:
-            self._ja4 = ja4(self.client_hello)
+        """JA4 of the ClientHello, or None; not defined for SSL 2.0 hellos."""
+        hello = self.client_hello
+        if self._ja4 is None and hello is not None and not hello.is_ssl2:
+            self._ja4 = ja4(hello)
         return self._ja4
 
     @property

@@ -53,6 +53,7 @@ class ClientHello:
     cipher_suites: tuple[int, ...]
     compression_methods: tuple[int, ...]
     extensions: tuple[Extension, ...]
+    unread: bytes = b""  # the whole extension block, when its lengths contradict one another
 
     def extension(self, wanted: int) -> bytes | None:
         """Content of the first extension of that type, or None when it is absent."""
@@ -66,6 +67,11 @@ class ClientHello:
             return Buffer(data).pull_uint16_list(length_bytes)
         except ParseError:
             return ()
+
+    @property
+    def is_ssl2(self) -> bool:
+        """Whether it came in the SSL 2.0 form, which has no extensions."""
+        return self.record_version == ProtocolVersion.SSL_2_0
 
     @property
     def server_name(self) -> str | None:
@@ -138,6 +144,7 @@ class ServerHello:
     cipher_suite: int
     compression_method: int
     extensions: tuple[Extension, ...]
+    unread: bytes = b""  # the whole extension block, when its lengths contradict one another
 
     def extension(self, wanted: int) -> bytes | None:
         """Content of the first extension of that type, or None when it is absent."""
@@ -157,24 +164,34 @@ class ServerHello:
         return self.random == HELLO_RETRY_RANDOM
 
 
-def _pull_extensions(buffer: Buffer) -> tuple[Extension, ...]:
-    """Pull the extension block; hellos before TLS 1.2 may end without one."""
+def _pull_extensions(buffer: Buffer) -> tuple[tuple[Extension, ...], bytes]:
+    """Pull the extension block, to the end of the hello, and what of it could not be read.
+
+    Hellos before TLS 1.2 may end without one. One broken length must not hide a whole hello from
+    the judge: the extensions before it are kept, and the raw block beside them.
+    """
     if buffer.eof():
-        return ()
+        return (), b""
+    raw = buffer.pull_rest()
+    block = Buffer(raw, buffer.offset - len(raw))
     extensions: list[Extension] = []
-    with buffer.pull_block(2) as block:
+    try:
+        whole = block.pull_uint16() == block.remaining
         while not block.eof():
             extensions.append(Extension(block.pull_uint16(), block.pull_opaque(2)))
-    return tuple(extensions)
+    except ParseError:
+        whole = False
+    return tuple(extensions), b"" if whole else raw
 
 
-def _push_extensions(writer: Writer, extensions: tuple[Extension, ...]) -> None:
-    if not extensions:
-        return
-    with writer.push_block(2):
-        for extension in extensions:
-            writer.push_uint16(extension.type)
-            writer.push_opaque(extension.data, 2)
+def _push_extensions(writer: Writer, extensions: tuple[Extension, ...], unread: bytes) -> None:
+    if unread:
+        writer.push_bytes(unread)
+    elif extensions:
+        with writer.push_block(2):
+            for extension in extensions:
+                writer.push_uint16(extension.type)
+                writer.push_opaque(extension.data, 2)
 
 
 def _pull_session_id(buffer: Buffer) -> bytes:
@@ -188,17 +205,15 @@ def _pull_session_id(buffer: Buffer) -> bytes:
 def pull_client_hello(body: bytes | memoryview, record_version: int) -> ClientHello:
     """Read a whole ClientHello body; ParseError when it is not one (RFC 8446 §4.1.2)."""
     buffer = Buffer(body)
-    hello = ClientHello(
-        record_version=record_version,
-        legacy_version=buffer.pull_uint16(),
-        random=buffer.pull_bytes(RANDOM_LENGTH),
-        session_id=_pull_session_id(buffer),
-        cipher_suites=buffer.pull_uint16_list(),
-        compression_methods=tuple(buffer.pull_opaque(1)),
-        extensions=_pull_extensions(buffer),
+    return ClientHello(
+        record_version,
+        buffer.pull_uint16(),
+        buffer.pull_bytes(RANDOM_LENGTH),
+        _pull_session_id(buffer),
+        buffer.pull_uint16_list(),
+        tuple(buffer.pull_opaque(1)),
+        *_pull_extensions(buffer),
     )
-    buffer.expect_end()
-    return hello
 
 
 def push_client_hello(hello: ClientHello) -> bytes:
@@ -209,7 +224,7 @@ def push_client_hello(hello: ClientHello) -> bytes:
     writer.push_opaque(hello.session_id, 1)
     writer.push_uint16_list(hello.cipher_suites)
     writer.push_opaque(bytes(hello.compression_methods), 1)
-    _push_extensions(writer, hello.extensions)
+    _push_extensions(writer, hello.extensions, hello.unread)
     return writer.getvalue()
 
 
@@ -260,16 +275,14 @@ def pull_server_hello(body: bytes | memoryview) -> ServerHello:
     buffer = Buffer(body)
     version = buffer.pull_uint16()
     draft = is_early_draft(version)
-    hello = ServerHello(
-        legacy_version=version,
-        random=buffer.pull_bytes(RANDOM_LENGTH),
-        session_id=b"" if draft else _pull_session_id(buffer),
-        cipher_suite=buffer.pull_uint16(),
-        compression_method=0 if draft else buffer.pull_uint8(),
-        extensions=_pull_extensions(buffer),
+    return ServerHello(
+        version,
+        buffer.pull_bytes(RANDOM_LENGTH),
+        b"" if draft else _pull_session_id(buffer),
+        buffer.pull_uint16(),
+        0 if draft else buffer.pull_uint8(),
+        *_pull_extensions(buffer),
     )
-    buffer.expect_end()
-    return hello
 
 
 def push_server_hello(hello: ServerHello) -> bytes:
@@ -283,5 +296,5 @@ def push_server_hello(hello: ServerHello) -> bytes:
     writer.push_uint16(hello.cipher_suite)
     if not draft:
         writer.push_uint8(hello.compression_method)
-    _push_extensions(writer, hello.extensions)
+    _push_extensions(writer, hello.extensions, hello.unread)
     return writer.getvalue()

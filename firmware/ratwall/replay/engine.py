@@ -1,0 +1,204 @@
+"""Judging one capture: datagrams in the order of the file, one record for each flow with TLS.
+
+It uses the connection, the packs and the judge of the inline box, so that a capture gets the
+verdict that its packets would have got. What differs is said here: captures hold SYNs and whole
+conversations, so orientation can be seen instead of configured, and TLS behind a cleartext preamble
+or inside a tunnel is looked for.
+
+Verdict memory lasts for one capture: another file may be another network with the same addresses.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ratwall.flow.connection import Connection
+from ratwall.flow.table import FlowTable, flow_key
+from ratwall.replay.tunnels import open_tunnel
+from ratwall.signatures.endpoint import Endpoint
+from ratwall.signatures.pack import Pack
+from ratwall.verdict.judge import Judgement, Remembered, Thresholds, judge
+from ratwall.verdict.memory import VerdictMemory
+from ratwall.verdict.record import flow_record
+from ratwall.wire.errors import ParseError
+from ratwall.wire.fragments import Defragmenter
+from ratwall.wire.packet import Segment, TcpFlag, find_transport, parse_segment
+from ratwall.wire.tls.conversation import ConversationState
+from ratwall.wire.tls.record import HEADER_LENGTH, looks_like_record
+from ratwall.wire.tls.registry import ContentType, HandshakeType
+
+# Connections followed at once; a day of a small office has fewer, and each costs some 2 KiB.
+FLOW_CAPACITY: Final = 65_536
+# Tunnels in tunnels: mirrored traffic of a provider has three.
+TUNNEL_DEPTH: Final = 4
+
+_SERVER_MESSAGES: Final = (HandshakeType.SERVER_HELLO, HandshakeType.CERTIFICATE)
+_DECIDED: Final = (ConversationState.CERTIFICATE, ConversationState.HIDDEN)
+
+
+@dataclass(slots=True)
+class _Flow:
+    """One TCP connection of the capture, by its endpoints (address, port)."""
+
+    order: int
+    start: int
+    client: tuple[bytes, int]
+    server: tuple[bytes, int]
+    syn_sequence: int | None
+    connection: Connection
+    settled: bool = False  # a hello has shown who the client is
+    decided: bool = False  # memory was asked, or taught
+    remembered: Remembered | None = None
+
+
+class CaptureJudge:
+    """Feed it the datagrams of one capture, then take the records."""
+
+    def __init__(self, packs: Sequence[Pack], thresholds: Thresholds) -> None:
+        self.packets = 0
+        self.malformed = 0  # datagrams that no parser could read
+        self._packs = packs
+        self._thresholds = thresholds
+        self._defragmenter = Defragmenter()
+        self._flows: FlowTable[_Flow] = FlowTable(FLOW_CAPACITY)
+        self._memory = VerdictMemory()
+        self._records: list[tuple[int, dict[str, Any]]] = []
+        self._opened = 0
+
+    def push(self, time: int, datagram: bytes) -> None:
+        """Take one datagram, seen at `time` (UTC microseconds)."""
+        self.packets += 1
+        try:
+            segment = self._find_segment(time, datagram)
+        except ParseError:
+            self.malformed += 1
+            return
+        if segment is not None:
+            self._push_segment(time, segment)
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Return a record for each flow that carried TLS, in order of their first packets."""
+        for flow in self._flows.values():
+            self._close(flow)
+        self._flows = FlowTable(FLOW_CAPACITY)
+        return [record for _, record in sorted(self._records, key=lambda item: item[0])]
+
+    def _find_segment(self, time: int, datagram: bytes) -> Segment | None:
+        """Undo fragments and tunnels until TCP, or something else, is reached."""
+        for _ in range(TUNNEL_DEPTH):
+            whole = self._defragmenter.push(datagram, time)
+            if whole is None:
+                return None
+            segment = parse_segment(whole)
+            if segment is not None:
+                return segment
+            transport = find_transport(whole)
+            inner = None if transport is None else open_tunnel(whole, transport)
+            if inner is None:
+                return None
+            datagram = inner
+        return None
+
+    def _push_segment(self, time: int, segment: Segment) -> None:
+        key = flow_key(segment)
+        flow = self._flows.get(key)
+        if flow is None or _begins_anew(flow, segment):
+            if flow is not None:
+                self._close(flow)
+            flow = self._open(time, segment)
+            evicted = self._flows.put(key, flow)
+            if evicted is not None:
+                self._close(evicted)
+        if not flow.settled and segment.payload:
+            self._settle(flow, segment)
+        from_client = (segment.source, segment.source_port) == flow.client
+        flow.connection.push(from_client, segment)
+        if not flow.decided and flow.connection.state in _DECIDED:
+            self._decide(flow, time)
+
+    def _open(self, time: int, segment: Segment) -> _Flow:
+        sender = segment.source, segment.source_port
+        receiver = segment.destination, segment.destination_port
+        answered = segment.flags & TcpFlag.SYN and segment.flags & TcpFlag.ACK
+        self._opened += 1
+        return _Flow(
+            order=self._opened,
+            start=time,
+            client=receiver if answered else sender,
+            server=sender if answered else receiver,
+            syn_sequence=segment.sequence if _is_opening(segment) else None,
+            connection=Connection(time, search_preamble=True),
+        )
+
+    def _settle(self, flow: _Flow, segment: Segment) -> None:
+        """Let the first handshake message say who is the client, whoever opened the connection."""
+        from_client = _client_says(segment.payload)
+        if from_client is None:
+            return
+        flow.settled = True
+        sender = segment.source, segment.source_port
+        if (sender == flow.client) != from_client:
+            flow.client, flow.server = flow.server, flow.client
+            flow.connection = Connection(flow.start, search_preamble=True)
+
+    def _decide(self, flow: _Flow, time: int) -> None:
+        """Ask the memory about a hidden certificate; teach it one that was shown."""
+        flow.decided = True
+        facts = flow.connection.facts
+        server, port = flow.server
+        if flow.connection.state == ConversationState.HIDDEN:
+            flow.remembered = self._memory.recall(
+                server, port, facts.resumed, facts.sni is not None, time
+            )
+        elif facts.certificate is not None:
+            self._memory.learn(server, port, self._judge(flow), facts.certificate.sha256, time)
+
+    def _judge(self, flow: _Flow) -> Judgement:
+        return judge(
+            self._packs,
+            self._thresholds,
+            flow.connection.facts,
+            Endpoint(*flow.server),
+            flow.remembered,
+            flow.start,
+        )
+
+    def _close(self, flow: _Flow) -> None:
+        if not flow.connection.carried_tls:
+            return
+        record = flow_record(
+            client=flow.client[0],
+            client_port=flow.client[1],
+            server=flow.server[0],
+            server_port=flow.server[1],
+            start_us=flow.start,
+            facts=flow.connection.facts,
+            judgement=self._judge(flow),
+        )
+        self._records.append((flow.order, record))
+
+
+def _is_opening(segment: Segment) -> bool:
+    return bool(segment.flags & TcpFlag.SYN) and not segment.flags & TcpFlag.ACK
+
+
+def _begins_anew(flow: _Flow, segment: Segment) -> bool:
+    """Whether a SYN reuses the ports of an older connection (a retransmitted one does not)."""
+    return _is_opening(segment) and flow.syn_sequence != segment.sequence
+
+
+def _client_says(payload: bytes) -> bool | None:
+    """Whether a segment begins with a message that only a client sends, or only a server; or None.
+
+    A Certificate is taken for the server's: a client's comes after hellos that have told already.
+    """
+    if (
+        len(payload) <= HEADER_LENGTH
+        or payload[0] != ContentType.HANDSHAKE
+        or not looks_like_record(payload)
+    ):
+        return None
+    kind = payload[HEADER_LENGTH]
+    if kind == HandshakeType.CLIENT_HELLO:
+        return True
+    return False if kind in _SERVER_MESSAGES else None
