@@ -27,6 +27,10 @@ CONTEXT_3 = 0xA3  # [3] EXPLICIT: extensions
 # An X.509 certificate nests about nine deep; indefinite lengths are searched no deeper than this.
 NESTING_LIMIT = 16
 
+# Elements read from one certificate. Web certificates have about 100; without a bound, 64 KiB of
+# empty elements would hold up the packets behind them for a tenth of a second.
+ELEMENTS_LIMIT = 4096
+
 # X.690 §8.1.3.5 allows 126 length octets; four already describe more than any TLS message.
 LENGTH_OCTETS_LIMIT = 4
 
@@ -50,10 +54,11 @@ class Element(NamedTuple):
 class Walker:
     """Reads elements of one byte string and collects what a strict DER parser would refuse."""
 
-    __slots__ = ("data", "defects")
+    __slots__ = ("_read", "data", "defects")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self._read = 0
         self.defects: dict[str, None] = {}  # a set that keeps the order of discovery
 
     def note(self, defect: str) -> None:
@@ -65,6 +70,7 @@ class Walker:
         data = self.data
         if offset + 2 > end:
             raise ParseError("no room for a DER element", offset)
+        self._count(offset)
         tag = data[offset]
         cursor = offset + 1
         if tag & _HIGH_TAG == _HIGH_TAG:
@@ -104,6 +110,11 @@ class Walker:
     def value(self, element: Element) -> bytes:
         """Return a copy of the element's content."""
         return self.data[element.content : element.end]
+
+    def _count(self, offset: int) -> None:
+        self._read += 1
+        if self._read > ELEMENTS_LIMIT:
+            raise ParseError(f"more than {ELEMENTS_LIMIT} DER elements", offset)
 
     def _skip_high_tag(self, cursor: int, end: int) -> int:
         for _ in range(TAG_OCTETS_LIMIT):
@@ -146,6 +157,7 @@ class Walker:
             if self.data[cursor] & _HIGH_TAG == _HIGH_TAG:
                 head = self._skip_high_tag(head, end)
             if self.data[head] == _INDEFINITE:
+                self._count(cursor)
                 depth += 1
                 if depth > NESTING_LIMIT:
                     raise ParseError(f"indefinite lengths nested over {NESTING_LIMIT} deep", start)

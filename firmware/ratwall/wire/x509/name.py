@@ -10,6 +10,7 @@ move the cursor of a terminal.
 
 from dataclasses import dataclass, field
 
+from ratwall.wire.errors import ParseError
 from ratwall.wire.x509 import der, oid
 
 # Attributes read per name. Real names have at most a dozen; the rest only costs time.
@@ -63,17 +64,18 @@ class Name:
 
 
 def parse_name(walker: der.Walker, element: der.Element) -> Name:
-    """Read a Name (RFC 5280 §4.1.2.4) from a SEQUENCE; ParseError if its structure is broken."""
+    """Read a Name (RFC 5280 §4.1.2.4) from a SEQUENCE, as far as its structure holds."""
     rdns: list[tuple[Attribute, ...]] = []
     room = ATTRIBUTES_LIMIT
-    for rdn in walker.children(element, ATTRIBUTES_LIMIT):
-        if rdn.tag != der.SET:
-            walker.note("name part that is not a SET")
-        attributes: list[Attribute] = []
-        for pair in walker.children(rdn, room):
-            attributes.append(_parse_attribute(walker, pair))
-        room -= len(attributes)
-        rdns.append(tuple(attributes))
+    try:
+        for rdn in walker.children(element, ATTRIBUTES_LIMIT):
+            if rdn.tag != der.SET:
+                walker.note("name part that is not a SET")
+            pairs = walker.children(rdn, room)
+            room -= len(pairs)
+            rdns.append(tuple(_parse_attribute(walker, pair) for pair in pairs))
+    except ParseError as error:
+        walker.note(f"name: {error}")
     return Name(walker.data[element.start : element.after], tuple(rdns))
 
 
