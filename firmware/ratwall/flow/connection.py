@@ -38,8 +38,9 @@ class Connection:
 
     def __init__(self, first_seen: int, search_preamble: bool = False) -> None:
         self.first_seen = first_seen  # UTC microseconds, as the caller counts them
-        self._client = Stream(None, looks_like_record)
-        self._server = Stream(None)
+        # A preamble is no record: the first segment must do as the start then.
+        self._client = Stream() if search_preamble else Stream(None, looks_like_record)
+        self._server = Stream()
         self._conversation = Conversation()
         self._preambles = (
             {True: Preamble(from_client=True), False: Preamble(from_client=False)}

@@ -1,9 +1,13 @@
 """Stepping over cleartext that comes before TLS: STARTTLS, HTTP CONNECT, SOCKS, database greetings.
 
 It knows none of these protocols. It looks for the first bytes that can be a hello and nothing
-else: record header, message type and two lengths that agree. What was before is forgotten.
+else: record header, message type and two lengths in range. What was before is forgotten. A
+connection picked up in its middle is taken up where a segment begins with a record.
+
+OpenVPN is the exception, for its framing goes on between the pieces of the handshake.
 """
 
+from ratwall.flow.openvpn import OpenVpn, opening_hmac
 from ratwall.wire.tls.record import HEADER_LENGTH, RECORD_LIMIT, looks_like_record
 from ratwall.wire.tls.registry import ContentType, HandshakeType
 
@@ -11,6 +15,7 @@ from ratwall.wire.tls.registry import ContentType, HandshakeType
 PREAMBLE_LIMIT = 64 * 1024
 _RECORD_START = bytes((ContentType.HANDSHAKE, 3))
 _NEEDED = HEADER_LENGTH + 4  # record header and handshake header
+_CONTENT_TYPES = tuple(ContentType)
 _LAST_MINOR = 4
 # Shorter than any hello: version, random, three empty lists.
 _SHORTEST_HELLO = 2 + 32 + 1 + 2 + 1
@@ -19,21 +24,27 @@ _SHORTEST_HELLO = 2 + 32 + 1 + 2 + 1
 class Preamble:
     """One direction's bytes before its first TLS record."""
 
-    __slots__ = ("_hello", "_passed", "_tail", "over")
+    __slots__ = ("_hello", "_passed", "_tail", "_tunnel", "over")
 
     def __init__(self, from_client: bool) -> None:
         self.over = False  # TLS has begun, or the search was given up
         self._hello = HandshakeType.CLIENT_HELLO if from_client else HandshakeType.SERVER_HELLO
         self._passed = 0
         self._tail = b""  # too short to say whether a hello starts in it
+        self._tunnel: OpenVpn | None = None
 
     def strip(self, data: bytes) -> bytes:
         """Return what of the in-order bytes belongs to TLS, possibly nothing."""
-        if self.over:
-            return data
-        if self._passed == 0 and not self._tail and looks_like_record(data):
+        if self._tunnel is not None:
+            return self._tunnel.unwrap(data)
+        if self.over or (not self._tail and self._begins_with_record(data)):
             self.over = True
             return data
+        if self._passed == 0 and not self._tail:
+            hmac = opening_hmac(data)
+            if hmac is not None:
+                self._tunnel = OpenVpn(hmac)
+                return self._tunnel.unwrap(data)
         data = self._tail + data
         start = data.find(_RECORD_START)
         while start >= 0 and not self._is_hello(data, start):
@@ -51,6 +62,12 @@ class Preamble:
             self.over = True
             return data  # no record: the conversation will say that this is not TLS
         return b""
+
+    def _begins_with_record(self, data: bytes) -> bool:
+        """Whether a record starts here: behind a preamble only a whole header tells."""
+        if self._passed == 0:
+            return looks_like_record(data)
+        return len(data) >= HEADER_LENGTH and data[0] in _CONTENT_TYPES and looks_like_record(data)
 
     def _is_hello(self, data: bytes, start: int) -> bool:
         """Whether a hello starts there, as far as the bytes reach."""

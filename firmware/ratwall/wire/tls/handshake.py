@@ -8,6 +8,7 @@ Bodies come without the four bytes of handshake header (type, length).
 """
 
 from dataclasses import dataclass
+from struct import unpack_from
 
 from ratwall.wire.buffer import Buffer, Writer
 from ratwall.wire.errors import ParseError
@@ -60,13 +61,12 @@ class ClientHello:
         return _content(self.extensions, wanted)
 
     def _uint16_list(self, wanted: int, length_bytes: int = 2) -> tuple[int, ...]:
-        data = _content(self.extensions, wanted)
-        if data is None:
-            return ()
-        try:
-            return Buffer(data).pull_uint16_list(length_bytes)
-        except ParseError:
-            return ()
+        data = _content(self.extensions, wanted) or b""
+        length = int.from_bytes(data[:length_bytes], "big")
+        block = data[length_bytes : length_bytes + length]
+        numbers = len(block) // 2  # of a list cut short, what there is of it
+        values: tuple[int, ...] = unpack_from(f">{numbers}H", block)
+        return values
 
     @property
     def is_ssl2(self) -> bool:
@@ -168,7 +168,7 @@ def _pull_extensions(buffer: Buffer) -> tuple[tuple[Extension, ...], bytes]:
     """Pull the extension block, to the end of the hello, and what of it could not be read.
 
     Hellos before TLS 1.2 may end without one. One broken length must not hide a whole hello from
-    the judge: the extensions before it are kept, and the raw block beside them.
+    the judge: what there is of the extensions is kept, and the raw block beside them.
     """
     if buffer.eof():
         return (), b""
@@ -178,7 +178,9 @@ def _pull_extensions(buffer: Buffer) -> tuple[tuple[Extension, ...], bytes]:
     try:
         whole = block.pull_uint16() == block.remaining
         while not block.eof():
-            extensions.append(Extension(block.pull_uint16(), block.pull_opaque(2)))
+            kind, length = block.pull_uint16(), block.pull_uint16()
+            whole = whole and length <= block.remaining
+            extensions.append(Extension(kind, block.pull_bytes(min(length, block.remaining))))
     except ParseError:
         whole = False
     return tuple(extensions), b"" if whole else raw

@@ -24,7 +24,7 @@ SSL2_HELLO: Final = 0x101  # outside the 8 bits of real content types
 _SSL2_FLAG: Final = 0x80
 _SSL2_HEADER: Final = 2
 _SSL2_CLIENT_HELLO: Final = 1
-_SSL2_MAJORS: Final = (0, _MAJOR)
+_SSL2_MINOR: Final = 2  # its version number is 0x0002
 
 
 class RecordPiece(NamedTuple):
@@ -58,7 +58,8 @@ def _is_ssl2_header(data: bytes) -> bool:
     return (
         data[0] & _SSL2_FLAG != 0
         and (length < 3 or data[2] == _SSL2_CLIENT_HELLO)
-        and (length < 4 or data[3] in _SSL2_MAJORS)
+        and (length < 4 or data[3] in (0, _MAJOR))
+        and (length < 5 or (data[4] == _SSL2_MINOR if data[3] == 0 else data[4] <= _LAST_MINOR))
     )
 
 
