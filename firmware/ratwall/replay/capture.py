@@ -36,7 +36,7 @@ def read_capture(path: Path) -> Iterator[CapturedDatagram]:
     """Yield the IP datagrams of a capture in file order; UsageError when it cannot be read."""
     with _silent_scapy(), _open(path) as reader:
         paged = isinstance(reader, RawPcapNgReader)
-        # Of pcapng a block at a time, to know where the one at hand begins: see _complain.
+        # Of pcapng a block at a time, to know where the one at hand begins.
         read = reader._read_block if paged else reader._read_packet
         unsupported: set[int] = set()
         frames = 0
@@ -45,10 +45,14 @@ def read_capture(path: Path) -> Iterator[CapturedDatagram]:
             try:
                 record = read(PACKET_LIMIT)
             except (EOFError, Scapy_Exception, zlib.error, OSError):
+                damaged = reader.f.tell() != start  # the end of the file stands between records
                 break
             if record is None:
                 continue  # a block without a packet
             frame, metadata = record
+            if not paged and len(frame) < min(metadata.caplen, PACKET_LIMIT):
+                damaged = True
+                break
             frames += 1
             link_type = (metadata if paged else reader).linktype & _LINK_TYPE_MASK
             if not supported(link_type):
@@ -58,8 +62,7 @@ def read_capture(path: Path) -> Iterator[CapturedDatagram]:
             if datagram is not None:
                 time = _paged_time(metadata) if paged else _time(metadata, reader.nano)
                 yield CapturedDatagram(time, datagram)
-        damaged_at = start if reader.f.tell() != start else None
-        _complain(path, damaged_at, frames, unsupported)
+        _complain(path, start if damaged else None, frames, unsupported)
 
 
 def _complain(path: Path, damaged_at: int | None, frames: int, unsupported: set[int]) -> None:
