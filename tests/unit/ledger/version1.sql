@@ -4,7 +4,7 @@ CREATE TABLE "action" ("id" INTEGER NOT NULL PRIMARY KEY, "created" INTEGER NOT 
 INSERT INTO "action" VALUES(1,1,'text','text','text','text','text',1,'text',1,1,1);
 CREATE TABLE "audit_entry" ("id" INTEGER NOT NULL PRIMARY KEY, "time" INTEGER NOT NULL, "author" TEXT NOT NULL, "event" TEXT NOT NULL, "detail" TEXT NOT NULL);
 INSERT INTO "audit_entry" VALUES(1,1,'text','text','text');
-CREATE TABLE "certificate" ("id" INTEGER NOT NULL PRIMARY KEY, "sha256" TEXT NOT NULL, "sha1" TEXT NOT NULL, "der" BLOB, "subject" TEXT NOT NULL, "issuer" TEXT NOT NULL, "serial" TEXT NOT NULL, "not_before" TEXT NOT NULL, "not_after" TEXT NOT NULL, "key_type" TEXT NOT NULL, "key_bits" INTEGER NOT NULL, "signature_algorithm" TEXT NOT NULL, "self_issued" INTEGER NOT NULL, "first_seen" INTEGER NOT NULL, "last_seen" INTEGER NOT NULL);
+CREATE TABLE "certificate" ("id" INTEGER NOT NULL PRIMARY KEY, "sha256" TEXT NOT NULL, "sha1" TEXT NOT NULL, "der" BLOB, "subject" TEXT NOT NULL, "issuer" TEXT NOT NULL, "serial" TEXT NOT NULL, "not_before" TEXT, "not_after" TEXT, "key_type" TEXT NOT NULL, "key_bits" INTEGER NOT NULL, "signature_algorithm" TEXT NOT NULL, "self_issued" INTEGER NOT NULL, "first_seen" INTEGER NOT NULL, "last_seen" INTEGER NOT NULL);
 INSERT INTO "certificate" VALUES(1,'text','text',X'3000','text','text','text','text','text','text',1,'text',1,1,1);
 CREATE TABLE "device" ("id" INTEGER NOT NULL PRIMARY KEY, "mac" TEXT, "address" TEXT NOT NULL, "name" TEXT, "first_seen" INTEGER NOT NULL, "last_seen" INTEGER NOT NULL);
 INSERT INTO "device" VALUES(1,'text','text','text',1,1);
@@ -19,7 +19,7 @@ INSERT INTO "note" VALUES('text','text');
 CREATE TABLE "remembered" ("id" INTEGER NOT NULL PRIMARY KEY, "server" TEXT NOT NULL, "server_port" INTEGER NOT NULL, "entry" TEXT NOT NULL);
 INSERT INTO "remembered" VALUES(1,'text',1,'{}');
 CREATE TABLE "schema_migration" ("id" INTEGER NOT NULL PRIMARY KEY, "name" VARCHAR(255) NOT NULL, "applied" DATETIME NOT NULL);
-INSERT INTO "schema_migration" VALUES(1,'0001_first','2026-11-24 06:59:59.886265');
+INSERT INTO "schema_migration" VALUES(1,'0001_first','2026-11-24 07:04:51.097466');
 CREATE UNIQUE INDEX "schema_migration_name" ON "schema_migration" ("name");
 CREATE UNIQUE INDEX "device_mac" ON "device" ("mac");
 CREATE INDEX "device_address" ON "device" ("address");

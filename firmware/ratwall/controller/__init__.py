@@ -1,0 +1,1 @@
+"""The controller: takes reports in, keeps the ledger and the kernel's blocks, answers commands."""

@@ -1,0 +1,86 @@
+"""`python -m ratwall.controller`: the controller with the real kernel, in the foreground."""
+
+import argparse
+import logging
+import signal
+import sys
+import time
+from ipaddress import ip_address
+from pathlib import Path
+
+from ratwall.controller.process import Process
+from ratwall.controller.service import Service
+from ratwall.errors import NotPermittedError, RatwallError, UsageError
+from ratwall.kernel.command import ip_json, require
+from ratwall.kernel.conntrack import BlockWatch
+from ratwall.kernel.links import gateways, own_addresses
+from ratwall.kernel.marks import Marks
+from ratwall.kernel.sets import Sets
+from ratwall.ledger.store import FILE_NAME, open_ledger
+from ratwall.settings.load import load_settings
+
+
+def main() -> None:
+    """Run the controller until SIGTERM or SIGINT; RatwallError if it cannot start."""
+    options = _parse()
+    logging.basicConfig(format="ratwall: controller: %(message)s", level=logging.WARNING)
+    settings = load_settings(options.config)
+    require("nft", "ip")
+    run_directory = options.state_dir / "run"
+    try:
+        run_directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--state-dir {options.state_dir}: {error.strerror}") from error
+    try:
+        watch = BlockWatch(Marks(settings.kernel.mark_mask))
+    except PermissionError as error:
+        raise NotPermittedError(
+            "the controller needs CAP_NET_ADMIN to see blocks proven; run it as root"
+        ) from error
+    never_block = {*settings.never_block.addresses, *own_addresses(), *gateways()}
+    service = Service(
+        settings,
+        enforce=settings.detection.enforce and not options.monitor_only,
+        open_ledger=lambda: open_ledger(options.state_dir / FILE_NAME, group=options.web_group),
+        sets=Sets(),
+        watch=watch,
+        never_block=frozenset(str(ip_address(address)) for address in never_block),
+        neighbour=_neighbour,
+        clock=lambda: time.time_ns() // 1000,
+    )
+    process = Process(service, watch.fileno(), run_directory, options)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: process.stop())
+    print("ready", flush=True)
+    process.run()
+    watch.close()
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="ratwall.controller")
+    parser.add_argument("--state-dir", type=Path, required=True)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--lan", required=True)
+    parser.add_argument("--wan", required=True)
+    parser.add_argument("--mode", choices=("router", "bridge"), required=True)
+    parser.add_argument("--monitor-only", action="store_true")
+    parser.add_argument(
+        "--web-group", "--web-gid", type=int, help="group that reads the ledger and sends commands"
+    )
+    parser.add_argument("--inspector-group", type=int, help="group that sends reports")
+    return parser.parse_args()
+
+
+def _neighbour(address: str) -> str | None:
+    """Return the MAC of a device on the LAN from the kernel's neighbour table."""
+    for entry in ip_json("neighbor", "show", address):
+        if "lladdr" in entry:
+            return str(entry["lladdr"])
+    return None
+
+
+try:
+    main()
+except RatwallError as error:
+    print(f"ratwall: controller: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)

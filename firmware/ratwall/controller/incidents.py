@@ -1,0 +1,130 @@
+"""Groups what a device does with a server into one incident, and follows what became of it.
+
+Pure: no socket, no clock, no ledger. Repeats belong together when device, server and family are the
+same and the last one is less than a day old. The port does not matter: these clients hop through a
+list of ports, and a person wants to read that once. An incident that was released or allowed takes
+in no new attempt: that one is a new story.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ratwall.controller.messages import FlowReport
+from ratwall.verdict.headline import Outcome, headline
+
+TOGETHER_US = 24 * 3_600_000_000  # a RAT left alone retries within seconds; a day spans the night
+AT_HAND_LIMIT = 10_000  # incidents of one day held in memory, 20 MB: a scan of the whole Internet
+OPEN = (Outcome.BLOCKING, Outcome.BLOCKED, Outcome.WOULD_BLOCK, Outcome.ALERT)
+
+Key = tuple[int, str, str | None]
+
+
+@dataclass(slots=True)
+class Incident:
+    """One incident as it stands; times are UTC microseconds."""
+
+    id: int
+    opened: int
+    updated: int
+    device_id: int
+    device: str  # its name or address, for the headline
+    server: str
+    server_port: int  # of the first attempt
+    family: str | None
+    score: int
+    state: Outcome
+    count: int = 1
+    certificate_id: int | None = None
+    certificate_sha256: str | None = None
+    evidence: tuple[dict[str, Any], ...] = ()
+    note: str | None = None
+    ports: set[int] = field(default_factory=set)  # all that were tried
+    client: str | None = None  # address that the last attempt came from
+    last_flow: int | None = None  # id of the last attempt: its proof makes the incident "blocked"
+
+    @property
+    def headline(self) -> str:
+        """Say in one sentence who tried to reach what, and what became of it."""
+        return headline(
+            device=self.device,
+            server=self.server,
+            server_port=self.server_port,
+            family=self.family,
+            outcome=self.state,
+        )
+
+
+def outcome_of(report: FlowReport) -> Outcome | None:
+    """Return what a report means for a person, None if it is nothing to tell."""
+    if report.verdict == "block":
+        if report.flow_class == "exempt":
+            return Outcome.ALLOWED
+        if report.flow_class == "block" and report.enforced:
+            return Outcome.BLOCKING
+        return Outcome.WOULD_BLOCK
+    return Outcome.ALERT if report.verdict == "alert" else None
+
+
+class IncidentBook:
+    """The incidents of the last day, by what groups them and by id."""
+
+    def __init__(self, incidents: Iterable[Incident] = ()) -> None:
+        self._by_key: dict[Key, Incident] = {}
+        self._by_id: dict[int, Incident] = {}
+        for incident in incidents:
+            self.add(incident)
+
+    def __iter__(self) -> Iterator[Incident]:
+        return iter(list(self._by_id.values()))
+
+    def get(self, incident_id: int) -> Incident | None:
+        """Return an incident at hand."""
+        return self._by_id.get(incident_id)
+
+    def add(self, incident: Incident) -> None:
+        """Take an incident in; it is now the one that repeats join."""
+        self._by_key[(incident.device_id, incident.server, incident.family)] = incident
+        self._by_id[incident.id] = incident
+        if len(self._by_id) > AT_HAND_LIMIT:
+            self._drop(next(iter(self._by_id.values())))
+
+    def match(
+        self, device_id: int, report: FlowReport, outcome: Outcome, now: int
+    ) -> Incident | None:
+        """Return the incident that a report repeats, None if it is a new one."""
+        incident = self._by_key.get((device_id, report.server, report.family))
+        if incident is None or now - incident.updated >= TOGETHER_US:
+            return None
+        if outcome is Outcome.ALLOWED or incident.state in OPEN:
+            return incident
+        return None
+
+    def forget_old(self, now: int) -> None:
+        """Let go of incidents that no repeat can join any more."""
+        for incident in list(self._by_id.values()):
+            if now - incident.updated >= TOGETHER_US:
+                self._drop(incident)
+
+    def _drop(self, incident: Incident) -> None:
+        del self._by_id[incident.id]
+        key = (incident.device_id, incident.server, incident.family)
+        if self._by_key.get(key) is incident:
+            del self._by_key[key]
+
+
+def join(incident: Incident, report: FlowReport, outcome: Outcome, now: int) -> None:
+    """Add a repeat to its incident: the highest score explains it, the last attempt is its state.
+
+    A repeat that is being blocked makes it "blocking" again: it is "blocked" only when the kernel
+    has shown that this last attempt was.
+    """
+    incident.count += 1
+    incident.updated = max(incident.updated, now)
+    incident.ports.add(report.server_port)
+    incident.client = report.client
+    if report.score > incident.score:
+        incident.score = report.score
+        incident.evidence = report.evidence
+    if outcome is not Outcome.ALERT:  # a mere alert takes nothing back from what is known
+        incident.state = outcome

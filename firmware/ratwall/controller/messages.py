@@ -1,0 +1,262 @@
+"""What comes in by socket, checked: bytes of a stranger in, frozen values out, or one line of why.
+
+Never acts and never keeps anything. An inspector is ours but parses hostile traffic, and the page
+faces the network, so both are believed only in the form declared here: bounded sizes, known types.
+"""
+
+import base64
+import binascii
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ratwall.errors import RatwallError
+
+TEXT_LIMIT = 1024  # characters of any text in a report: as much as a flow record allows
+EVIDENCE_LIMIT = 64  # facts a flow; the packs have fewer rules than that
+DER_LIMIT = 65_536  # bytes; the wire reads no larger certificate either
+PORT_LIMIT = 65_535
+SCORE_LIMIT = 100
+WORKER_LIMIT = 63  # more queues than a box has cores
+COUNTER_LIMIT = 2**63 - 1  # what SQLite's integers hold
+POINTS_LIMIT = 1000  # sums are clamped to 100; a single fact never needs more
+VERDICTS = ("clean", "watch", "alert", "block")
+CLASSES = ("clean", "observed", "watch", "block", "exempt")
+COUNTERS = ("queued", "flows", "blocked", "reports_lost", "uptime_s", "failures", "evicted")
+CERTIFICATE_TEXTS = ("subject", "issuer", "sha1", "sha256", "serial", "key_type")
+MAC_LENGTH = 6
+
+
+class MessageError(RatwallError):
+    """A message that is not of the agreed form; nothing was done about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowReport:
+    """One judged connection, as an inspector saw it; `start` is UTC microseconds."""
+
+    worker: int
+    flow_class: str
+    enforced: bool
+    mac: str | None
+    client: str
+    client_port: int
+    server: str
+    server_port: int
+    start: int
+    sni: str | None
+    tls_version: str | None
+    ja3: str | None
+    ja4: str | None
+    ja3s: str | None
+    resumed: bool
+    certificate: dict[str, Any] | None
+    der: bytes | None
+    score: int
+    verdict: str
+    family: str | None
+    evidence: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """A worker's counters since its start."""
+
+    worker: int
+    pid: int
+    counters: dict[str, int]
+
+
+class Fields:
+    """Typed access to the keys of a JSON object; MessageError names what is wrong with which."""
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        self._values = values
+        self._where = where
+
+    def integer(self, key: str, low: int, high: int) -> int:
+        """Return a whole number from `low` to `high`."""
+        value = self._values.get(key)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self.error(key, f"an integer from {low} to {high}")
+        return value
+
+    def optional_integer(self, key: str, low: int, high: int) -> int | None:
+        """Return a whole number, or None if the key is null or absent."""
+        return None if self._values.get(key) is None else self.integer(key, low, high)
+
+    def boolean(self, key: str) -> bool:
+        """Return true or false."""
+        value = self._values.get(key)
+        if not isinstance(value, bool):
+            raise self.error(key, "true or false")
+        return value
+
+    def text(self, key: str, limit: int = TEXT_LIMIT) -> str:
+        """Return a string of at most `limit` characters that UTF-8 can hold."""
+        value = self._values.get(key)
+        if not isinstance(value, str) or len(value) > limit:
+            raise self.error(key, f"text of at most {limit} characters")
+        return value.encode("utf-8", "replace").decode()  # JSON may spell a lone surrogate
+
+    def optional_text(self, key: str, limit: int = TEXT_LIMIT) -> str | None:
+        """Return a string, or None if the key is null or absent."""
+        return None if self._values.get(key) is None else self.text(key, limit)
+
+    def choice(self, key: str, words: tuple[str, ...]) -> str:
+        """Return one of `words`."""
+        value = self._values.get(key)
+        if not isinstance(value, str) or value not in words:
+            raise self.error(key, f"one of {', '.join(words)}")
+        return value
+
+    def address(self, key: str) -> str:
+        """Return an IP address in its canonical spelling."""
+        value = self._values.get(key)
+        if isinstance(value, str) and "%" not in value:
+            try:
+                return str(ipaddress.ip_address(value))
+            except ValueError:
+                pass  # falls through to the one message for all that is no address
+        raise self.error(key, "an IPv4 or IPv6 address")
+
+    def optional_address(self, key: str) -> str | None:
+        """Return an IP address, or None if the key is null or absent."""
+        return None if self._values.get(key) is None else self.address(key)
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        """Return a JSON object as it is."""
+        value = self._values.get(key)
+        if not isinstance(value, dict):
+            raise self.error(key, "an object")
+        return value
+
+    def error(self, key: str, expected: str) -> MessageError:
+        """Return the error that says which key, what was expected and what was found."""
+        found = json.dumps(self._values.get(key), default=str)
+        shown = found if len(found) <= 60 else found[:59] + "…"  # one line on a console
+        return MessageError(f"{self._where}: {key}: expected {expected}, found {shown}")
+
+
+def parse_object(data: bytes, where: str) -> dict[str, Any]:
+    """Return the JSON object in `data`; MessageError if there is none."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise MessageError(f"{where}: not JSON") from error
+    if not isinstance(value, dict):
+        raise MessageError(f"{where}: expected a JSON object")
+    return value
+
+
+def parse_report(data: bytes) -> FlowReport | StatusReport:
+    """Return the report in one packet; MessageError if it is not of the agreed form."""
+    values = parse_object(data, "report")
+    fields = Fields(values, "report")
+    if fields.choice("type", ("flow", "status")) == "status":
+        return StatusReport(
+            worker=fields.integer("worker", 0, WORKER_LIMIT),
+            pid=fields.integer("pid", 0, COUNTER_LIMIT),
+            counters={key: fields.optional_integer(key, 0, COUNTER_LIMIT) or 0 for key in COUNTERS},
+        )
+    return FlowReport(
+        worker=fields.integer("worker", 0, WORKER_LIMIT),
+        flow_class=fields.choice("class", CLASSES),
+        enforced=fields.boolean("enforced"),
+        mac=_mac(fields),
+        client=fields.address("client"),
+        client_port=fields.integer("client_port", 0, PORT_LIMIT),
+        server=fields.address("server"),
+        server_port=fields.integer("server_port", 0, PORT_LIMIT),
+        start=_time(fields, "start"),
+        sni=fields.optional_text("sni"),
+        tls_version=fields.optional_text("tls_version"),
+        ja3=fields.optional_text("ja3"),
+        ja4=fields.optional_text("ja4"),
+        ja3s=fields.optional_text("ja3s"),
+        resumed=fields.boolean("resumed"),
+        certificate=_certificate(values.get("certificate")),
+        der=_der(fields),
+        score=fields.integer("score", 0, SCORE_LIMIT),
+        verdict=fields.choice("verdict", VERDICTS),
+        family=fields.optional_text("family"),
+        evidence=_evidence(values.get("evidence")),
+    )
+
+
+def _mac(fields: Fields) -> str | None:
+    """Return the hardware address in lower case, None for none and for the all-zero one."""
+    text = fields.optional_text("mac", limit=MAC_LENGTH * 3)
+    if text is None:
+        return None
+    try:
+        raw = bytes.fromhex(text.replace(":", ""))
+    except ValueError:
+        raw = b""
+    if len(raw) != MAC_LENGTH or raw.hex(":") != text.lower():
+        raise fields.error("mac", "six bytes such as 02:00:00:00:00:01")
+    return text.lower() if any(raw) else None
+
+
+def _time(fields: Fields, key: str) -> int:
+    """Return an ISO 8601 time with zone as UTC microseconds."""
+    try:
+        moment = datetime.fromisoformat(fields.text(key, limit=40))
+        seconds = moment.timestamp()  # exact to the microsecond only for whole seconds
+    except (ValueError, OverflowError) as error:
+        raise fields.error(key, "a time such as 2024-01-23T02:04:30.000000Z") from error
+    if moment.tzinfo is None or seconds < 0:
+        raise fields.error(key, "a time such as 2024-01-23T02:04:30.000000Z")
+    return round(moment.replace(microsecond=0).timestamp()) * 1_000_000 + moment.microsecond
+
+
+def _certificate(value: object) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise MessageError("report: certificate: expected an object or null")
+    fields = Fields(value, "report: certificate")
+    return {
+        **{key: fields.text(key) for key in CERTIFICATE_TEXTS},
+        "not_before": fields.optional_text("not_before"),
+        "not_after": fields.optional_text("not_after"),
+        "key_bits": fields.integer("key_bits", 0, COUNTER_LIMIT),
+        "signature_algorithm": fields.text("signature_algorithm"),
+        "self_issued": fields.boolean("self_issued"),
+    }
+
+
+def _der(fields: Fields) -> bytes | None:
+    # Base64 makes four characters of three bytes, rounded up to whole groups.
+    text = fields.optional_text("der", limit=(DER_LIMIT + 2) // 3 * 4)
+    if text is None:
+        return None
+    try:
+        der = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise fields.error("der", "base64") from error
+    if len(der) > DER_LIMIT:
+        raise fields.error("der", f"at most {DER_LIMIT} bytes")
+    return der
+
+
+def _evidence(value: object) -> tuple[dict[str, Any], ...]:
+    if not isinstance(value, list) or len(value) > EVIDENCE_LIMIT:
+        raise MessageError(f"report: evidence: expected a list of at most {EVIDENCE_LIMIT}")
+    facts = []
+    for item in value:
+        if not isinstance(item, dict):
+            raise MessageError("report: evidence: expected objects")
+        fields = Fields(item, "report: evidence")
+        facts.append(
+            {
+                "id": fields.text("id"),
+                "points": fields.integer("points", -POINTS_LIMIT, POINTS_LIMIT),
+                "text": fields.text("text"),
+                "technique": fields.optional_text("technique"),
+            }
+        )
+    return tuple(facts)

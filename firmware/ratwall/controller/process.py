@@ -1,0 +1,103 @@
+"""The controller process: opens sockets, ledger and kernel, turns the selector, leaves in order.
+
+SIGTERM and SIGINT write everything down and end it; the rules and blocks in the kernel stay: they
+are not its own.
+"""
+
+import argparse
+import selectors
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ratwall.controller.commands import Commands
+from ratwall.controller.control import ControlServer
+from ratwall.controller.protection import Protection
+from ratwall.controller.reports import ReportServer
+from ratwall.controller.service import Service
+from ratwall.controller.status import is_alive, status
+
+TURN_SECONDS = 0.5  # how late a flush may be when nothing comes in
+
+
+class Process:
+    """The sockets around a service, and the loop that serves them."""
+
+    def __init__(
+        self,
+        service: Service,
+        watch_fileno: int | None,
+        run_directory: Path,
+        options: argparse.Namespace,
+    ) -> None:
+        """`options` as parsed by `ratwall.controller.__main__`."""
+        self._service = service
+        self._options = options
+        self._protection = Protection(service.clock())
+        self._selector = selectors.DefaultSelector()
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._stopping = False
+        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._woken)
+        if watch_fileno is not None:
+            self._selector.register(
+                watch_fileno, selectors.EVENT_READ, lambda _: service.take_events()
+            )
+        self._reports = ReportServer(
+            run_directory,
+            options.inspector_group,
+            self._selector,
+            service.take_report,
+            service.greeting,
+            service.clock,
+        )
+        service.push = self._reports.send
+        commands = Commands(service, self._status)
+        self._control = ControlServer(
+            run_directory, options.web_group, self._selector, commands.handle
+        )
+
+    def run(self) -> None:
+        """Serve until `stop`."""
+        while not self._stopping:
+            for key, events in self._selector.select(TURN_SECONDS):
+                serve: Callable[[int], None] = key.data
+                serve(events)
+            self._watch_inspectors()
+            self._service.tick()
+        self._control.close()
+        self._reports.close()
+        self._service.stop()
+        self._selector.close()
+        self._wake_reader.close()
+        self._wake_writer.close()
+
+    def stop(self) -> None:
+        """Ask `run` to end; may be called from a signal handler or another thread."""
+        self._stopping = True
+        self._wake_writer.send(b"\0")
+
+    def _woken(self, _: int) -> None:
+        self._wake_reader.recv(64)
+
+    def _watch_inspectors(self) -> None:
+        now = self._service.clock()
+        inspectors = list(self._reports)
+        self._protection.update(
+            alive=sum(is_alive(inspector, now) for inspector in inspectors),
+            connected=len(inspectors),
+            enforce=self._service.enforce,
+            now=now,
+        )
+
+    def _status(self) -> dict[str, Any]:
+        self._watch_inspectors()
+        options = self._options
+        return status(
+            self._service,
+            self._protection,
+            self._reports,
+            lan=options.lan,
+            wan=options.wan,
+            mode=options.mode,
+        )

@@ -1,0 +1,41 @@
+"""Whether the office is protected at this moment, in one word and with the reason.
+
+Pure: told who is there, it says since when what holds. It says "protecting" only while an inspector
+has been heard of within the last seconds.
+"""
+
+from dataclasses import dataclass
+
+STARTING_US = 10_000_000  # inspectors connect within a second or two; a slow card takes some more
+SILENT_US = 5_000_000  # a worker speaks once a second: after five it hangs or is gone
+
+
+@dataclass(slots=True)
+class Protection:
+    """The state of protection; times are UTC microseconds."""
+
+    started: int
+    state: str = "starting"
+    since: int = 0
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        self.since = self.started
+
+    def update(self, *, alive: int, connected: int, enforce: bool, now: int) -> None:
+        """Take in how many inspectors are connected and how many of them were heard of lately."""
+        state, reason = self._judge(alive, connected, enforce, now)
+        if state != self.state:
+            self.since = now
+        self.state, self.reason = state, reason
+
+    def _judge(self, alive: int, connected: int, enforce: bool, now: int) -> tuple[str, str | None]:
+        if alive:
+            if not enforce:
+                return "monitor", "monitor mode: connections are judged, none is cut"
+            return "protecting", None
+        if self.state == "starting" and now - self.started < STARTING_US:
+            return "starting", "waiting for the inspector"
+        if connected:
+            return "bypassed", "the inspector does not answer: traffic passes uninspected"
+        return "bypassed", "no inspector is running: traffic passes uninspected"

@@ -1,0 +1,82 @@
+"""The verdict memory as all inspectors share it: learned from reports, kept in the ledger.
+
+Never judges: it repeats what the inspectors' own memories do with what they report, so that a
+worker that never met a server knows it too, also after a restart.
+"""
+
+import ipaddress
+import json
+from typing import Any
+
+from ratwall.controller.messages import FlowReport
+from ratwall.errors import UsageError
+from ratwall.ledger.models import Remembered
+from ratwall.ledger.store import Ledger, LedgerError
+from ratwall.ledger.writer import LedgerWriter
+from ratwall.verdict.judge import Judgement, Verdict
+from ratwall.verdict.memory import MemoryEntry, VerdictMemory
+
+
+class Recollection:
+    """A `VerdictMemory` with a table behind it."""
+
+    def __init__(self, writer: LedgerWriter, memory: VerdictMemory) -> None:
+        self._writer = writer
+        self._memory = memory
+
+    def load(self, ledger: Ledger) -> None:
+        """Take over what the ledger holds, oldest first; what cannot be read there is left out."""
+        entries = []
+        try:
+            rows = ledger.rows(Remembered.select())
+        except LedgerError as error:
+            self._writer.problem = str(error)
+            return
+        for row in rows:
+            try:
+                entries.append(MemoryEntry.from_dict(json.loads(row["entry"])))
+            except (ValueError, UsageError):
+                self._writer.run(Remembered.delete().where(Remembered.id == row["id"]))
+        self._memory.merge(sorted(entries, key=lambda entry: entry.learned))
+
+    def entries(self) -> list[dict[str, object]]:
+        """Return all entries in the form that inspectors take, oldest first."""
+        return [entry.as_dict() for entry in self._memory.entries()]
+
+    def learn(self, report: FlowReport, now: int) -> dict[str, object] | None:
+        """Take in a report; return the entry to share if it taught anything."""
+        if report.certificate is None or report.flow_class == "exempt":
+            return None
+        judgement = Judgement(Verdict(report.verdict), report.score, report.family, ())
+        server = ipaddress.ip_address(report.server).packed
+        sha256: str = report.certificate["sha256"]
+        entry = self._memory.learn(server, report.server_port, judgement, sha256, now)
+        if entry is None:
+            return None
+        values = {"entry": json.dumps(entry.as_dict())}
+        self._writer.run(
+            Remembered.insert(
+                server=report.server, server_port=report.server_port, **values
+            ).on_conflict(
+                conflict_target=[Remembered.server, Remembered.server_port], update=values
+            )
+        )
+        return entry.as_dict()
+
+    def forget(self, server: str, port: int) -> dict[str, Any]:
+        """Drop an endpoint; return the message that makes the inspectors drop it too."""
+        self._memory.forget(ipaddress.ip_address(server).packed, port)
+        self._writer.run(
+            Remembered.delete().where(
+                (Remembered.server == server) & (Remembered.server_port == port)
+            )
+        )
+        return {"type": "forget", "server": server, "port": port}
+
+    def endpoints_of(self, certificate_sha256: str) -> list[tuple[str, int]]:
+        """Return the endpoints remembered for a certificate."""
+        return [
+            (str(ipaddress.ip_address(entry.server)), entry.port)
+            for entry in self._memory.entries()
+            if entry.certificate_sha256 == certificate_sha256
+        ]

@@ -1,0 +1,125 @@
+"""Between the controller's values and the ledger's rows.
+
+Pure: builds what is written and reads what was found; runs no query of its own but one.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from peewee import JOIN
+
+from ratwall.controller.incidents import TOGETHER_US, Incident
+from ratwall.controller.messages import FlowReport
+from ratwall.ledger import models
+from ratwall.ledger.store import Ledger
+from ratwall.verdict.headline import Outcome
+
+REASON_FACTS = 3  # facts named in the reason of a block: the rest is on the incident
+
+
+def flow_values(
+    report: FlowReport, device_id: int, certificate_id: int | None, incident: Incident | None
+) -> dict[str, Any]:
+    """Return the columns of a flow."""
+    return {
+        "start": report.start,
+        "device": device_id,
+        "client": report.client,
+        "client_port": report.client_port,
+        "server": report.server,
+        "server_port": report.server_port,
+        "sni": report.sni,
+        "tls_version": report.tls_version,
+        "ja3": report.ja3,
+        "ja4": report.ja4,
+        "ja3s": report.ja3s,
+        "resumed": report.resumed,
+        "certificate": certificate_id,
+        "score": report.score,
+        "verdict": report.verdict,
+        "flow_class": report.flow_class,
+        "family": report.family,
+        "evidence": json.dumps(report.evidence),
+        "enforced": report.enforced,
+        "proven": False,
+        "incident": None if incident is None else incident.id,
+    }
+
+
+def incident_values(incident: Incident) -> dict[str, Any]:
+    """Return the columns of an incident."""
+    return {
+        "opened": incident.opened,
+        "updated": incident.updated,
+        "device": incident.device_id,
+        "server": incident.server,
+        "server_port": incident.server_port,
+        "family": incident.family,
+        "score": incident.score,
+        "headline": incident.headline,
+        "state": incident.state.value,
+        "count": incident.count,
+        "certificate": incident.certificate_id,
+        "evidence": json.dumps(incident.evidence),
+        "note": incident.note,
+    }
+
+
+def block_reason(report: FlowReport) -> str:
+    """Return why a connection was blocked: its weightiest facts, in their own words."""
+    facts = sorted(report.evidence, key=lambda fact: -int(fact["points"]))[:REASON_FACTS]
+    return " ".join(str(fact["text"]) for fact in facts) or f"score {report.score}"
+
+
+def recent_incidents(ledger: Ledger, now: int) -> Iterator[Incident]:
+    """Yield the incidents that a repeat could still join, oldest first; LedgerError as `rows`."""
+    recent = models.Incident.updated > now - TOGETHER_US
+    for row in ledger.rows(_incident_select().where(recent).order_by(models.Incident.id)):
+        yield _incident(row)
+
+
+def find_incident(ledger: Ledger, incident_id: int) -> Incident | None:
+    """Return one incident, None if there is none; LedgerError as `rows`."""
+    row = ledger.row(_incident_select().where(models.Incident.id == incident_id))
+    return None if row is None else _incident(row)
+
+
+def _incident_select() -> Any:
+    return (
+        models.Incident.select(
+            models.Incident,
+            models.Device.name.alias("device_name"),
+            models.Device.address.alias("device_address"),
+            models.Certificate.sha256.alias("certificate_sha256"),
+        )
+        .join(models.Device, on=(models.Incident.device == models.Device.id))
+        .switch(models.Incident)
+        .join(
+            models.Certificate,
+            JOIN.LEFT_OUTER,
+            on=(models.Incident.certificate == models.Certificate.id),
+        )
+    )
+
+
+def _incident(row: dict[str, Any]) -> Incident:
+    return Incident(
+        id=row["id"],
+        opened=row["opened"],
+        updated=row["updated"],
+        device_id=row["device"],
+        device=row["device_name"] or row["device_address"],
+        server=row["server"],
+        server_port=row["server_port"],
+        family=row["family"],
+        score=row["score"],
+        state=Outcome(row["state"]),
+        count=row["count"],
+        certificate_id=row["certificate"],
+        certificate_sha256=row["certificate_sha256"],
+        evidence=tuple(json.loads(row["evidence"])),
+        note=row["note"],
+        ports={row["server_port"]},
+        client=row["device_address"],
+    )

@@ -1,0 +1,413 @@
+"""The controller's heart: reports and proofs become ledger rows, incidents, blocks, and answers.
+
+Single thread, no waiting: sockets call in through the selector, `tick` does what is due by time.
+The kernel's sets, the event watch and the clock are handed in. Nothing that arrives here can stop
+it: what the kernel or the disk refuses is told in the status and tried again.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ratwall.controller.blocks import KernelSets, Measures
+from ratwall.controller.incidents import Incident, IncidentBook, join, outcome_of
+from ratwall.controller.messages import FlowReport
+from ratwall.controller.proofs import Connection, Proofs, Reported
+from ratwall.controller.recollection import Recollection
+from ratwall.controller.reports import memory_messages
+from ratwall.controller.rows import (
+    block_reason,
+    find_incident,
+    flow_values,
+    incident_values,
+    recent_incidents,
+)
+from ratwall.errors import RatwallError
+from ratwall.kernel.conntrack import FlowEvent
+from ratwall.kernel.marks import FlowClass
+from ratwall.ledger import models, queries
+from ratwall.ledger.store import SET_ASIDE_NOTE, Ledger, LedgerError, open_in_memory
+from ratwall.ledger.writer import LedgerWriter
+from ratwall.settings.schema import Settings
+from ratwall.verdict.headline import Outcome
+from ratwall.verdict.memory import VerdictMemory
+
+log = logging.getLogger(__name__)
+
+COUNTERS_US = 5_000_000  # asking the kernel costs a process of some 10 ms; the page polls slower
+RETENTION_US = 600_000_000  # ten minutes: the ledger cannot outgrow its limit by much meanwhile
+REOPEN_US = 60_000_000  # how often a ledger that could not be opened is tried again
+RULE_AUTHOR = "rule"
+UNINSPECTED_NOTE = "uninspected"
+SELFTEST_NOTE = "selftest"
+KERNEL_COUNTER = "uninspected_packets"
+MEGABYTE = 1_000_000
+MEMORY_MEGABYTES = 16  # of a ledger in memory: what a box of 512 MB can spare
+WAITING_BLOCKS_LIMIT = 1000  # blocks that the kernel refused and that are tried again
+
+
+class EventWatch(Protocol):
+    """What is asked of `ratwall.kernel.conntrack.BlockWatch`."""
+
+    overflows: int
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll."""
+
+    def read(self) -> list[FlowEvent]:
+        """Return the events that have come."""
+
+    def dump(self) -> list[FlowEvent]:
+        """Return what the conntrack table holds."""
+
+
+class Service:
+    """Everything the controller knows, and what it does with what it hears."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        enforce: bool,
+        open_ledger: Callable[[], Ledger],
+        sets: KernelSets,
+        watch: EventWatch,
+        never_block: frozenset[str],
+        neighbour: Callable[[str], str | None],
+        clock: Callable[[], int],
+    ) -> None:
+        """`open_ledger` may raise LedgerError; `neighbour` gives the MAC of an address on the LAN.
+
+        `clock` gives UTC microseconds. `push` is set by whoever owns the inspectors' socket.
+        """
+        self.settings = settings
+        self.enforce = enforce
+        self.push: Callable[[dict[str, Any]], None] = lambda message: None
+        self.clock = clock
+        self.sets = sets
+        self.started = clock()
+        self.kernel_problem: str | None = None
+        self._logged: str | None = None
+        self.ledger_problem: str | None = None  # why there is none on disk
+        self.uninspected_packets = 0
+        self.uninspected_last: int | None = None
+        self._open_ledger = open_ledger
+        self._watch = watch
+        self._overflows = 0
+        self._never_block = never_block
+        self._neighbour = neighbour
+        self._macs: dict[str, str | None] = {}
+        self._durable = False
+        self._owed: list[tuple[FlowReport, Incident]] = []
+        self._due = {"counters": 0, "retention": self.started + RETENTION_US, "reopen": 0}
+        self.start()
+
+    def start(self) -> None:
+        """Open the ledger, else one in memory, and put in force what it says."""
+        now = self.clock()
+        try:
+            self.ledger = self._open_ledger()
+            self.ledger_problem = None
+        except LedgerError as error:
+            log.warning("%s; going on without: nothing is kept", error)
+            self.ledger = open_in_memory()
+            self.ledger_problem = str(error)
+            self._due["reopen"] = now + REOPEN_US
+        self.writer = LedgerWriter(self.ledger)
+        self.measures = Measures(self.writer, self.sets, self._never_block)
+        self.measures.load(queries.actions(self.ledger, now, limit=-1))
+        for failure in self.measures.restore(now):
+            self._complain(failure)
+        self.incidents = IncidentBook(recent_incidents(self.ledger, now))
+        self.memory = Recollection(self.writer, VerdictMemory())
+        self.memory.load(self.ledger)
+        self.proofs = Proofs()
+        notes = queries.notes(self.ledger)
+        self.selftest = json.loads(notes[SELFTEST_NOTE]) if SELFTEST_NOTE in notes else None
+        uninspected = json.loads(notes.get(UNINSPECTED_NOTE, "{}"))
+        self.uninspected_packets = uninspected.get("packets", 0)
+        self.uninspected_last = uninspected.get("last")
+        self._kernel_count: int = uninspected.get("kernel", 0)
+
+    def greeting(self) -> list[dict[str, Any]]:
+        """Return what an inspector must know first."""
+        return [
+            {"type": "mode", "enforce": self.enforce},
+            self.allow_message(),
+            *memory_messages(self.memory.entries()),
+        ]
+
+    def allow_message(self) -> dict[str, Any]:
+        """Return the full list of allowed certificates for the inspectors."""
+        return {"type": "allow", "certificates": self.measures.allowed_certificates()}
+
+    def take_report(self, report: FlowReport) -> None:
+        """Write a judged connection down, and do what follows from it."""
+        now = self.clock()
+        mac = report.mac or self._mac_of(report.client)
+        device_id = self.writer.device(mac, report.client, now)
+        certificate_id = None
+        if report.certificate is not None:
+            certificate_id = self.writer.certificate(report.certificate, report.der, now)
+        outcome = outcome_of(report)
+        incident = None
+        if outcome is not None:
+            incident = self._incident(report, outcome, device_id, certificate_id, now)
+        flow_id = self.writer.insert(
+            models.Flow,
+            flow_values(report, device_id, certificate_id, incident),
+            spare=incident is None,
+        )
+        self.writer.count(now, "inspected")
+        entry = self.memory.learn(report, now)
+        if entry is not None:
+            self.push({"type": "memory", "entries": [entry]})
+        if incident is not None:
+            incident.last_flow = flow_id
+            self._durable = True
+        if outcome is Outcome.BLOCKING and incident is not None:
+            self._block(report, incident, now)
+        reported = Reported(flow_id, None if incident is None else incident.id)
+        connection = (report.client, report.client_port, report.server, report.server_port)
+        if self.proofs.report(connection, reported, now):
+            self._proven(reported)
+
+    def take_events(self) -> None:
+        """Read conntrack events: proofs of blocks, and ends of connections."""
+        for event in self._watch.read():
+            self._take_event(event)
+        if self._watch.overflows != self._overflows:
+            self._overflows = self._watch.overflows
+            try:
+                for event in self._watch.dump():
+                    self._take_event(event)
+            except OSError as error:
+                self._complain(f"conntrack: {error}")
+
+    def tick(self) -> None:
+        """Do what is due; call at least once a second and after every turn of the selector."""
+        now = self.clock()
+        over = self.measures.expire(now)
+        if any(measure.certificate_sha256 is not None for measure in over):
+            self.push(self.allow_message())
+        if self._due["counters"] <= now:
+            self._due["counters"] = now + COUNTERS_US
+            self.kernel_problem = None  # what is still wrong says so again
+            self._pay_owed(now)
+            self._count_uninspected(now)
+            self.incidents.forget_old(now)
+            self._macs.clear()  # addresses change hands; a second look is cheap
+        if self.ledger_problem is not None and self._due["reopen"] <= now:
+            self._reopen(now)
+        self.flush()
+        if self._due["retention"] <= now:
+            limits = self.settings.ledger
+            megabytes = MEMORY_MEGABYTES if self.ledger_problem else limits.max_megabytes
+            if not self.writer.retain(now, limits.retention_days, megabytes * MEGABYTE):
+                self._due["retention"] = now + RETENTION_US
+
+    def flush(self) -> None:
+        """Write what waits; durably if an incident or an action is among it."""
+        if self.writer.flush(durable=self._durable):
+            self._durable = False
+
+    def urge(self) -> None:
+        """Have the next flush reach the disk before it returns."""
+        self._durable = True
+
+    def stop(self) -> None:
+        """Write everything down and close the ledger."""
+        self.flush()
+        if self.writer.waiting:
+            log.warning(
+                "%d rows could not be written: %s", self.writer.waiting, self.writer.problem
+            )
+        self.ledger.close()
+
+    def notice(self) -> str | None:
+        """Return what a person must know of the ledger, None if all is well."""
+        if self.ledger_problem is not None:
+            return f"nothing is kept: {self.ledger_problem}"
+        if self.writer.problem is not None:
+            return (
+                f"{self.writer.problem}; {self.writer.waiting} rows wait, "
+                f"{self.writer.lost} were lost"
+            )
+        if self.writer.lost:
+            return f"{self.writer.lost} rows could not be written since the start"
+        return queries.notes(self.ledger).get(SET_ASIDE_NOTE)
+
+    def ledger_bytes(self) -> int:
+        """Return the size of what the ledger holds, 0 if it cannot be read."""
+        try:
+            return self.ledger.bytes_used()
+        except LedgerError:
+            return 0
+
+    def set_state(self, incident: Incident, state: Outcome) -> None:
+        """Change what became of an incident, with the headline that says so."""
+        incident.state = state
+        self.writer.update(
+            models.Incident, incident.id, {"state": state.value, "headline": incident.headline}
+        )
+
+    def find_incident(self, incident_id: int) -> Incident | None:
+        """Return an incident, at hand or from the ledger; LedgerError if that cannot be read."""
+        return self.incidents.get(incident_id) or find_incident(self.ledger, incident_id)
+
+    def _incident(
+        self,
+        report: FlowReport,
+        outcome: Outcome,
+        device_id: int,
+        certificate_id: int | None,
+        now: int,
+    ) -> Incident:
+        """Return the incident that a report belongs to, new or joined, and write it."""
+        column = {
+            Outcome.BLOCKING: "blocked",
+            Outcome.WOULD_BLOCK: "would_block",
+            Outcome.ALERT: "alerts",
+        }.get(outcome)
+        if column is not None:
+            self.writer.count(now, column)
+        incident = self.incidents.match(device_id, report, outcome, now)
+        if incident is None:
+            incident = Incident(
+                id=0,
+                opened=now,
+                updated=now,
+                device_id=device_id,
+                device=self._device_label(device_id, report.client),
+                server=report.server,
+                server_port=report.server_port,
+                family=report.family,
+                score=report.score,
+                state=outcome,
+                certificate_id=certificate_id,
+                evidence=report.evidence,
+                ports={report.server_port},
+                client=report.client,
+            )
+            incident.id = self.writer.insert(models.Incident, incident_values(incident))
+            self.incidents.add(incident)
+        else:
+            join(incident, report, outcome, now)
+            incident.certificate_id = incident.certificate_id or certificate_id
+            self.writer.update(models.Incident, incident.id, incident_values(incident))
+        if report.certificate is not None:
+            incident.certificate_sha256 = report.certificate["sha256"]
+        return incident
+
+    def _block(self, report: FlowReport, incident: Incident, now: int) -> None:
+        """Give the block that the packet path has made its author, reason and expiry."""
+        if not self.measures.may_block(report.server):
+            incident.note = "only this connection was cut: the server is on the never-block list"
+            self.writer.update(models.Incident, incident.id, {"note": incident.note})
+            return
+        try:
+            self.measures.block(
+                report.server,
+                report.server_port,
+                self.settings.block.seconds,
+                author=RULE_AUTHOR,
+                reason=block_reason(report),
+                incident=incident.id,
+                now=now,
+            )
+        except RatwallError as error:
+            self._complain(str(error))
+            if len(self._owed) < WAITING_BLOCKS_LIMIT:
+                self._owed.append((report, incident))
+
+    def _pay_owed(self, now: int) -> None:
+        """Try blocks again that the kernel had refused."""
+        owed, self._owed = self._owed, []
+        for report, incident in owed:
+            if incident.state in (Outcome.BLOCKING, Outcome.BLOCKED):
+                self._block(report, incident, now)
+
+    def _take_event(self, event: FlowEvent) -> None:
+        source, destination = str(event.source), str(event.destination)
+        ways: tuple[Connection, Connection] = (
+            (source, event.source_port, destination, event.destination_port),
+            # Picked up in mid-stream, the server may have been the first to be seen.
+            (destination, event.destination_port, source, event.source_port),
+        )
+        now = self.clock()
+        if event.flow_class is FlowClass.BLOCK:
+            reported = self.proofs.prove(ways[0], now) or self.proofs.prove(ways[1], now)
+            if reported is not None:
+                self._proven(reported)
+        if event.ended:
+            ended = self.proofs.end(ways[0]) or self.proofs.end(ways[1])
+            if ended is not None:
+                self.writer.update(models.Flow, ended.flow_id, {"end": now})
+
+    def _proven(self, reported: Reported) -> None:
+        """Write that the kernel holds a connection as blocked."""
+        self.writer.update(models.Flow, reported.flow_id, {"proven": True})
+        incident = None
+        if reported.incident_id is not None:
+            incident = self.incidents.get(reported.incident_id)
+        if (
+            incident is not None
+            and incident.last_flow == reported.flow_id
+            and incident.state is Outcome.BLOCKING
+        ):
+            self.set_state(incident, Outcome.BLOCKED)
+            self._durable = True
+
+    def _count_uninspected(self, now: int) -> None:
+        """Add what the kernel let pass uninspected since the last look."""
+        try:
+            count = self.sets.counters()[KERNEL_COUNTER]
+        except (RatwallError, KeyError) as error:
+            self._complain(f"kernel counters: {error}")
+            return
+        if count == self._kernel_count:
+            return
+        # A lower count is that of a new table: the box was taken out and put in again.
+        more = count - self._kernel_count if count > self._kernel_count else count
+        self._kernel_count = count
+        if more:
+            self.uninspected_packets += more
+            self.uninspected_last = now
+            self.writer.count(now, "uninspected", more)
+        values = {"packets": self.uninspected_packets, "last": self.uninspected_last}
+        self.writer.note(UNINSPECTED_NOTE, json.dumps({**values, "kernel": count}))
+
+    def _reopen(self, now: int) -> None:
+        """Try to get the ledger on disk back; what is in memory only is given up for it."""
+        self._due["reopen"] = now + REOPEN_US
+        try:
+            self._open_ledger().close()
+        except LedgerError:
+            return
+        self.start()
+        self.push(self.allow_message())
+
+    def _mac_of(self, address: str) -> str | None:
+        if address not in self._macs:
+            try:
+                self._macs[address] = self._neighbour(address)
+            except RatwallError as error:
+                self._complain(str(error))
+                self._macs[address] = None
+        return self._macs[address]
+
+    def _device_label(self, device_id: int, address: str) -> str:
+        """Return the name that a person gave a device, else its address."""
+        try:
+            name = self.ledger.value(
+                models.Device.select(models.Device.name).where(models.Device.id == device_id)
+            )
+        except LedgerError:
+            name = None  # the writer says what is wrong with the ledger
+        return name or address
+
+    def _complain(self, problem: str) -> None:
+        if problem != self._logged:
+            log.warning("%s", problem)
+        self.kernel_problem = self._logged = problem

@@ -1,0 +1,66 @@
+"""The answer to `status`: what a person and the page need to know at one look.
+
+Only reads; the values come from the service, the inspectors' socket and the state of protection.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ratwall import __version__
+from ratwall.controller.protection import SILENT_US, Protection
+from ratwall.controller.reports import Inspector
+from ratwall.controller.service import Service
+
+
+def is_alive(inspector: Inspector, now: int) -> bool:
+    """Say whether an inspector was heard of lately."""
+    return now - inspector.heard < SILENT_US
+
+
+def status(
+    service: Service,
+    protection: Protection,
+    inspectors: Iterable[Inspector],
+    *,
+    lan: str,
+    wan: str,
+    mode: str,
+) -> dict[str, Any]:
+    """Return the status as a JSON-ready object; times are UTC microseconds."""
+    now = service.clock()
+    return {
+        "state": protection.state,
+        "since": protection.since,
+        "reason": protection.reason,
+        "mode": mode,
+        "lan": lan,
+        "wan": wan,
+        "enforce": service.enforce,
+        "inspectors": [_inspector(inspector, now) for inspector in inspectors],
+        "uninspected": {
+            "packets": service.uninspected_packets,
+            "last": service.uninspected_last,
+        },
+        "blocks": len({block.endpoint for block in service.measures.blocking()}),
+        "kernel_problem": service.kernel_problem,
+        "ledger": {
+            "path": str(service.ledger.path),
+            "bytes": service.ledger_bytes(),
+            "notice": service.notice(),
+            "waiting": service.writer.waiting,
+            "lost": service.writer.lost,
+        },
+        "selftest": service.selftest,
+        "version": __version__,
+    }
+
+
+def _inspector(inspector: Inspector, now: int) -> dict[str, Any]:
+    """Return what is known of one inspector."""
+    told = inspector.status
+    return {
+        "worker": None if told is None else told.worker,
+        "pid": inspector.peer.pid if told is None else told.pid,
+        "alive": is_alive(inspector, now),
+        **({} if told is None else told.counters),
+    }
