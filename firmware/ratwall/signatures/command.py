@@ -27,7 +27,7 @@ def run(namespace: argparse.Namespace) -> int:
     for pack in packs:
         print(f"{pack.name:{width}}  version {pack.version}  {_counted(pack)}  {pack.about}")
     rules = sum(len(pack.rules) for pack in packs)
-    print(f"{len(packs)} packs with {rules} rules, all well-formed")
+    print(f"packs: {len(packs)}, rules: {rules}, all well-formed")
     return ExitCode.OK
 
 
