@@ -1,5 +1,4 @@
 """Starts one of our processes with the least it needs: a user, capabilities, files of its own.
-files.
 
 Used by `ratwall run` only; in the image systemd does the same by unit. `confined` returns the
 command line; this module, run as a program inside a fresh mount namespace, lays out the view and
@@ -17,6 +16,7 @@ import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from ratwall.kernel.command import run
@@ -91,7 +91,9 @@ def lay_out_view(needed: Sequence[Path], state_dir: Path, uid: int) -> None:
         run("mount", "-t", "tmpfs", "-o", "mode=0755,size=64k", "ratwall", str(wall))
         for path, descriptor in opened:
             path.mkdir(parents=True, exist_ok=True)
-            run("mount", "--bind", f"/proc/{os.getpid()}/fd/{descriptor}", str(path))
+            # Not canonicalised: the link's text would name the place that is now covered.
+            source = f"/proc/{os.getpid()}/fd/{descriptor}"
+            run("mount", "--no-canonicalize", "--bind", source, str(path))
             if path != state_dir:
                 run("mount", "-o", "remount,bind,ro", str(path))
             os.close(descriptor)
@@ -104,6 +106,10 @@ def code_paths() -> list[Path]:
         Path(sys.base_prefix),
         *(Path(entry) for entry in sys.path if entry),
     }
+    for package in ("ratwall", "ratwall_web"):  # an editable install is not on sys.path
+        spec = find_spec(package)
+        if spec is not None and spec.origin is not None:
+            wanted.add(Path(spec.origin).parents[1])
     present = {path.resolve() for path in wanted if path.is_dir()}
     return sorted(path for path in present if not present & set(path.parents))
 
