@@ -14,35 +14,12 @@ from unit.signatures.seen import HTTPS, facts, hello
 from unit.wire.x509.minting import assemble, mint, plain_name, tlv
 
 KEYS = [
-    "client",
-    "client_port",
-    "server",
-    "server_port",
-    "start",
-    "sni",
-    "tls_version",
-    "ja3",
-    "ja4",
-    "ja3s",
-    "resumed",
-    "certificate",
-    "score",
-    "verdict",
-    "family",
-    "evidence",
+    *("client", "client_port", "server", "server_port", "start", "sni", "tls_version"),
+    *("ja3", "ja4", "ja3s", "resumed", "certificate", "score", "verdict", "family", "evidence"),
 ]
 CERTIFICATE_KEYS = [
-    "subject",
-    "issuer",
-    "sha1",
-    "sha256",
-    "serial",
-    "not_before",
-    "not_after",
-    "self_issued",
-    "key_type",
-    "key_bits",
-    "signature_algorithm",
+    *("subject", "issuer", "sha1", "sha256", "serial", "not_before", "not_after"),
+    *("self_issued", "key_type", "key_bits", "signature_algorithm"),
 ]
 START = 1_705_975_470_000_123
 

@@ -66,10 +66,14 @@ def test_agrees_with_cryptography(kind: str) -> None:
         (e.oid.dotted_string, e.critical) for e in theirs.extensions
     ]
     assert ours.key_bits == theirs.public_key().key_size  # type: ignore[union-attr]
-    assert ours.signature_algorithm == {
-        "sha512": "sha512WithRSAEncryption",
-        "sha256": "sha256WithRSAEncryption",
-    }.get(theirs.signature_hash_algorithm.name, "") or ours.key_type == "ec"  # type: ignore[union-attr]
+    assert (
+        ours.signature_algorithm
+        == {
+            "sha512": "sha512WithRSAEncryption",
+            "sha256": "sha256WithRSAEncryption",
+        }.get(theirs.signature_hash_algorithm.name, "")
+        or ours.key_type == "ec"
+    )  # type: ignore[union-attr]
     assert ours.is_ca is (True if CA in kind_extensions(theirs) else None)
 
 

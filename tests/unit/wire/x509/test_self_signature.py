@@ -60,6 +60,17 @@ def test_accepts_a_digest_info_without_parameter() -> None:
     assert signed_with(name_, b"others", signature, public.n, public.e) is False
 
 
+def test_a_signature_shifted_by_the_modulus_is_refused() -> None:
+    """RFC 8017 §5.2.2: it verifies arithmetically, so anyone could write two of every one."""
+    key = rsa_key(1025)  # 129 octets with room above the modulus
+    public = key.public_key().public_numbers()
+    signature = key.sign(b"signed", padding.PKCS1v15(), hashes.SHA512())
+    shifted = (int.from_bytes(signature, "big") + public.n).to_bytes(129, "big")
+    name_ = "sha512WithRSAEncryption"
+    assert signed_with(name_, b"signed", signature, public.n, public.e) is True
+    assert signed_with(name_, b"signed", shifted, public.n, public.e) is False
+
+
 @pytest.mark.parametrize("algorithm", ["md5WithRSAEncryption", "sha1WithRSAEncryption"])
 def test_proves_old_digests(algorithm: str) -> None:
     key, digest = rsa_key(), hashes.MD5() if "md5" in algorithm else hashes.SHA1()
