@@ -10,6 +10,7 @@ with the sign bit clear), but DcRat's serial has them, so the builder gets it by
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ BACKDATED = timedelta(days=2)  # AsyncRAT and Quasar: notBefore lies two days ba
 QWQDANCHUN_BACKDATED = timedelta(days=285)  # DcRat and VenomRAT: 285 days back ...
 QWQDANCHUN_LIFETIME = timedelta(days=3935)  # ... to 3650 days after it was made
 ROOT_LIFETIME, LEAF_LIFETIME = timedelta(days=7300), timedelta(days=90)  # a public CA's habits
+FORGOTTEN_SECONDS = 86_400  # a certificate's file is of no use to anybody a day later
 APPLIANCE_LIFETIME = timedelta(days=3650)  # what firmware makes at its first start
 
 
@@ -216,6 +218,9 @@ class Notary:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{chain[0].fingerprint(hashes.SHA256()).hex()}.pem"
         path.write_bytes(b"".join(one.public_bytes(Encoding.PEM) for one in chain))
+        for old in folder.iterdir():
+            if time.time() - old.stat().st_mtime > FORGOTTEN_SECONDS:
+                old.unlink(missing_ok=True)
         return Identity(name, path, key_file, tuple(chain))
 
 

@@ -55,7 +55,8 @@ class Attempt:
 class IdleClient:
     """Connects, says hello, pings at its period, and comes back after every end.
 
-    With several servers or ports each attempt draws one, independently, as the RATs do.
+    With several servers or ports each attempt draws one, independently, as the RATs do. With
+    `resume` it offers its session (its own last one, or `session`) and so hides the certificate.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class IdleClient:
         server_name: str | None = None,
         pinned: bytes | None = None,
         resume: bool = False,
+        session: ssl.SSLSession | None = None,
         reconnect_seconds: float = RECONNECT_SECONDS,
         attempts: int = ATTEMPT_LIMIT,
         seconds: float = RUN_SECONDS,
@@ -78,7 +80,7 @@ class IdleClient:
         self._servers, self._ports = tuple(servers), tuple(ports)
         self._context, self._name, self._pinned = context, server_name, pinned
         self._resume = resume
-        self._session: ssl.SSLSession | None = None
+        self.session = session  # the newest one to resume with, if `resume`
         self._reconnect, self._limit, self._seconds = reconnect_seconds, attempts, seconds
         self._changed, self._stop = threading.Condition(), threading.Event()
         self._connection: socket.socket | None = None
@@ -155,7 +157,7 @@ class IdleClient:
 
     def _converse(self, connection: socket.socket, attempt: Attempt, deadline: float) -> None:
         shape, period = self.shape, self.shape.draw_period()
-        session = self._session if self._resume else None
+        session = self.session if self._resume else None
         endpoint = TlsEndpoint(
             connection, self._context, server_side=False, server_name=self._name, session=session
         )
@@ -171,6 +173,8 @@ class IdleClient:
                 self._ping(endpoint)
                 attempt.pings += 1
             due += period
+        # Without a goodbye OpenSSL forgets the session, and nothing could be resumed.
+        endpoint.close()
 
     def _ping(self, endpoint: TlsEndpoint) -> None:
         shape = self.shape
@@ -192,7 +196,7 @@ class IdleClient:
             pass  # it was quiet until the ping is due, as it should be
         finally:
             connection.settimeout(CONNECT_SECONDS)
-            self._session = endpoint.session
+            self.session = endpoint.session
 
 
 @dataclass(frozen=True, slots=True)
