@@ -203,10 +203,10 @@ def idle_handler(shape: Shape) -> Handler:
     return converse
 
 
-def web_handler(body: bytes) -> Handler:
+def web_handler(body: bytes, content_type: str = "application/octet-stream") -> Handler:
     """Return an HTTP/1.1 server's side that answers every request with `body`."""
     head = (
-        "HTTP/1.1 200 OK\r\nServer: lab\r\nContent-Type: application/octet-stream\r\n"
+        f"HTTP/1.1 200 OK\r\nServer: lab\r\nContent-Type: {content_type}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode()
 
