@@ -56,12 +56,16 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """An earlier verdict on a server: when (UTC µs) and on which of its ports it was learned."""
+    """An earlier verdict on a server: when (UTC µs), on which of its ports, by which certificate.
+
+    The certificate lets an allow for it hold on connections that do not show it again.
+    """
 
     family: str | None
     score: int
     learned: int
     port: int
+    certificate_sha256: str
 
 
 @dataclass(frozen=True, slots=True)

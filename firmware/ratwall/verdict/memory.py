@@ -89,19 +89,20 @@ class VerdictMemory:
         Windows keeps sessions by name, and these clients hop ports on one address.
         """
         entry = self._live((server, port), now)
-        if entry is not None:
-            return Remembered(entry.family, entry.score, entry.learned, port)
-        if not resumed or has_sni:
+        if entry is None and resumed and not has_sni:
+            others = (
+                self._live((server, each), now) for each in tuple(self._ports.get(server, ()))
+            )
+            entry = max(
+                (other for other in others if other is not None),
+                key=lambda other: other.learned,
+                default=None,
+            )
+        if entry is None:
             return None
-        found = [self._live((server, other), now) for other in tuple(self._ports.get(server, ()))]
-        newest = max(
-            (entry for entry in found if entry is not None),
-            key=lambda entry: entry.learned,
-            default=None,
+        return Remembered(
+            entry.family, entry.score, entry.learned, entry.port, entry.certificate_sha256
         )
-        if newest is None:
-            return None
-        return Remembered(newest.family, newest.score, newest.learned, newest.port)
 
     def learn(
         self,

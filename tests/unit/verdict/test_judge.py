@@ -85,7 +85,7 @@ def test_a_handshake_is_judged_by_everything_it_showed() -> None:
     assert len(judgement.evidence) == 4
 
 
-REMEMBERED = Remembered("Quasar", 95, NOW - 125 * MINUTE, 443)
+REMEMBERED = Remembered("Quasar", 95, NOW - 125 * MINUTE, 443, "b" * 64)
 
 
 def test_a_remembered_server_is_blocked_when_its_certificate_is_hidden() -> None:
@@ -118,6 +118,6 @@ def test_a_server_remembered_on_another_port_says_so() -> None:
     ],
 )
 def test_spans_are_said_in_their_largest_unit(seconds: int, said: str) -> None:
-    remembered = Remembered(None, 95, NOW - seconds * 1_000_000, 443)
+    remembered = Remembered(None, 95, NOW - seconds * 1_000_000, 443, "b" * 64)
     judgement = judge((), Thresholds(), facts(), HTTPS, remembered, NOW)
     assert f"as a remote-control server by its certificate {said} ago" in judgement.evidence[0].text

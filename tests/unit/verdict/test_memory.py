@@ -31,6 +31,7 @@ def test_a_blocked_endpoint_is_recalled(memory: VerdictMemory) -> None:
     assert remembered is not None
     assert (remembered.family, remembered.score, remembered.port) == ("Quasar", 100, 1337)
     assert remembered.learned == NOW
+    assert remembered.certificate_sha256 == BAD
 
 
 @pytest.mark.parametrize("resumed", [True, False])
