@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from ratwall.errors import RatwallError
+from ratwall.errors import RatwallError, UsageError
 from ratwall.ledger.models import Action
 from ratwall.ledger.writer import LedgerWriter
 
@@ -37,7 +37,7 @@ class KernelSets(Protocol):
         """Return packets counted by the kernel."""
 
 
-class RefusedError(RatwallError):
+class RefusedError(UsageError):
     """An action that cannot be done as asked; nothing was changed."""
 
 

@@ -9,9 +9,11 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from ratwall.errors import NotPermittedError, NotRunningError, RatwallError
+from ratwall.errors import NotPermittedError, NotRunningError, RatwallError, UsageError
 
 TIMEOUT_SECONDS = 30.0  # the kernel's tools may take 20 s on a loaded box
+# The controller's kinds of refusal, by the exit code that the answer carries.
+REFUSALS = {kind.exit_code: kind for kind in (UsageError, NotPermittedError)}
 ANSWER_LIMIT = 8 * 1024 * 1024  # bytes; the longest answer, a full status, has a few KB
 
 
@@ -25,12 +27,12 @@ class Client:
         """Return the result of a command.
 
         NotRunningError if nobody answers, NotPermittedError if the socket is closed to us,
-        RatwallError with the controller's own words if it refuses.
+        UsageError, NotPermittedError or RatwallError with the controller's own words if it refuses.
         """
         request = json.dumps({"command": command, **arguments}).encode() + b"\n"
         answer = json.loads(self._exchange(request))
         if not answer["ok"]:
-            raise RatwallError(answer["error"])
+            raise REFUSALS.get(answer.get("code"), RatwallError)(answer["error"])
         result: dict[str, Any] = answer["result"]
         return result
 

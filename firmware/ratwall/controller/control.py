@@ -125,7 +125,11 @@ class ControlServer:
                 "result": self._handler(parse_object(line, "request"), client.peer),
             }
         except RatwallError as error:
-            answer = {"ok": False, "error": " ".join(str(error).split())}
+            answer = {
+                "ok": False,
+                "error": " ".join(str(error).split()),
+                "code": int(error.exit_code),
+            }
         except Exception:  # a request that trips us must not end protection
             log.exception("a request could not be answered")
             answer = {"ok": False, "error": "an error inside the controller; see its log"}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ratwall.errors import RatwallError
+from ratwall.errors import UsageError
 
 TEXT_LIMIT = 1024  # characters of any text in a report: as much as a flow record allows
 EVIDENCE_LIMIT = 64  # facts a flow; the packs have fewer rules than that
@@ -30,7 +30,7 @@ CERTIFICATE_TEXTS = ("subject", "issuer", "sha1", "sha256", "serial", "key_type"
 MAC_LENGTH = 6
 
 
-class MessageError(RatwallError):
+class MessageError(UsageError):
     """A message that is not of the agreed form; nothing was done about it."""
 
 

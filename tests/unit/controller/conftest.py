@@ -1,4 +1,4 @@
-"""A running controller: real sockets, real SQLite, and in place of the kernel a plain memory of it."""
+"""A running controller: real sockets, real SQLite, and a plain memory in place of the kernel."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ratwall.controller.client import Client
 from ratwall.controller.process import Process
 from ratwall.controller.service import Service

@@ -1,0 +1,1 @@
+"""The `ratwall` command: parses, asks, prints; decides nothing."""

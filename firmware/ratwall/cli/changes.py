@@ -1,0 +1,220 @@
+"""The commands that change something: allow, block, release, keep, undo.
+
+Each asks the controller and prints what now holds; the controller decides, writes it down with the
+author "root", and refuses in words.
+"""
+
+import argparse
+import ipaddress
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ratwall.cli.reading import add_json, print_json, whole_number
+from ratwall.cli.table import count, local_time, place
+from ratwall.controller.client import Client
+
+AUTHOR = "root"  # the command line of the box is root's
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+DURATION = re.compile(r"([0-9]{1,9})([smhd])")
+PORT_LIMIT = 65_535
+
+Endpoint = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One changing command: its arguments and what it does."""
+
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def _ask(options: argparse.Namespace, command: str, **arguments: Any) -> dict[str, Any]:
+    """Send a command; print its answer if --json, and a warning that came with it."""
+    client = Client(options.state_dir / "run" / "control.sock")
+    answer = client.call(command, author=AUTHOR, reason=options.reason, **arguments)
+    if options.json:
+        print_json(answer)
+    elif "warning" in answer:
+        print(f"ratwall: {answer['warning']}", file=sys.stderr)
+    return answer
+
+
+def _say(options: argparse.Namespace, text: str) -> int:
+    if not options.json:
+        print(text)
+    return 0
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why; kept with the action")
+    add_json(parser)
+
+
+def _allow_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "server", nargs="?", type=_endpoint, metavar="ADDRESS:PORT", help="the server to let pass"
+    )
+    parser.add_argument("--certificate", metavar="SHA256", help="let this certificate pass instead")
+    parser.add_argument("--device", type=_address, metavar="ADDRESS", help="for this device only")
+    parser.add_argument("--incident", type=whole_number, metavar="N", help="note it there")
+    parser.add_argument(
+        "--for",
+        dest="seconds",
+        type=_duration_or_always,
+        metavar="TIME",
+        help="30m, 1h, 7d (default: always)",
+    )
+    _common(parser)
+
+
+def _allow(options: argparse.Namespace) -> int:
+    endpoint: Endpoint | None = options.server
+    answer = _ask(
+        options,
+        "allow",
+        server=None if endpoint is None else endpoint[0],
+        server_port=None if endpoint is None else endpoint[1],
+        certificate_sha256=options.certificate,
+        device=options.device,
+        incident=options.incident,
+        seconds=options.seconds,
+    )
+    what = f"certificate {options.certificate}" if endpoint is None else place(*endpoint)
+    who = f" for {options.device}" if options.device else ""
+    until = local_time(answer["expires"], never="it is undone")
+    return _say(
+        options, f"{what} is allowed{who} until {until}. Undo: ratwall undo {answer['action']}"
+    )
+
+
+def _block_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("server", type=_endpoint, metavar="ADDRESS:PORT", help="what to block")
+    parser.add_argument(
+        "--for",
+        dest="seconds",
+        type=_duration,
+        metavar="TIME",
+        help="1m to 30d, such as 12h (default: from the settings)",
+    )
+    _common(parser)
+
+
+def _block(options: argparse.Namespace) -> int:
+    server, port = options.server
+    answer = _ask(options, "block", server=server, server_port=port, seconds=options.seconds)
+    return _say(
+        options,
+        f"{place(server, port)} is blocked until {local_time(answer['expires'])}. "
+        f"Undo: ratwall undo {answer['action']}",
+    )
+
+
+def _release_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what",
+        type=_incident_or_endpoint,
+        metavar="INCIDENT|ADDRESS:PORT",
+        help="an incident's number, or a server",
+    )
+    _common(parser)
+
+
+def _release(options: argparse.Namespace) -> int:
+    if isinstance(options.what, int):
+        answer = _ask(options, "release", incident=options.what)
+    else:
+        server, port = options.what
+        answer = _ask(options, "release", server=server, server_port=port)
+    released = answer["released"]
+    return _say(
+        options,
+        f"{count(released, 'block')} taken away."
+        if released
+        else "Nothing was blocked there; what was remembered of it is forgotten.",
+    )
+
+
+def _keep_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("incident", type=whole_number, metavar="INCIDENT", help="its number")
+    parser.add_argument(
+        "--for",
+        dest="seconds",
+        type=_duration,
+        metavar="TIME",
+        help="from now on, 1m to 30d (default: 30d)",
+    )
+    _common(parser)
+
+
+def _keep(options: argparse.Namespace) -> int:
+    answer = _ask(options, "keep", incident=options.incident, seconds=options.seconds)
+    until = local_time(answer["expires"])
+    return _say(options, f"What incident {options.incident} blocks stays blocked until {until}.")
+
+
+def _undo_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action", type=whole_number, metavar="ACTION", help="its number, see: ratwall actions"
+    )
+    _common(parser)
+
+
+def _undo(options: argparse.Namespace) -> int:
+    answer = _ask(options, "undo", action=options.action)
+    text = f"The {answer['kind']} is taken back."
+    if answer["blocks"]:
+        text += f" {count(answer['blocks'], 'block')} that it had ended holds again."
+    return _say(options, text)
+
+
+def _endpoint(text: str) -> Endpoint:
+    """Return (address, port) of "192.0.2.1:443" or "[2001:db8::1]:443"; for argparse."""
+    host, _, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        address = ipaddress.ip_address(host[1:-1] if bracketed else host)
+    except ValueError:
+        address = None
+    if (
+        address is None
+        or bracketed != (address.version == 6)
+        or not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= PORT_LIMIT)
+    ):
+        raise argparse.ArgumentTypeError(
+            f"expected ADDRESS:PORT such as 192.0.2.1:443 or [2001:db8::1]:443, found {text!r}"
+        )
+    return str(address), int(port)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected an address, found {text!r}") from error
+
+
+def _incident_or_endpoint(text: str) -> int | Endpoint:
+    return whole_number(text) if text.isdecimal() else _endpoint(text)
+
+
+def _duration(text: str) -> int:
+    """Return seconds of "90s", "30m", "1h", "7d"; for argparse."""
+    match = DURATION.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"expected a time such as 30m, 1h or 7d, found {text!r}")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def _duration_or_always(text: str) -> int | None:
+    return None if text == "always" else _duration(text)
+
+
+allow = Change(_allow_arguments, _allow)
+block = Change(_block_arguments, _block)
+release = Change(_release_arguments, _release)
+keep = Change(_keep_arguments, _keep)
+undo = Change(_undo_arguments, _undo)

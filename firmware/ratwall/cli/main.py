@@ -1,0 +1,158 @@
+"""The `ratwall` command line: finds the command, runs it, turns errors into one line.
+
+Never does the work itself, and imports only the module of the command that was asked for, so that
+`ratwall --help` answers at once on a slow box. A command is a module, or an object in one, with
+`add_arguments(parser)` and `run(namespace) -> int`.
+"""
+
+import argparse
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ratwall import __version__
+from ratwall.errors import ExitCode, RatwallError, UsageError
+
+DEFAULT_STATE_DIR = Path("/var/lib/ratwall")
+INTERRUPTED = 128 + 2  # what a shell reports of a command ended by Ctrl-C (SIGINT is 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a command lives ("module" or "module:object") and its line in the help."""
+
+    target: str
+    summary: str
+    keeps_state: bool = True  # it takes --state-dir
+
+
+COMMANDS = {
+    "run": Entry("ratwall.supervisor.run", "go inline between two interfaces and protect"),
+    "status": Entry("ratwall.cli.status", "say whether the office is protected now"),
+    "incidents": Entry("ratwall.cli.incidents", "list incidents, or explain one"),
+    "flows": Entry("ratwall.cli.flows", "list judged connections"),
+    "devices": Entry("ratwall.cli.devices", "list the devices that were seen"),
+    "actions": Entry("ratwall.cli.actions", "list blocks and allows in force"),
+    "allow": Entry("ratwall.cli.changes:allow", "let a server or a certificate pass"),
+    "block": Entry("ratwall.cli.changes:block", "block a server"),
+    "release": Entry("ratwall.cli.changes:release", "take a block away"),
+    "keep": Entry("ratwall.cli.changes:keep", "keep the blocks of an incident longer"),
+    "undo": Entry("ratwall.cli.changes:undo", "take an allow or a block back, by its number"),
+    "selftest": Entry("ratwall.selftest.command", "try whether a known handshake is cut"),
+    "replay": Entry("ratwall.replay.command", "judge capture files", keeps_state=False),
+    "signatures": Entry("ratwall.signatures.command", "check signature packs", keeps_state=False),
+}
+EXIT_CODES = f"""\
+exit codes:
+  {ExitCode.OK:>3}  done
+  {ExitCode.FAILED:>3}  failed, or the self-test did not pass
+  {ExitCode.USAGE:>3}  bad arguments, bad settings, unreadable input
+  {ExitCode.NOT_PERMITTED:>3}  root, or a capability, is missing
+  {ExitCode.NOT_RUNNING:>3}  Ratwall is not running
+  {ExitCode.FOUND:>3}  replay: something at alert or above was found
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line, as all of Ratwall's are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError instead of printing the usage and leaving."""
+        name = self.prog.removeprefix("ratwall ")
+        raise UsageError(f"{name}: {message}; see: {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; `arguments` default to the process's own."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        return _dispatch([word for word in given if word != "--debug"])
+    except RatwallError as error:
+        if debug:
+            raise
+        return _complain(" ".join(str(error).split()), error.exit_code)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        if debug:
+            raise
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        return _complain(
+            f"{words} (a fault in Ratwall itself; add --debug to see where)", ExitCode.FAILED
+        )
+
+
+def _dispatch(given: list[str]) -> int:
+    """Find the command, let it declare its arguments, run it."""
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(_help(), end="")
+        return ExitCode.OK if given else ExitCode.USAGE
+    if given[0] in ("-V", "--version"):
+        print(f"ratwall {__version__}")
+        return ExitCode.OK
+    name = given[0]
+    entry = COMMANDS.get(name)
+    if entry is None:
+        nearest = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f'did you mean "{nearest[0]}"?' if nearest else "see: ratwall --help"
+        raise UsageError(f'there is no command "{name}"; {hint}')
+    command = _load(entry.target)
+    parser = Parser(
+        prog=f"ratwall {name}",
+        description=f"{entry.summary[0].upper()}{entry.summary[1:]}.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_arguments(parser)
+    if entry.keeps_state:
+        parser.add_argument(
+            "--state-dir",
+            type=Path,
+            default=DEFAULT_STATE_DIR,
+            metavar="DIR",
+            help=f"where Ratwall keeps its ledger and sockets (default: {DEFAULT_STATE_DIR})",
+        )
+    # Taken out before parsing; declared here so that the help shows it.
+    parser.add_argument("--debug", action="store_true", help="show the trace of an error")
+    return int(command.run(parser.parse_args(given[1:])))
+
+
+def _load(target: str) -> Any:
+    """Import a command's module and return the command."""
+    module_name, _, attribute = target.partition(":")
+    module = importlib.import_module(module_name)
+    return getattr(module, attribute) if attribute else module
+
+
+def _help() -> str:
+    width = max(len(name) for name in COMMANDS)
+    lines = [f"  {name:<{width}}  {entry.summary}" for name, entry in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: ratwall COMMAND [options]",
+            "",
+            "Cuts remote-access trojans off before their first byte of data.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "`ratwall COMMAND --help` explains a command; `ratwall --version` prints the version.",
+            "",
+            EXIT_CODES,
+        ]
+    )
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"ratwall: {message}", file=sys.stderr)
+    return code
