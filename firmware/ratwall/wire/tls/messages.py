@@ -153,7 +153,8 @@ class MessageReader:
 
     def _expect_entry(self) -> None:
         if self._list_rest:
-            self._expect(_LENGTH_BYTES, self._read_entry_length)
+            # A list with one or two bytes left over is found out by the step itself.
+            self._expect(min(_LENGTH_BYTES, self._list_rest), self._read_entry_length)
         else:
             self._skip += self._trailing
             self._expect(0, self._end_certificate)
