@@ -133,9 +133,9 @@ class Ratwall:
                 self.setup_code = found[1]
             if found := FINGERPRINT.search(text):
                 self.fingerprint = found[1]
+            self._say(text)
             if text == READY_LINE:
                 self._ready.set()
-            self._say(text)
         self._ready.set()  # it has ended: nobody need wait for it
 
 

@@ -30,8 +30,10 @@ from ratwall_lab.tools import DEMO_TOOLS, check_root, check_tools
 from ratwall_lab.topology import Lab
 
 WEB_HOST, WEB_PORT = "127.0.0.1", 8443
+PORT_LIMIT = 65535
 ROUND_SECONDS = 30.0  # light traffic: enough to see the page move, not to heat the machine
 LEDGER_SECONDS = 1.5  # the controller writes flows in batches
+LISTED = "1000"  # more than the demo can make
 EVIDENCE_SHOWN = 4
 SHAPE_OF_RESUMING = "quasar"  # the family whose session hides its certificate
 
@@ -40,10 +42,24 @@ def parse(argv: list[str]) -> argparse.Namespace:
     """Read the demo's command line."""
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--mode", choices=("router", "bridge"), default="router")
-    parser.add_argument("--web", default=f"{WEB_HOST}:{WEB_PORT}", metavar="HOST:PORT")
+    parser.add_argument(
+        "--web",
+        type=_place,
+        default=(WEB_HOST, WEB_PORT),
+        metavar="HOST:PORT",
+        help=f"where the admin page answers (default: {WEB_HOST}:{WEB_PORT})",
+    )
     parser.add_argument("--state-dir", type=Path, help="keep Ratwall's state here (default: none)")
     parser.add_argument("--once", action="store_true", help="end after the first round")
     return parser.parse_args(argv)
+
+
+def _place(text: str) -> tuple[str, int]:
+    """Return (host, port) of "127.0.0.1:8443"; for argparse."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > PORT_LIMIT:
+        raise argparse.ArgumentTypeError(f"expected HOST:PORT (0 to {PORT_LIMIT}), found {text!r}")
+    return host, int(port)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -60,11 +76,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, stop: threading.Event) -> int:
-    host, _, port = options.web.rpartition(":")
     say("Making certificates (the first time takes a few seconds) ...")
     roles = make_roles(Notary())
     with (
-        listen(host, int(port)) as page,
+        listen(*options.web) as page,
         _state_directory(options.state_dir) as state,
         Lab(options.mode) as lab,
         Stage(lab, roles) as stage,
@@ -83,7 +98,7 @@ def _run(options: argparse.Namespace, stop: threading.Event) -> int:
             surprises = [one for one in outcomes if not one.expected]
             _sum_up(outcomes, surprises)
             if not options.once and not stop.is_set():
-                _tell_page(ratwall, options.web)
+                _tell_page(ratwall, "{}:{}".format(*page.getsockname()[:2]))
                 _keep_going(lab, stage, stop)
             say("Taking everything down ...")
     say("Namespaces, processes and rules are gone.")
@@ -114,8 +129,8 @@ def _hostile_round(lab: Lab, stage: Stage, hiding: Any) -> Iterator[Outcome]:
             device = (lab.ben, lab.anna)[(number + family // 6) % 2]
             yield _told(talk(lab, device, role, family))
     say("\nThe same servers again: refused in the kernel, without a look at any certificate:")
-    yield _told(talk(lab, lab.ben, stage.role("asyncrat")))
-    yield _told(talk(lab, lab.anna, stage.role("dcrat"), 6))
+    yield _told(talk(lab, lab.ben, stage.role("asyncrat"), blocked=True))
+    yield _told(talk(lab, lab.anna, stage.role("dcrat"), 6, blocked=True))
     quasar = stage.role(SHAPE_OF_RESUMING)
     say(
         "\nA session from before Ratwall was there, resumed on another port: no certificate is"
@@ -138,8 +153,8 @@ def _keep_going(lab: Lab, stage: Stage, stop: threading.Event) -> None:
 
 
 def _tell_incidents(ratwall: Ratwall) -> None:
-    incidents = ratwall.ask("incidents")
-    flows = ratwall.ask("flows")
+    incidents = ratwall.ask("incidents", "--limit", LISTED)
+    flows = ratwall.ask("flows", "--limit", LISTED)
     say(f"\nWhat Ratwall wrote down: {len(flows)} connections, {len(incidents)} incidents.")
     for incident in reversed(incidents):
         say(f"  #{incident['id']} {incident['headline']}")

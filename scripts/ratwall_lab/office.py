@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ratwall_lab.cast import PRINTER_PAGE, Role
@@ -58,13 +58,18 @@ def talk(
     *,
     port: int | None = None,
     session: ssl.SSLSession | None = None,
+    blocked: bool = False,
 ) -> Outcome:
-    """Let a device speak with a server of the cast, the way that server's clients do."""
+    """Let a device speak with a server of the cast, the way that server's clients do.
+
+    `blocked` says that the server must be known already: nothing but a refusal will do.
+    """
     address, port = lab.internet.address(role.index, family), port or role.port
     if role.shape is None:
         return _read_page(device, role, address, port)
     client = visit(device, role, role.shape, address, port, session=session)
-    return _judge(device, role, address, port, client.attempts[0])
+    outcome = _judge(device, role, address, port, client.attempts[0])
+    return replace(outcome, expected=outcome.fate == "refused") if blocked else outcome
 
 
 def visit(

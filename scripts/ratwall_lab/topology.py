@@ -25,7 +25,7 @@ from ratwall_lab.namespaces import Host, LabError, namespace_names, remove_names
 Mode = Literal["router", "bridge"]
 
 INTERNET_ADDRESSES = 16  # enough for one per look-alike and per benign server
-FIRST_INTERNET_HOST = 10  # .1 is the box (router) or the provider's router (bridge)
+FIRST_INTERNET_HOST = 10  # below are the box and the provider's router
 HALF = INTERNET_ADDRESSES // 2  # half in 203.0.113.0/24, half in 198.51.100.0/24
 INTERNET_IPV4 = tuple(f"203.0.113.{FIRST_INTERNET_HOST + index}" for index in range(HALF)) + tuple(
     f"198.51.100.{FIRST_INTERNET_HOST + index}" for index in range(HALF)
@@ -37,6 +37,8 @@ OFFICE = {"anna": 11, "ben": 12}  # device → last part of its address in both 
 OFFICE_IPV4, OFFICE_IPV6 = "192.168.77.", "2001:db8:77::"
 GATEWAY = 1
 BOX_WAN_IPV4, BOX_WAN_IPV6 = "203.0.113.1", "2001:db8:99::1"
+# The provider's router must not be a server's address: a firewall never blocks its own gateway.
+PROVIDER_IPV4, PROVIDER_IPV6 = "203.0.113.2", "2001:db8:99::2"
 OFFLOADS = ("gso", "tso", "gro")
 
 MASQUERADE = """
@@ -190,8 +192,8 @@ class Lab:
                 *_addresses("wan", box.ipv6[1:], 64),
                 "link set lan up",
                 "link set wan up",
-                f"route add default via {INTERNET_IPV4[0]}",
-                f"route add default via {INTERNET_IPV6[0]}",
+                f"route add default via {PROVIDER_IPV4}",
+                f"route add default via {PROVIDER_IPV6}",
             ],
         )
         box.write_sysctl("net.ipv4.ip_forward", 1)
@@ -210,8 +212,8 @@ class Lab:
             ]
         else:
             lines = [
-                *_addresses("eth0", INTERNET_IPV4[:HALF], 24),
-                *_addresses("eth0", INTERNET_IPV6, 64),
+                *_addresses("eth0", (PROVIDER_IPV4, *INTERNET_IPV4[:HALF]), 24),
+                *_addresses("eth0", (PROVIDER_IPV6, *INTERNET_IPV6), 64),
                 *_addresses("lo", INTERNET_IPV4[HALF:], 32),
                 "link set eth0 up",
                 f"route add {OFFICE_IPV4}0/24 via {BOX_WAN_IPV4}",
