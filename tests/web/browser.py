@@ -124,3 +124,44 @@ def overflow(page: Page) -> int:
     """Return by how many pixels the page is wider than the window."""
     script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     return int(page.evaluate(script))
+
+
+def faint_texts(page: Page) -> list[str]:
+    """Return texts whose contrast with their background is below WCAG AA (4.5, large 3)."""
+    script = """() => {
+      const parse = (text) => {
+        const numbers = text.match(/[\\d.]+/g).map(Number);
+        const scale = text.startsWith("color(") ? 255 : 1;
+        return [numbers[0] * scale, numbers[1] * scale, numbers[2] * scale, numbers[3] ?? 1];
+      };
+      const light = ([r, g, b]) => [r, g, b].map((value) => {
+        const part = value / 255;
+        return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+      }).reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
+      const backdrop = (element) => {
+        for (let each = element; each; each = each.parentElement) {
+          const colour = parse(getComputedStyle(each).backgroundColor);
+          if (colour[3] === 1) return colour;
+        }
+        return [255, 255, 255, 1];
+      };
+      const faint = [];
+      for (const element of document.querySelectorAll("body *")) {
+        const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+        const box = element.getBoundingClientRect();
+        const seen = box.width > 2 && box.height > 2 && !element.closest(".unseen, .skip, svg");
+        if (!own || !seen) continue;
+        const style = getComputedStyle(element);
+        const [one, other] = [light(parse(style.color)), light(backdrop(element))];
+        const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+        const size = parseFloat(style.fontSize);
+        const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+        if (contrast < (large ? 3 : 4.5)) {
+          const words = element.textContent.trim().slice(0, 40);
+          faint.push(`${contrast.toFixed(2)} ${element.tagName} ${words}`);
+        }
+      }
+      return faint;
+    }"""
+    found: list[str] = page.evaluate(script)
+    return found

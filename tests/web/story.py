@@ -55,9 +55,9 @@ EVIDENCE: list[dict[str, Any]] = [
 class Office:
     """Writes what happens in the office into the ledger at `path`, each step committed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, group: int | None = None) -> None:
         self.path = path
-        self.ledger = open_ledger(path)
+        self.ledger = open_ledger(path, group=group)
         self.writer = LedgerWriter(self.ledger)
 
     def close(self) -> None:

@@ -100,6 +100,8 @@ def _serve(config: Config, host: str, port: int) -> int:
     certificate = provide_certificate(config, host)
     app = create_app(config)
     server = PageServer(app, config, certificate, (host, port), listener)
+    # Blocked before any thread starts, so that all inherit the mask and sigwait gets the signal.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         server.prepare()
     except OSError as error:
@@ -113,8 +115,6 @@ def _serve(config: Config, host: str, port: int) -> int:
     bound_host, bound_port = server.bind_addr[:2]
     shown = f"[{bound_host}]" if ":" in bound_host else bound_host
     fingerprint = certificate.fingerprint()
-    # Blocked before the thread starts, so that it inherits the mask and sigwait gets the signal.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     failed = threading.Event()
     serving = threading.Thread(target=_run, args=(server, failed), name="serving")
     serving.start()

@@ -1,23 +1,29 @@
 """What the page asks of the controller: its status, and every change.
 
 Never changes anything itself. A refusal comes back as words to show; a controller that does not
-answer is a fact to show, not a failure: the ledger can still be read.
+answer is a fact to show, not a failure: the ledger can still be read. The client waits half a
+minute, which is right for a change and wrong for a page that is drawn every two seconds, so the
+status is asked by a thread of its own, one at a time, and the audit trail is written by another.
 """
 
+import queue
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ratwall.controller.client import Client
-
 from ratwall.errors import RatwallError
 
 AUTHOR = "admin"
 # Several open tabs polling every 2 s ask the controller once.
 STATUS_KEPT_S = 1.0
+# A healthy controller answers in milliseconds; one that hangs must not hang the page.
+STATUS_WAIT_S = 2.0
+# Sign-ins waiting to be written down; the lock-out lets hardly more come in a minute.
+AUDIT_WAITING = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,43 +34,77 @@ class Status:
     failure: str | None = None
 
 
+@dataclass(slots=True)
+class Question:
+    """A status that is being asked for; `answer` is there when `done` is set."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+    answer: Status = Status(None)
+
+
 class Control:
     """The controller's socket; one connection per question."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
-        self._path = path
+        self._client = Client(path)
         self._clock = clock
         self._lock = threading.Lock()
-        self._status: Status | None = None
-        self._asked = 0.0
+        self._kept: Status | None = None
+        self._kept_at = 0.0
+        self._asking: Question | None = None
+        self._audit: queue.Queue[tuple[str, str]] = queue.Queue(AUDIT_WAITING)
+        self._clerk: threading.Thread | None = None
 
     def status(self) -> Status:
-        """Return the controller's state, at most STATUS_KEPT_S old."""
+        """Return the controller's state, at most STATUS_KEPT_S old, after STATUS_WAIT_S at most."""
         with self._lock:
-            now = self._clock()
-            if self._status is None or now - self._asked >= STATUS_KEPT_S:
-                self._status = self._ask()
-                self._asked = now
-            return self._status
+            if self._kept is not None and self._clock() - self._kept_at < STATUS_KEPT_S:
+                return self._kept
+            if self._asking is None:
+                self._asking = Question()
+                threading.Thread(target=self._ask, args=(self._asking,), daemon=True).start()
+            question = self._asking
+        if not question.done.wait(STATUS_WAIT_S):
+            return Status(None, f"No answer within {STATUS_WAIT_S:.0f} seconds.")
+        return question.answer
 
     def change(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Ask for a change in the admin's name; RatwallError is a refusal in words."""
-        answer: dict[str, Any] = Client(self._path).call(command, author=AUTHOR, **arguments)
+        answer: dict[str, Any] = self._client.call(command, author=AUTHOR, **arguments)
         with self._lock:
-            self._status = None  # the next page must show what was just done
+            self._kept = None  # the next page must show what was just done
         return answer
 
     def record(self, event: str, detail: str) -> None:
-        """Put a line into the audit trail; without a controller it goes to this process's log."""
+        """Put a line into the audit trail; what cannot get there goes to this process's log."""
+        with self._lock:
+            if self._clerk is None:
+                self._clerk = threading.Thread(target=self._write_down, daemon=True)
+                self._clerk.start()
         try:
-            Client(self._path).call("audit", event=event, detail=detail, author=AUTHOR)
-        except RatwallError as error:
-            print(
-                f"ratwall-web: {event}: {detail} (not in the audit trail: {error})", file=sys.stderr
-            )
+            self._audit.put_nowait((event, detail))
+        except queue.Full:
+            _log(event, detail, "too many at once")
 
-    def _ask(self) -> Status:
+    def _ask(self, question: Question) -> None:
         try:
-            return Status(Client(self._path).call("status"))
+            question.answer = Status(self._client.call("status"))
         except RatwallError as error:
-            return Status(None, str(error))
+            question.answer = Status(None, str(error))
+        finally:
+            with self._lock:
+                self._kept, self._kept_at = question.answer, self._clock()
+                self._asking = None
+            question.done.set()
+
+    def _write_down(self) -> None:
+        while True:
+            event, detail = self._audit.get()
+            try:
+                self._client.call("audit", event=event, detail=detail, author=AUTHOR)
+            except RatwallError as error:
+                _log(event, detail, str(error))
+
+
+def _log(event: str, detail: str, reason: str) -> None:
+    print(f"ratwall-web: {event}: {detail} (not in the audit trail: {reason})", file=sys.stderr)

@@ -7,13 +7,15 @@ the selector until it has something to say, a worker does the handshake, each st
 as a whole (not one per byte), and the connections of one address are bounded.
 """
 
+import errno
 import os
 import socket
 import ssl
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import cheroot.errors
@@ -27,9 +29,10 @@ from ratwall_web.config import Config
 
 # A page takes milliseconds; more threads only cost memory on a small box.
 THREADS = 8
-# A whole handshake, and a whole request with its answer, from first byte to last.
+# A whole handshake, a whole request, a whole answer (at most 100 KB), from first byte to last.
 HANDSHAKE_DEADLINE_S = 5.0
-REQUEST_DEADLINE_S = 15.0
+REQUEST_DEADLINE_S = 10.0
+ANSWER_DEADLINE_S = 20.0
 # A connection on which nothing comes: longer than the page's polling interval of 2 s, by far.
 IDLE_S = 20
 BACKLOG = 64
@@ -43,19 +46,29 @@ FIRST_PASSED_DESCRIPTOR = 3
 
 
 class DeadlineSocket(ssl.SSLSocket):
-    """A TLS socket whose reads and writes must all be over by `deadline` (monotonic seconds)."""
+    """A TLS socket whose request must be read, and whose answer must be written, by a deadline.
 
-    deadline: float | None = None
+    What the page does in between has time-outs of its own and counts for neither.
+    """
+
+    deadline: float | None = None  # monotonic seconds
+    answering = False
 
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
         """Read as usual, within what is left of the deadline."""
+        self.answering = False
         self._hurry()
-        return super().recv_into(buffer, nbytes, flags)
+        with _as_lost_connection():
+            return super().recv_into(buffer, nbytes, flags)
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """Write as usual, within what is left of the deadline."""
+        """Write as usual, within the deadline that its first write starts."""
+        if not self.answering:
+            self.answering = True
+            self.deadline = time.monotonic() + ANSWER_DEADLINE_S
         self._hurry()
-        return super().send(data, flags)
+        with _as_lost_connection():
+            return super().send(data, flags)
 
     def _hurry(self) -> None:
         if self.deadline is not None:
@@ -63,6 +76,15 @@ class DeadlineSocket(ssl.SSLSocket):
             if left <= 0:
                 raise TimeoutError("timed out")  # the text that cheroot answers with 408
             self.settimeout(left)
+
+
+@contextmanager
+def _as_lost_connection() -> Iterator[None]:
+    """Turn whatever TLS says of a client that left or babbles into what cheroot keeps quiet on."""
+    try:
+        yield
+    except ssl.SSLError as error:
+        raise ConnectionResetError(errno.ECONNRESET, str(error)) from error
 
 
 class PatientAdapter(BuiltinSSLAdapter):

@@ -1,0 +1,366 @@
+"""A person's way through the admin page, in Debian's Chromium."""
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from web.browser import (
+    DESKTOP,
+    PHONE,
+    TABLET,
+    Console,
+    allow,
+    faint_texts,
+    keep_blocking,
+    keep_picture,
+    log_in,
+    log_out,
+    open_incident,
+    overflow,
+    release,
+    set_up,
+    type_password,
+    visit,
+)
+from web.conftest import PASSWORD, Site
+from web.peer import ControllerPeer
+from web.story import TILL, Office
+
+# The page polls every 2 s; the rest is a busy machine's.
+LIVE_MS = 8_000
+
+
+def test_first_start_to_sign_out(page: Page, site: Site) -> None:
+    assert site.code is not None
+    page.goto("/")
+    expect(page.get_by_role("heading", name="Set up this box")).to_be_visible()
+    keep_picture(page, "set-up")
+
+    set_up(page, site.code, PASSWORD)
+    expect(page.locator(".strip")).to_contain_text("Protecting")
+    expect(page.get_by_text("Nothing suspicious so far.")).to_be_visible()
+
+    log_out(page)
+    page.goto("/devices/")
+    expect(page).to_have_url(re.compile("/login"))
+    log_in(page, PASSWORD)
+    expect(page).to_have_url(re.compile("/devices/$"))
+
+
+def test_set_up_refuses_a_wrong_code_and_a_weak_password(page: Page, site: Site) -> None:
+    assert site.code is not None
+    page.goto("/")
+    for code, password, again, answer in (
+        (
+            "0000-0000" if site.code != "0000-0000" else "1",
+            PASSWORD,
+            PASSWORD,
+            "not the set-up code",
+        ),
+        (site.code, PASSWORD, PASSWORD + "x", "are not the same"),
+        (site.code, "aaaaaaaaaaaa", "aaaaaaaaaaaa", "repeats the same few characters"),
+    ):
+        page.get_by_label("Set-up code").fill(code)
+        page.get_by_label("New password").fill(password)
+        page.get_by_label("The same password again").fill(again)
+        page.get_by_role("button", name="Set the password").click()
+        expect(page.get_by_role("alert")).to_contain_text(answer)
+        expect(page.get_by_label("Set-up code")).to_have_value(code)
+    set_up(page, site.code, PASSWORD)
+    assert not (site.state_dir / "web" / "setup-code").exists()
+
+
+def test_wrong_passwords_lock_this_device_out(page: Page, owned_site: Site) -> None:
+    page.goto("/")
+    for left in (4, 3, 2):
+        type_password(page, "not the password")
+        expect(page.get_by_role("alert")).to_contain_text(f"{left} tries are left")
+    type_password(page, "not the password")
+    expect(page.get_by_role("alert")).to_contain_text("One try is left")
+    type_password(page, "not the password")
+    expect(page.get_by_role("alert")).to_contain_text("Wait 5 minutes, then try again")
+    type_password(page, PASSWORD)  # right, but too late
+    expect(page.get_by_role("alert")).to_contain_text("Too many wrong passwords")
+
+
+def test_an_attack_appears_without_reload_and_explains_itself(admin: Page, office: Office) -> None:
+    expect(admin.get_by_text("Nothing suspicious so far.")).to_be_visible()
+    admin.evaluate("window.stayed = true")
+    office.attack()
+
+    headline = admin.get_by_role("link", name="192.168.1.10 tried to reach a remote-control server")
+    expect(headline).to_be_visible(timeout=LIVE_MS)
+    assert admin.evaluate("window.stayed"), "the page was loaded anew"
+    expect(admin.locator(".figures")).to_contain_text("1blocked today")
+
+    headline.click()
+    expect(admin.locator(".strip .state")).to_have_text("Blocked")
+    expect(admin.get_by_text("carries the name that AsyncRAT gives")).to_be_visible()
+    expect(admin.locator(".evidence strong")).to_have_text(["+80", "+25", "+10"])
+    expect(admin.locator(".total")).to_contain_text("Together 115 points")
+    ends = admin.locator(".evidence .piece").evaluate_all(
+        "bars => bars.map(bar => ['x', 'width'].map(name => Number(bar.getAttribute(name))))"
+    )
+    assert ends == [[0, 80], [80, 25], [105, 10]]
+    expect(admin.get_by_text("CN=AsyncRAT Server").first).to_be_visible()
+    expect(admin.get_by_text("Take the device off the network")).to_be_visible()
+
+
+def test_an_open_incident_follows_its_state(admin: Page, office: Office) -> None:
+    incident = office.attack(state="blocking")
+    open_incident(admin, "tried to reach")
+    expect(admin.locator(".strip .state")).to_have_text("Blocking")
+    admin.get_by_label("Reason").fill("half-typed")
+    office.turn(incident, "blocked")
+    expect(admin.locator(".strip .state")).to_have_text("Blocked", timeout=LIVE_MS)
+    expect(admin.get_by_label("Reason")).to_have_value("half-typed")
+
+
+def test_allow_and_take_it_back(admin: Page, office: Office, controller: ControllerPeer) -> None:
+    incident = office.attack()
+    open_incident(admin, "tried to reach")
+    admin.get_by_label("Reason").fill("our own <b>support</b> tool")
+    allow(admin)
+    expect(admin.get_by_text("192.168.1.10 may reach 203.0.113.7:6606 for 1 hour.")).to_be_visible()
+    expect(admin.locator(".strip .state")).to_have_text("Allowed by you")
+    assert controller.changes() == [
+        {
+            "command": "allow",
+            "author": "admin",
+            "device": "192.168.1.10",
+            "server": "203.0.113.7",
+            "server_port": 6606,
+            "certificate_sha256": None,
+            "seconds": 3600,
+            "reason": "our own <b>support</b> tool",
+            "incident": incident,
+        }
+    ]
+    admin.get_by_role("link", name="Allowed").click()
+    allowed = admin.locator("section").filter(
+        has=admin.get_by_role("heading", name="Allowed", exact=True)
+    )
+    expect(allowed).to_contain_text("our own <b>support</b> tool")
+    allowed.get_by_role("button", name="Undo").click()
+    expect(admin.get_by_text("Undone.")).to_be_visible()
+    expect(admin.get_by_text("Nothing is allowed against the rules.")).to_be_visible()
+
+
+def test_allow_a_certificate_for_everyone_for_ever(
+    admin: Page, office: Office, controller: ControllerPeer
+) -> None:
+    office.attack()
+    open_incident(admin, "tried to reach")
+    allow(admin, "Every device", "This certificate", "Always")
+    expect(admin.get_by_text("Every device may reach any server with this")).to_be_visible()
+    (asked,) = controller.changes()
+    assert (asked["device"], asked["server"], asked["server_port"]) == (None, None, None)
+    assert asked["certificate_sha256"].startswith("ce772ec3")
+    assert asked["seconds"] is None
+
+
+def test_keep_blocking_and_release(admin: Page, office: Office, controller: ControllerPeer) -> None:
+    office.attack()
+    open_incident(admin, "tried to reach")
+    keep_blocking(admin, "1 week")
+    expect(admin.get_by_text("203.0.113.7:6606 stays blocked for 1 week.")).to_be_visible()
+    release(admin)
+    expect(admin.locator(".strip .state")).to_have_text("Released")
+    assert [each["command"] for each in controller.changes()] == ["keep", "release"]
+    assert controller.changes()[0]["seconds"] == 7 * 86400
+
+
+def test_a_refusal_is_shown_and_nothing_typed_is_lost(
+    admin: Page, office: Office, controller: ControllerPeer
+) -> None:
+    controller.refusals["allow"] = "203.0.113.7 is on the list of servers that nobody may allow"
+    office.attack()
+    open_incident(admin, "tried to reach")
+    admin.get_by_label("Reason").fill("a long story")
+    allow(admin, "Every device", "This certificate", "1 day")
+    expect(admin.get_by_role("alert")).to_contain_text(
+        "on the list of servers that nobody may allow"
+    )
+    expect(admin.get_by_role("alert")).to_be_focused()
+    expect(admin.get_by_label("Reason")).to_have_value("a long story")
+    expect(admin.get_by_label("Every device")).to_be_checked()
+    expect(admin.get_by_label("This certificate, on any server")).to_be_checked()
+
+
+def test_without_a_controller_the_page_still_shows_the_ledger(
+    admin: Page, office: Office, controller: ControllerPeer
+) -> None:
+    office.attack()
+    controller.close()
+    expect(admin.locator(".strip")).to_contain_text(
+        "No answer from the controller", timeout=LIVE_MS
+    )
+    open_incident(admin, "tried to reach")
+    admin.get_by_label("Reason").fill("kept")
+    allow(admin)
+    expect(admin.get_by_role("alert")).to_contain_text("Nothing was changed")
+    expect(admin.get_by_label("Reason")).to_have_value("kept")
+
+
+def test_the_state_of_the_box_in_words(admin: Page, controller: ControllerPeer) -> None:
+    controller.status |= {"state": "bypassed", "reason": "the inspector is being restarted"}
+    strip = admin.locator(".strip")
+    expect(strip).to_contain_text(
+        "Bypassed because the inspector is being restarted", timeout=LIVE_MS
+    )
+    controller.status |= {"state": "monitor", "reason": None, "enforce": False}
+    expect(strip).to_contain_text("Monitor only", timeout=LIVE_MS)
+    controller.status |= {"uninspected": {"packets": 12, "last": time.time_ns() // 1000}}
+    expect(admin.locator(".figures")).to_contain_text("12 packets since the start", timeout=LIVE_MS)
+
+
+HOSTILE = (
+    "<script>window.pwned = 1</script>",
+    '"><img src=x onerror="window.pwned = 1">',
+    "{{ 7 * 7 }}${7*7}",
+    "\u202egnp.exe\u2066\u200b\x1b[2J",
+    "x" * 10_000,
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=["script", "image", "template", "direction", "long"])
+def test_strings_from_the_wire_are_inert(admin: Page, office: Office, text: str) -> None:
+    certificate = {
+        "subject": f"CN={text}",
+        "issuer": text,
+        "sha1": text[:40],
+        "sha256": "ab" * 32,
+        "serial": text,
+        "not_before": text,
+        "not_after": text,
+        "self_issued": True,
+        "key_type": text,
+        "key_bits": 2048,
+        "signature_algorithm": text,
+    }
+    evidence = [{"id": text, "points": 90, "text": text, "technique": text}]
+    incident = office.attack(
+        certificate=certificate, words=text, family=text, evidence=evidence, note=text
+    )
+    office.browse(text, ja3=text, device=TILL)
+    office.act(incident, 1, kind="allow", author=text, reason=text, server="203.0.113.7")
+    office.writer.audit(1, text, text, text)
+    office.writer.flush()
+    paths = ("/", "/incidents/", f"/incidents/{incident}", "/devices/", "/devices/1")
+    for path in (*paths, "/connections/", "/allowed/", "/audit/"):
+        response = admin.goto(path)
+        assert response is not None and response.ok
+        assert len(response.body()) < 64 * 1024
+        assert not admin.evaluate("window.pwned")
+        assert admin.locator("main script, main img").count() == 0
+        assert "\u202e" not in admin.content()
+        assert ">49<" not in admin.content()
+        assert overflow(admin) <= 0
+
+
+def test_searching_for_markup_is_inert(admin: Page) -> None:
+    admin.goto("/connections/")
+    admin.get_by_role("searchbox").fill('"><script>window.pwned = 1</script>')
+    admin.get_by_role("button", name="Search").click()
+    expect(admin.get_by_text("No connection matches.")).to_be_visible()
+    assert not admin.evaluate("window.pwned")
+
+
+def test_connections_are_searched_and_paged(admin: Page, office: Office) -> None:
+    for number in range(120):
+        office.browse(f"host{number}.example.com")
+    office.browse("www.example.org", server="198.51.100.99")
+    admin.goto("/connections/")
+    rows = admin.locator("tbody tr")
+    expect(rows).to_have_count(50)
+    expect(rows.first).to_contain_text("www.example.org")
+    seen = set(rows.locator("[data-label='Asked for']").all_inner_texts())
+    admin.get_by_role("link", name="Older").click()
+    expect(rows.first).to_contain_text("host70.example.com")
+    seen |= set(rows.locator("[data-label='Asked for']").all_inner_texts())
+    admin.get_by_role("link", name="Older").click()
+    expect(rows).to_have_count(21)
+    seen |= set(rows.locator("[data-label='Asked for']").all_inner_texts())
+    assert len(seen) == 121
+
+    admin.get_by_label("Search", exact=True).fill("198.51.100.99")
+    admin.keyboard.press("Enter")
+    expect(rows).to_have_count(1)
+    admin.get_by_label("Verdict").select_option("Suspicious")
+    admin.get_by_role("button", name="Search").click()
+    expect(admin.get_by_text("No connection matches.")).to_be_visible()
+
+
+def test_keyboard_alone(page: Page, owned_site: Site, office: Office) -> None:
+    """From the sign-in to an allowed server without a mouse; focus can always be seen."""
+    office.attack()
+    page.goto("/")
+    page.keyboard.type(PASSWORD)  # the field has the focus already
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_role("link", name="192.168.1.10 tried to reach").first)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="What should I do now?")).to_be_visible()
+
+    tab_to(page, page.get_by_label("Only 192.168.1.10"))
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_label("Every device")).to_be_checked()
+    tab_to(page, page.get_by_role("button", name="Allow"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Every device may reach 203.0.113.7:6606 for 1 hour.")).to_be_visible()
+
+
+def tab_to(page: Page, target: "object") -> None:
+    """Press Tab until `target` has the focus, and look that the focus shows at each stop."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        outline = page.evaluate(
+            "(() => { const style = getComputedStyle(document.activeElement);"
+            " return style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2; })()"
+        )
+        assert outline, page.evaluate("document.activeElement.outerHTML")
+        if target.evaluate("element => element === document.activeElement"):  # type: ignore[attr-defined]
+            return
+    raise AssertionError("sixty Tabs did not lead there")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("window", [PHONE, TABLET, DESKTOP], ids=["360", "768", "1440"])
+def test_every_page_fits_every_window(
+    browser: Browser, owned_site: Site, office: Office, window: dict[str, int], scheme: str
+) -> None:
+    office.fill_day()
+    office.attack()
+    office.attack(
+        server="2001:db8:ffff:eeee:dddd:cccc:bbbb:aaaa", port=7707, state="alert", score=64
+    )
+    office.browse("a-very-long-name-" * 12 + ".example.com")
+    context = visit(browser, owned_site.url, viewport=window, color_scheme=scheme)
+    page = context.new_page()
+    console = Console(page)
+    page.goto("/login")
+    keep_picture(page, f"sign-in-{window['width']}-{scheme}")
+    log_in(page, PASSWORD)
+    pages = {
+        "overview": "/",
+        "incidents": "/incidents/",
+        "incident": "/incidents/1",
+        "devices": "/devices/",
+        "device": "/devices/1",
+        "connections": "/connections/",
+        "allowed": "/allowed/",
+        "audit": "/audit/",
+    }
+    for name, path in pages.items():
+        page.goto(path)
+        assert overflow(page) <= 0, f"{path} is wider than {window['width']} pixels"
+        keep_picture(page, f"{name}-{window['width']}-{scheme}")
+        assert faint_texts(page) == []
+    context.close()
+    assert console.complaints == []
