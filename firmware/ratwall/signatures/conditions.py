@@ -36,12 +36,23 @@ class Cost(IntEnum):
 class Sight:
     """One connection as rules see it: its facts, its far end, and what is derived from them."""
 
-    __slots__ = ("_own_key", "_prime_bits", "_words", "certificate", "endpoint", "facts")
+    __slots__ = (
+        "_own_key",
+        "_prime_bits",
+        "_words",
+        "certificate",
+        "endpoint",
+        "facts",
+        "names_server",
+    )
 
     def __init__(self, facts: TlsFacts, endpoint: Endpoint) -> None:
         self.facts = facts
         self.endpoint = endpoint
         self.certificate: Certificate | None = facts.certificate
+        self.names_server: bool | None = None  # unknown without a ClientHello
+        if facts.client_hello is not None:
+            self.names_server = facts.sni is not None
         self._words: str | None = None
         self._prime_bits: int | None = None
         self._own_key: bool | None = None
@@ -152,13 +163,6 @@ def _on_certificate(
     return Condition(allowed, accepts, compile_test, cost, conclusive, of_certificate=True)
 
 
-def _sni(wanted: bool) -> Test:
-    def test(sight: Sight) -> bool:
-        return sight.facts.client_hello is not None and (sight.facts.sni is not None) is wanted
-
-    return test
-
-
 def _name_words(phrases: list[str]) -> CertificateTest:
     wanted = [f" {phrase} " for phrase in phrases]
     return lambda sight, c: any(phrase in sight.words(c) for phrase in wanted)
@@ -210,7 +214,11 @@ CONDITIONS: dict[str, Condition] = {
         _list_of(_number(1, 65535)),
         lambda ports: lambda sight: sight.endpoint.port in ports,
     ),
-    "sni": Condition(_TRUE_OR_FALSE, _is_bool, _sni),
+    "sni": Condition(
+        _TRUE_OR_FALSE,
+        _is_bool,
+        lambda wanted: lambda sight: sight.names_server is wanted,
+    ),
     "offered_version": Condition(
         'a list of versions such as "TLS 1.0"',
         _list_of(_matches(_VERSIONS)),

@@ -11,7 +11,10 @@ import hashlib
 from collections.abc import Iterable
 
 from ratwall.wire.tls.handshake import ClientHello, ServerHello
-from ratwall.wire.tls.registry import ExtensionType, ProtocolVersion, is_grease
+from ratwall.wire.tls.registry import ExtensionType, ProtocolVersion
+
+# The sixteen reserved values (RFC 8701 §2), as a set: every value of every hello is looked up.
+_GREASE = frozenset(0x0A0A + 0x1010 * number for number in range(16))
 
 # JA4 gives two characters to each count.
 _COUNT_LIMIT = 99
@@ -65,8 +68,8 @@ def ja3s(hello: ServerHello) -> str:
 
 def ja4_raw(hello: ClientHello, transport: str = "t") -> tuple[str, str, str]:
     """Return JA4_a, and what JA4_b and JA4_c are hashed from; `transport` is "t", "q" or "d"."""
-    ciphers = [value for value in hello.cipher_suites if not is_grease(value)]
-    extensions = [e.type for e in hello.extensions if not is_grease(e.type)]
+    ciphers = [value for value in hello.cipher_suites if value not in _GREASE]
+    extensions = [e.type for e in hello.extensions if e.type not in _GREASE]
     has_name = ExtensionType.SERVER_NAME in extensions
     head = (
         f"{transport}{_ja4_version(hello)}{'d' if has_name else 'i'}"
@@ -87,7 +90,7 @@ def ja4(hello: ClientHello, transport: str = "t") -> str:
 
 
 def _ja4_version(hello: ClientHello) -> str:
-    offered = [v for v in hello.supported_versions or () if not is_grease(v)]
+    offered = [v for v in hello.supported_versions or () if v not in _GREASE]
     return _JA4_VERSIONS.get(max(offered, default=hello.legacy_version), "00")
 
 
@@ -103,7 +106,7 @@ def _ja4_alpn(protocols: tuple[bytes, ...]) -> str:
 
 
 def _decimal(values: Iterable[int]) -> str:
-    return "-".join(str(value) for value in values if not is_grease(value))
+    return "-".join(str(value) for value in values if value not in _GREASE)
 
 
 def _hexadecimal(values: Iterable[int]) -> str:

@@ -67,20 +67,20 @@ class Walker:
 
     def element(self, offset: int, end: int) -> Element:
         """Return the element at `offset`, which must lie wholly before `end` (X.690 §8.1)."""
-        data = self.data
-        if offset + 2 > end:
+        cursor = offset + 2
+        if cursor > end:
             raise ParseError("no room for a DER element", offset)
         self._count(offset)
-        tag = data[offset]
-        cursor = offset + 1
+        tag = self.data[offset]
+        length = self.data[offset + 1]
         if tag & _HIGH_TAG == _HIGH_TAG:
-            cursor = self._skip_high_tag(cursor, end)
-        length = data[cursor]
-        cursor += 1
-        if length == _INDEFINITE:
-            self.note("indefinite length")
-            return self._indefinite(tag, offset, cursor, end)
-        if length > _INDEFINITE:
+            cursor = self._skip_high_tag(offset + 1, end)
+            length = self.data[cursor]
+            cursor += 1
+        if length >= _INDEFINITE:
+            if length == _INDEFINITE:
+                self.note("indefinite length")
+                return self._indefinite(tag, offset, cursor, end)
             length, cursor = self._long_length(length - _INDEFINITE, cursor, end)
         after = cursor + length
         if after > end:
