@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 from ratwall.controller.client import Client
-from ratwall.errors import ExitCode, NotPermittedError, NotRunningError
-from ratwall.selftest.selftest import SelfTestResult, run_selftest
+from ratwall.errors import ExitCode, NotPermittedError, RatwallError
+from ratwall.selftest.selftest import SERVER, SERVER_PORT, SelfTestResult, run_selftest
 
+AUTHOR = "root"
+RELEASE_REASON = "self-test: this server exists only while the test runs"
 SIGNAL_EXIT = 128  # plus the signal's number: what a shell reports
 
 
@@ -31,22 +33,24 @@ def run(options: argparse.Namespace) -> int:
         raise NotPermittedError("selftest: must be root to attach test hosts; try: sudo ratwall …")
     with _ended_properly():
         result = run_selftest()
-    _tell_controller(options, result)
     if options.json:
         print(json.dumps(result.to_dict()))
     else:
         word = "passed" if result.ok else "FAILED"
         print(f"self-test {word} in {result.duration_ms} ms: {result.reason}")
+    _tell_controller(Client(options.state_dir / "run" / "control.sock"), result)
     return ExitCode.OK if result.ok else ExitCode.FAILED
 
 
-def _tell_controller(options: argparse.Namespace, result: SelfTestResult) -> None:
+def _tell_controller(client: Client, result: SelfTestResult) -> None:
+    """Record the result, and let go of the test's server, which nobody needs to be saved from."""
     try:
-        Client(options.state_dir / "run" / "control.sock").call(
-            "selftest_result", result=result.to_dict(), author="root"
+        client.call("selftest_result", result=result.to_dict(), author=AUTHOR)
+        client.call(
+            "release", server=SERVER, server_port=SERVER_PORT, reason=RELEASE_REASON, author=AUTHOR
         )
-    except NotRunningError as error:
-        print(f"ratwall: the result is not recorded: {error}", file=sys.stderr)
+    except RatwallError as error:
+        print(f"ratwall: the self-test is not recorded: {error}", file=sys.stderr)
 
 
 @contextmanager

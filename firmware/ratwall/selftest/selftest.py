@@ -30,6 +30,9 @@ BOX_WAN, SERVER = "192.0.2.5", "192.0.2.6"
 PREFIX_LENGTH = 30  # two hosts a cable
 SERVER_PORT = 443  # as ordinary as can be: only the certificate gives it away
 INSIDE = "eth0"  # the far end of each cable
+# Out of the block for documentation (RFC 9542 section 2.1.4), and constant: to the controller the
+# test's client is the same device every time.
+CLIENT_HARDWARE, SERVER_HARDWARE = "00:00:5e:00:53:02", "00:00:5e:00:53:06"
 FORWARDING = "/proc/sys/net/ipv4/conf/{port}/forwarding"
 
 
@@ -63,17 +66,18 @@ def _attempt() -> Outcome:
         client, server = Namespace(), Namespace()
         stack.callback(client.close)
         stack.callback(server.close)
-        stack.enter_context(_cable(SELFTEST_LAN, BOX_LAN, client, CLIENT))
-        stack.enter_context(_cable(SELFTEST_WAN, BOX_WAN, server, SERVER))
+        stack.enter_context(_cable(SELFTEST_LAN, BOX_LAN, client, CLIENT, CLIENT_HARDWARE))
+        stack.enter_context(_cable(SELFTEST_WAN, BOX_WAN, server, SERVER, SERVER_HARDWARE))
         stack.callback(_forget_block)
         return exchange(canned_handshake(), client.entered, server.entered, (SERVER, SERVER_PORT))
 
 
 @contextmanager
-def _cable(port: str, box: str, namespace: Namespace, host: str) -> Iterator[None]:
+def _cable(port: str, box: str, namespace: Namespace, host: str, hardware: str) -> Iterator[None]:
     """Attach a namespace to the box, the box being its gateway."""
     try:
-        run("ip", "link", "add", port, "type", "veth", "peer", INSIDE, "netns", namespace.path)
+        inside = (INSIDE, "address", hardware, "netns", namespace.path)
+        run("ip", "link", "add", port, "type", "veth", "peer", "name", *inside)
     except ToolError as error:
         if "exists" in str(error):
             raise RatwallError(

@@ -17,6 +17,7 @@ import pytest
 
 from ratwall.selftest.flight import canned_handshake
 from ratwall.wire.tls.conversation import Conversation, ConversationState
+from ratwall_lab.box import Ratwall, listen
 from ratwall_lab.keys import is_probable_prime
 from ratwall_lab.topology import Lab, Mode
 
@@ -144,3 +145,29 @@ def test_a_killed_self_test_leaves_no_cable(
         while "rwtest" in lab.box.run(["ip", "-br", "link"]).stdout:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+@pytest.mark.root
+def test_the_command_records_the_result_and_leaves_no_block(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ratwall", "selftest", "--state-dir", tmp_path]
+    with (
+        Lab() as lab,
+        listen("127.0.0.1", 0) as page,
+        Ratwall(lab, tmp_path, page) as ratwall,
+    ):
+        done = lab.box.run([*command, "--json"], env=ENVIRONMENT)
+        assert json.loads(done.stdout)["ok"] is True
+        recorded = ratwall.ask("status")["selftest"]
+        assert recorded["ok"] is True
+        assert ratwall.ask("actions") == [], "no block waits for the next restart"
+        assert "192.0.2." not in traces(lab)[1]
+
+
+@pytest.mark.root
+def test_the_command_works_without_a_controller(lab: Lab, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ratwall", "selftest", "--state-dir", tmp_path]
+    with inline(lab, tmp_path):
+        done = lab.box.run(command, env=ENVIRONMENT)
+    assert done.stdout.startswith("self-test passed in ")
+    assert done.stderr.startswith("ratwall: the self-test is not recorded: ")
+    assert done.stderr.count("\n") == 1
