@@ -6,6 +6,7 @@ made twice.
 
 import json
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ class Client:
             connection.settimeout(TIMEOUT_SECONDS)
             try:
                 connection.connect(str(self.path))
-                connection.sendall(request)
+                with suppress(BrokenPipeError):  # refused before it was read: the answer says why
+                    connection.sendall(request)
                 return self._read_line(connection)
             except (FileNotFoundError, ConnectionRefusedError) as error:
                 raise NotRunningError(

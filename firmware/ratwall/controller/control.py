@@ -9,13 +9,14 @@ import logging
 import selectors
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ratwall.controller.messages import MessageError, parse_object
 from ratwall.controller.sockets import Peer, listen, peer_of
-from ratwall.errors import RatwallError
+from ratwall.errors import NotPermittedError, RatwallError
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,8 @@ class ControlServer:
         peer = peer_of(connection)
         if not peer.may_enter(self._group):
             log.warning("refused a command connection of user %d, process %d", peer.uid, peer.pid)
-            connection.close()
+            with connection, suppress(OSError):  # it may have left already
+                connection.send(_line(_refusal(NotPermittedError("commands are not for you"))))
             return
         if len(self._clients) >= CLIENTS_LIMIT:
             self._drop(self._clients[0])  # the one that has been there longest
@@ -125,15 +127,11 @@ class ControlServer:
                 "result": self._handler(parse_object(line, "request"), client.peer),
             }
         except RatwallError as error:
-            answer = {
-                "ok": False,
-                "error": " ".join(str(error).split()),
-                "code": int(error.exit_code),
-            }
+            answer = _refusal(error)
         except Exception:  # a request that trips us must not end protection
             log.exception("a request could not be answered")
             answer = {"ok": False, "error": "an error inside the controller; see its log"}
-        client.answers += json.dumps(answer, separators=(",", ":")).encode() + b"\n"
+        client.answers += _line(answer)
 
     def _flush(self, client: Client) -> None:
         try:
@@ -154,3 +152,12 @@ class ControlServer:
             self._selector.unregister(client)
             client.connection.close()
             self._clients.remove(client)
+
+
+def _refusal(error: RatwallError) -> dict[str, Any]:
+    """Return an error as an answer; the code tells its kind."""
+    return {"ok": False, "error": " ".join(str(error).split()), "code": int(error.exit_code)}
+
+
+def _line(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer, separators=(",", ":")).encode() + b"\n"

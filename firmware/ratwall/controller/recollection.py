@@ -14,7 +14,7 @@ from ratwall.ledger.models import Remembered
 from ratwall.ledger.store import Ledger, LedgerError
 from ratwall.ledger.writer import LedgerWriter
 from ratwall.verdict.judge import Judgement, Verdict
-from ratwall.verdict.memory import MemoryEntry, VerdictMemory
+from ratwall.verdict.memory import LIFETIME_US, MemoryEntry, VerdictMemory
 
 
 class Recollection:
@@ -24,20 +24,27 @@ class Recollection:
         self._writer = writer
         self._memory = memory
 
-    def load(self, ledger: Ledger) -> None:
-        """Take over what the ledger holds, oldest first; what cannot be read there is left out."""
-        entries = []
+    def load(self, ledger: Ledger, now: int) -> None:
+        """Take over what the ledger holds, and drop there what is unreadable or outlived."""
         try:
             rows = ledger.rows(Remembered.select())
         except LedgerError as error:
             self._writer.problem = str(error)
             return
+        entries = {}
         for row in rows:
             try:
-                entries.append(MemoryEntry.from_dict(json.loads(row["entry"])))
+                entries[row["id"]] = MemoryEntry.from_dict(json.loads(row["entry"]))
             except (ValueError, UsageError):
-                self._writer.run(Remembered.delete().where(Remembered.id == row["id"]))
-        self._memory.merge(sorted(entries, key=lambda entry: entry.learned))
+                self._forget_row(row["id"])
+        self._memory.merge(sorted(entries.values(), key=lambda entry: entry.learned))
+        held = set(self._memory.entries())
+        for row_id, entry in entries.items():
+            if entry not in held or now - entry.learned > LIFETIME_US:
+                self._forget_row(row_id)
+
+    def _forget_row(self, row_id: int) -> None:
+        self._writer.run(Remembered.delete().where(Remembered.id == row_id))
 
     def entries(self) -> list[dict[str, object]]:
         """Return all entries in the form that inspectors take, oldest first."""

@@ -121,7 +121,7 @@ class Service:
             self._complain(failure)
         self.incidents = IncidentBook(recent_incidents(self.ledger, now))
         self.memory = Recollection(self.writer, VerdictMemory())
-        self.memory.load(self.ledger)
+        self.memory.load(self.ledger, now)
         self.proofs = Proofs()
         notes = queries.notes(self.ledger)
         self.selftest = json.loads(notes[SELFTEST_NOTE]) if SELFTEST_NOTE in notes else None
@@ -198,6 +198,9 @@ class Service:
             self._count_uninspected(now)
             self.incidents.forget_old(now)
             self._macs.clear()  # addresses change hands; a second look is cheap
+            if not self.ledger.is_in_place():
+                log.warning("%s was taken away; starting a new ledger", self.ledger.path)
+                self._start_anew()
         if self.ledger_problem is not None and self._due["reopen"] <= now:
             self._reopen(now)
         self.flush()
@@ -385,6 +388,11 @@ class Service:
             self._open_ledger().close()
         except LedgerError:
             return
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        """Go on with another ledger."""
+        self.ledger.close()
         self.start()
         self.push(self.allow_message())
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from ratwall.errors import RatwallError, UsageError
 
 SOCKET_MODE = 0o660  # the owner and one group
-BACKLOG = 16
+BACKLOG = 128  # a burst of page requests while the kernel is being asked; unix(7) refuses beyond it
 PEER = struct.Struct("=iII")  # struct ucred of unix(7): pid, uid, gid
 PATH_LIMIT = 107  # bytes of sun_path in unix(7), without the closing zero
 

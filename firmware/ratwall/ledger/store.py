@@ -47,6 +47,7 @@ class Ledger:
         self.path = path
         self.database = database
         self.read_only = read_only
+        self._inode = _inode(path)
 
     def rows(self, query: Any) -> list[dict[str, Any]]:
         """Return all rows of a select as plain dicts; LedgerError if they cannot be read."""
@@ -84,6 +85,10 @@ class Ledger:
             self.database.execute_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             with self.database.atomic("IMMEDIATE"):
                 yield
+
+    def is_in_place(self) -> bool:
+        """Say whether the path still leads to the file that was opened."""
+        return _inode(self.path) == self._inode
 
     def bytes_used(self) -> int:
         """Return how many bytes of the file hold data (free pages not counted)."""
@@ -124,6 +129,14 @@ class Ledger:
             # peewee repeats the cause as the first of its arguments; the last is the bare text.
             reason = error.args[-1] if error.args else error
             raise kind(f"{self.path}: cannot {verb} the ledger: {reason}") from error
+
+
+def _inode(path: Path) -> int | None:
+    """Return which file the path leads to, None if to none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 def open_ledger(path: Path, read_only: bool = False, group: int | None = None) -> Ledger:

@@ -1,0 +1,45 @@
+"""The one word on top of the page, and why."""
+
+import pytest
+
+from ratwall.controller.protection import STARTING_US, Protection
+
+
+def told(protection: Protection, alive: int, connected: int, now: int, enforce: bool = True) -> str:
+    protection.update(alive=alive, connected=connected, enforce=enforce, now=now)
+    return protection.state
+
+
+@pytest.mark.parametrize(("after", "state"), [(-1, "starting"), (0, "bypassed"), (1, "bypassed")])
+def test_without_an_inspector_it_is_starting_only_for_a_while(after: int, state: str) -> None:
+    assert told(Protection(started=0), 0, 0, STARTING_US + after) == state
+
+
+def test_it_is_protecting_as_soon_as_an_inspector_speaks() -> None:
+    protection = Protection(started=0)
+    assert told(protection, 1, 1, now=5) == "protecting"
+    assert (protection.since, protection.reason) == (5, None)
+
+
+def test_monitor_mode_is_never_called_protecting() -> None:
+    protection = Protection(started=0)
+    assert told(protection, 1, 1, now=5, enforce=False) == "monitor"
+    assert protection.reason is not None
+
+
+def test_a_silent_inspector_and_a_missing_one_are_told_apart() -> None:
+    protection = Protection(started=0)
+    told(protection, 1, 1, now=5)
+    assert told(protection, 0, 1, now=6) == "bypassed"
+    assert "does not answer" in str(protection.reason)
+    assert told(protection, 0, 0, now=7) == "bypassed"
+    assert "no inspector is running" in str(protection.reason)
+    assert protection.since == 6  # bypassed since then, whatever the reason
+
+
+def test_after_a_loss_it_is_not_starting_again() -> None:
+    protection = Protection(started=0)
+    told(protection, 1, 1, now=5)
+    assert told(protection, 0, 0, now=6) == "bypassed"
+    assert told(protection, 1, 1, now=7) == "protecting"
+    assert protection.since == 7
