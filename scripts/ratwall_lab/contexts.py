@@ -27,6 +27,7 @@ ANYTHING = "ALL:@SECLEVEL=0"
 # What Schannel picks with a RAT: 0xC014 up to TLS 1.1, 0xC030 under TLS 1.2.
 SCHANNEL_PICK = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-SHA:@SECLEVEL=0"
 
+SCHANNEL_CURVE = "secp384r1"  # the 97-byte point behind the measured ServerKeyExchange of 619 bytes
 # Options of OpenSSL that Python has no name for (openssl/ssl.h). Schannel neither sends an empty
 # record before each CBC record nor knows encrypt-then-MAC: both would change every record's size.
 OP_DONT_INSERT_EMPTY_FRAGMENTS = 1 << 11
@@ -60,6 +61,8 @@ def rat_server_context(
         identity, version, version, ciphers=SCHANNEL_PICK, resumption=resumption
     )
     context.options |= OP_DONT_INSERT_EMPTY_FRAGMENTS | OP_NO_ENCRYPT_THEN_MAC
+    if version != "1.3":  # there it would only cost a HelloRetryRequest
+        context.set_ecdh_curve(SCHANNEL_CURVE)
     return context
 
 

@@ -15,12 +15,10 @@ from itertools import cycle
 
 from ratwall_lab.certificates import Identity
 from ratwall_lab.contexts import (
-    ANYTHING,
-    OP_NO_ENCRYPT_THEN_MAC,
     SCHANNEL_PICK,
     Version,
-    client_context,
-    server_context,
+    rat_client_context,
+    rat_server_context,
 )
 from ratwall_lab.endpoint import RECORD_HEADER_LENGTH
 
@@ -71,12 +69,9 @@ def record(
     identity: Identity, version: Version = "1.0", *, key_exchange: str = SCHANNEL_PICK
 ) -> Recording:
     """Let OpenSSL shake hands with itself in memory and keep the first flight of each side."""
-    client_side = client_context(version, version, ciphers=ANYTHING)
-    server_side = server_context(
-        identity, version, version, ciphers=key_exchange, resumption="session-id"
-    )
-    for context in (client_side, server_side):
-        context.options |= OP_NO_ENCRYPT_THEN_MAC
+    client_side = rat_client_context(version)
+    server_side = rat_server_context(identity, version)
+    server_side.set_ciphers(key_exchange)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = client_side.wrap_bio(to_client, to_server)
     server = server_side.wrap_bio(to_server, to_client, server_side=True)
