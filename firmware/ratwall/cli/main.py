@@ -146,7 +146,7 @@ def _help() -> str:
             "commands:",
             *lines,
             "",
-            "`ratwall COMMAND --help` explains a command; `ratwall --version` prints the version.",
+            "`ratwall COMMAND --help` explains a command, `ratwall --version` the version.",
             "",
             EXIT_CODES,
         ]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ratwall.controller.process import Process
 from ratwall.controller.service import Service
+from ratwall.controller.sockets import open_doors
 from ratwall.errors import NotPermittedError, RatwallError, UsageError
 from ratwall.kernel.command import ip_json, require
 from ratwall.kernel.conntrack import BlockWatch
@@ -37,6 +38,8 @@ def main() -> None:
         raise NotPermittedError(
             "the controller needs CAP_NET_ADMIN to see blocks proven; run it as root"
         ) from error
+    # First of all: a second controller must not touch the ledger of the first.
+    doors = open_doors(run_directory, options.inspector_group, options.web_group)
     never_block = {*settings.never_block.addresses, *own_addresses(), *gateways()}
     service = Service(
         settings,
@@ -48,7 +51,7 @@ def main() -> None:
         neighbour=_neighbour,
         clock=lambda: time.time_ns() // 1000,
     )
-    process = Process(service, watch.fileno(), run_directory, options)
+    process = Process(service, watch.fileno(), doors, options)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.stop())
     print("ready", flush=True)

@@ -11,16 +11,14 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ratwall.controller.messages import MessageError, parse_object
-from ratwall.controller.sockets import Peer, listen, peer_of
+from ratwall.controller.sockets import Peer, close_door, peer_of
 from ratwall.errors import NotPermittedError, RatwallError
 
 log = logging.getLogger(__name__)
 
-SOCKET_NAME = "control.sock"
 LINE_LIMIT = 16_384  # bytes of one request: the longest reason is a few hundred
 ANSWER_LIMIT = 1_048_576  # bytes waiting for a client that does not read
 CLIENTS_LIMIT = 32  # the page keeps a few, the command line one at a time
@@ -48,27 +46,25 @@ class ControlServer:
 
     def __init__(
         self,
-        directory: Path,
+        server: socket.socket,
         group: int | None,
         selector: selectors.BaseSelector,
         handler: Handler,
     ) -> None:
         """`handler` answers a request or raises RatwallError."""
-        self.path = directory / SOCKET_NAME
+        self._server = server
         self._group = group
         self._selector = selector
         self._handler = handler
         self._clients: list[Client] = []
-        self._server = listen(self.path, socket.SOCK_STREAM, group)
-        selector.register(self._server, selectors.EVENT_READ, self._accept)
+        selector.register(server, selectors.EVENT_READ, self._accept)
 
     def close(self) -> None:
         """Leave: close every connection and remove the socket."""
         for client in list(self._clients):
             self._drop(client)
         self._selector.unregister(self._server)
-        self._server.close()
-        self.path.unlink(missing_ok=True)
+        close_door(self._server)
 
     def _accept(self, _: int) -> None:
         try:

@@ -8,7 +8,6 @@ import argparse
 import selectors
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ratwall.controller.commands import Commands
@@ -16,6 +15,7 @@ from ratwall.controller.control import ControlServer
 from ratwall.controller.protection import Protection
 from ratwall.controller.reports import ReportServer
 from ratwall.controller.service import Service
+from ratwall.controller.sockets import Doors
 from ratwall.controller.status import is_alive, status
 
 TURN_SECONDS = 0.5  # how late a flush may be when nothing comes in
@@ -28,7 +28,7 @@ class Process:
         self,
         service: Service,
         watch_fileno: int | None,
-        run_directory: Path,
+        doors: Doors,
         options: argparse.Namespace,
     ) -> None:
         """`options` as parsed by `ratwall.controller.__main__`."""
@@ -44,7 +44,7 @@ class Process:
                 watch_fileno, selectors.EVENT_READ, lambda _: service.take_events()
             )
         self._reports = ReportServer(
-            run_directory,
+            doors.reports,
             options.inspector_group,
             self._selector,
             service.take_report,
@@ -54,7 +54,7 @@ class Process:
         service.push = self._reports.send
         commands = Commands(service, self._status)
         self._control = ControlServer(
-            run_directory, options.web_group, self._selector, commands.handle
+            doors.control, options.web_group, self._selector, commands.handle
         )
 
     def run(self) -> None:

@@ -13,15 +13,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ratwall.controller.messages import FlowReport, MessageError, StatusReport, parse_report
-from ratwall.controller.sockets import Peer, listen, peer_of
+from ratwall.controller.sockets import Peer, close_door, peer_of
 
 log = logging.getLogger(__name__)
 
-SOCKET_NAME = "reports.sock"
 PACKET_LIMIT = 262_144  # bytes of one report: a 64 KiB certificate in base64 and its story
 PACKETS_A_TURN = 256  # of one inspector before others get their turn: some 50 ms of work
 INSPECTORS_LIMIT = 64  # one a queue; more is somebody else
@@ -50,7 +48,7 @@ class ReportServer:
 
     def __init__(
         self,
-        directory: Path,
+        server: socket.socket,
         group: int | None,
         selector: selectors.BaseSelector,
         on_report: Callable[[FlowReport], None],
@@ -58,7 +56,7 @@ class ReportServer:
         clock: Callable[[], int],
     ) -> None:
         """`greeting` gives the messages that a new inspector is told first."""
-        self.path = directory / SOCKET_NAME
+        self._server = server
         self.refused = 0  # malformed reports since the start
         self._group = group
         self._selector = selector
@@ -67,8 +65,7 @@ class ReportServer:
         self._clock = clock
         self._inspectors: list[Inspector] = []
         self._logged_at = -LOG_SECONDS
-        self._server = listen(self.path, socket.SOCK_SEQPACKET, group)
-        selector.register(self._server, selectors.EVENT_READ, self._accept)
+        selector.register(server, selectors.EVENT_READ, self._accept)
 
     def __iter__(self) -> Iterator[Inspector]:
         return iter(self._inspectors)
@@ -83,8 +80,7 @@ class ReportServer:
         for inspector in list(self._inspectors):
             self._drop(inspector, "the controller ends")
         self._selector.unregister(self._server)
-        self._server.close()
-        self.path.unlink(missing_ok=True)
+        close_door(self._server)
 
     def _accept(self, _: int) -> None:
         try:

@@ -12,10 +12,20 @@ from pathlib import Path
 
 from ratwall.errors import RatwallError, UsageError
 
+REPORTS_NAME = "reports.sock"
+CONTROL_NAME = "control.sock"
 SOCKET_MODE = 0o660  # the owner and one group
 BACKLOG = 128  # a burst of page requests while the kernel is being asked; unix(7) refuses beyond it
 PEER = struct.Struct("=iII")  # struct ucred of unix(7): pid, uid, gid
 PATH_LIMIT = 107  # bytes of sun_path in unix(7), without the closing zero
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Both listening sockets; whoever has them is the one controller of a state directory."""
+
+    reports: socket.socket
+    control: socket.socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,24 @@ def peer_of(connection: socket.socket) -> Peer:
     """Return who connected, by the kernel's word (SO_PEERCRED)."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
     return Peer(*PEER.unpack(raw))
+
+
+def open_doors(directory: Path, inspector_group: int | None, web_group: int | None) -> Doors:
+    """Return both sockets of `<state>/run`; UsageError if another controller has them."""
+    reports = listen(directory / REPORTS_NAME, socket.SOCK_SEQPACKET, inspector_group)
+    try:
+        control = listen(directory / CONTROL_NAME, socket.SOCK_STREAM, web_group)
+    except RatwallError:
+        close_door(reports)
+        raise
+    return Doors(reports, control)
+
+
+def close_door(server: socket.socket) -> None:
+    """Close a listening socket and remove its file."""
+    path = Path(server.getsockname())
+    server.close()
+    path.unlink(missing_ok=True)
 
 
 def listen(path: Path, kind: socket.SocketKind, group: int | None) -> socket.socket:

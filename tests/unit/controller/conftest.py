@@ -1,127 +1,11 @@
-"""A running controller: real sockets, real SQLite, and a plain memory in place of the kernel."""
+"""A box, its controller and an inspector, for every test of this folder."""
 
-import json
-import os
-import socket
-import threading
-import time
-from argparse import Namespace
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ratwall.controller.client import Client
-from ratwall.controller.process import Process
-from ratwall.controller.service import Service
-from ratwall.errors import RatwallError
-from ratwall.kernel.conntrack import FlowEvent
-from ratwall.kernel.marks import FlowClass
-from ratwall.ledger.store import FILE_NAME, Ledger, open_ledger
-from ratwall.settings.schema import Settings
-
-NOON = 1_750_000_000_000_000  # some day in June 2025, UTC microseconds
-WAIT_SECONDS = 10.0  # generous: the machine may be busy
-
-CLIENT, SERVER = "192.168.1.10", "203.0.113.7"
-
-
-class FakeSets:
-    """The kernel's sets as dicts; `broken` makes it refuse everything, as without a table."""
-
-    def __init__(self) -> None:
-        self.blocked: dict[tuple[str, int], int] = {}
-        self.allowed: dict[tuple[str | None, str, int], int | None] = {}
-        self.uninspected = 0
-        self.broken = False
-
-    def _check(self) -> None:
-        if self.broken:
-            raise RatwallError("nft: No such file or directory")
-
-    def block(self, server: str, port: int, seconds: int) -> None:
-        self._check()
-        self.blocked[server, port] = seconds
-
-    def unblock(self, server: str, port: int) -> None:
-        self._check()
-        self.blocked.pop((server, port), None)
-
-    def allow(self, device: str | None, server: str, port: int, seconds: int | None) -> None:
-        self._check()
-        self.allowed[device, server, port] = seconds
-
-    def disallow(self, device: str | None, server: str, port: int) -> None:
-        self._check()
-        self.allowed.pop((device, server, port), None)
-
-    def counters(self) -> dict[str, int]:
-        self._check()
-        return {"uninspected_packets": self.uninspected}
-
-
-class FakeWatch:
-    """A descriptor and the events that are ready on it."""
-
-    def __init__(self) -> None:
-        self.overflows = 0
-        self.table: list[FlowEvent] = []
-        self._events: list[FlowEvent] = []
-        self._reader, self._writer = os.pipe()
-
-    def show(self, event: FlowEvent) -> None:
-        self._events.append(event)
-        os.write(self._writer, b"\0")
-
-    def fileno(self) -> int:
-        return self._reader
-
-    def read(self) -> list[FlowEvent]:
-        os.read(self._reader, 4096)
-        events, self._events = self._events, []
-        return events
-
-    def dump(self) -> list[FlowEvent]:
-        return self.table
-
-    def close(self) -> None:
-        os.close(self._reader)
-        os.close(self._writer)
-
-
-@dataclass
-class Box:
-    """A controller's surroundings, which outlive its restarts."""
-
-    state: Path
-    sets: FakeSets
-    watch: FakeWatch
-    now: int = NOON
-    settings: Settings = field(default_factory=Settings)
-    enforce: bool = True
-    never_block: frozenset[str] = frozenset({"192.0.2.1"})
-    open_ledger: Callable[[], Ledger] | None = None
-    web_group: int | None = None
-
-    def service(self) -> Service:
-        ledger = self.state / FILE_NAME
-        return Service(
-            self.settings,
-            enforce=self.enforce,
-            open_ledger=self.open_ledger or (lambda: open_ledger(ledger)),
-            sets=self.sets,
-            watch=self.watch,
-            never_block=self.never_block,
-            neighbour=lambda address: None,
-            clock=lambda: self.now,
-        )
-
-    def reading(self) -> Ledger:
-        """Open the ledger as the page does."""
-        return open_ledger(self.state / FILE_NAME, read_only=True)
+from unit.controller.box import Box, FakeInspector, FakeSets, FakeWatch, Running
 
 
 @pytest.fixture
@@ -132,37 +16,6 @@ def box(tmp_path: Path) -> Iterator[Box]:
     made.watch.close()
 
 
-class Running:
-    """A controller that runs in a thread, and a way to talk to it."""
-
-    def __init__(self, box: Box) -> None:
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(box,))
-        self.box = box
-        self.client = Client(box.state / "run" / "control.sock")
-        self._thread.start()
-        assert self._ready.wait(WAIT_SECONDS), "the controller did not start"
-
-    def _run(self, box: Box) -> None:
-        options = Namespace(
-            inspector_group=None, web_group=box.web_group, lan="lan0", wan="wan0", mode="bridge"
-        )
-        # SQLite connections belong to the thread that opened them.
-        self.service = box.service()
-        self._process = Process(self.service, box.watch.fileno(), box.state / "run", options)
-        self._ready.set()
-        self._process.run()
-
-    def call(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """Send a command as root."""
-        return self.client.call(command, **{"author": "root", **arguments})
-
-    def stop(self) -> None:
-        self._process.stop()
-        self._thread.join(WAIT_SECONDS)
-        assert not self._thread.is_alive()
-
-
 @pytest.fixture
 def running(box: Box) -> Iterator[Running]:
     controller = Running(box)
@@ -170,108 +23,8 @@ def running(box: Box) -> Iterator[Running]:
     controller.stop()
 
 
-class FakeInspector:
-    """The inspector's end of the reports socket."""
-
-    def __init__(self, state: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.settimeout(WAIT_SECONDS)
-        self._socket.connect(str(state / "run" / "reports.sock"))
-
-    def send(self, message: dict[str, Any] | bytes) -> None:
-        raw = message if isinstance(message, bytes) else json.dumps(message).encode()
-        self._socket.send(raw)
-
-    def receive(self) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(self._socket.recv(1 << 20))
-        return message
-
-    def receive_until(self, kind: str) -> dict[str, Any]:
-        """Return the next message of a type; what comes before it is of no interest here."""
-        while True:
-            message = self.receive()
-            if message["type"] == kind:
-                return message
-
-    def close(self) -> None:
-        self._socket.close()
-
-
 @pytest.fixture
 def inspector(running: Running) -> Iterator[FakeInspector]:
     made = FakeInspector(running.box.state)
     yield made
     made.close()
-
-
-def report(**changes: Any) -> dict[str, Any]:
-    """Return the report of a blocked AsyncRAT connection, with some keys changed."""
-    return {
-        "type": "flow",
-        "worker": 0,
-        "class": "block",
-        "enforced": True,
-        "mac": "02:00:00:00:00:01",
-        "client": CLIENT,
-        "client_port": 50_000,
-        "server": SERVER,
-        "server_port": 6606,
-        "start": "2025-06-15T15:06:40.000001Z",
-        "sni": None,
-        "tls_version": "TLS 1.0",
-        "ja3": None,
-        "ja4": None,
-        "ja3s": None,
-        "resumed": False,
-        "certificate": {
-            "subject": "CN=AsyncRAT Server",
-            "issuer": "CN=AsyncRAT Server",
-            "sha1": "ab" * 20,
-            "sha256": "cd" * 32,
-            "serial": "0123",
-            "not_before": "2025-01-01T00:00:00Z",
-            "not_after": "9999-12-31T23:59:59Z",
-            "self_issued": True,
-            "key_type": "rsa",
-            "key_bits": 4096,
-            "signature_algorithm": "sha512WithRSAEncryption",
-        },
-        "der": "MAA=",
-        "score": 95,
-        "verdict": "block",
-        "family": "AsyncRAT",
-        "evidence": [
-            {"id": "asyncrat.name", "points": 95, "text": "The name.", "technique": "T1573.002"}
-        ],
-        **changes,
-    }
-
-
-def clean(**changes: Any) -> dict[str, Any]:
-    """Return the report of an everyday connection."""
-    facts = {"class": "clean", "verdict": "clean", "score": 0, "family": None, "evidence": []}
-    return report(**{**facts, "certificate": None, "der": None, "server_port": 443, **changes})
-
-
-def proof(**changes: Any) -> FlowEvent:
-    """Return the kernel's word that the connection of `report()` is blocked."""
-    event = FlowEvent(
-        ended=False,
-        source=ip_address(CLIENT),
-        source_port=50_000,
-        destination=ip_address(SERVER),
-        destination_port=6606,
-        flow_class=FlowClass.BLOCK,
-        bytes_sent=0,
-        bytes_received=0,
-    )
-    return replace(event, **changes)
-
-
-def eventually(condition: Callable[[], Any]) -> Any:
-    """Return the condition's first true value; fail when it takes too long."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-    return value

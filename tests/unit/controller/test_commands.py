@@ -13,8 +13,7 @@ from ratwall.controller.commands import (
 from ratwall.errors import RatwallError, UsageError
 from ratwall.ledger import queries
 from ratwall.settings.schema import BLOCK_SECONDS_HIGH, BLOCK_SECONDS_LOW
-
-from .conftest import (
+from unit.controller.box import (
     CLIENT,
     NOON,
     SERVER,

@@ -9,8 +9,7 @@ from ratwall.controller import incidents
 from ratwall.controller.incidents import TOGETHER_US, Incident, IncidentBook, join, outcome_of
 from ratwall.controller.messages import FlowReport, parse_report
 from ratwall.verdict.headline import Outcome
-
-from .conftest import NOON, SERVER, report
+from unit.controller.box import NOON, SERVER, report
 
 MONITOR = {"class": "observed", "enforced": False}
 ALLOWED = {"class": "exempt"}

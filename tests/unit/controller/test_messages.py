@@ -16,8 +16,7 @@ from ratwall.controller.messages import (
     parse_object,
     parse_report,
 )
-
-from .conftest import report
+from unit.controller.box import report
 
 
 def parsed(message: dict[str, Any]) -> FlowReport | StatusReport:

@@ -8,8 +8,7 @@ from typing import Any
 from ratwall.kernel.marks import FlowClass
 from ratwall.ledger import queries
 from ratwall.ledger.store import FILE_NAME, Ledger, LedgerError, open_ledger
-
-from .conftest import (
+from unit.controller.box import (
     CLIENT,
     NOON,
     SERVER,

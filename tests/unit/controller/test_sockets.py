@@ -19,8 +19,7 @@ from ratwall.controller.reports import PACKET_LIMIT, memory_messages
 from ratwall.controller.sockets import PATH_LIMIT, listen
 from ratwall.errors import NotRunningError, UsageError
 from ratwall.ledger import queries
-
-from .conftest import WAIT_SECONDS, Box, FakeInspector, Running, clean, eventually, report
+from unit.controller.box import WAIT_SECONDS, Box, FakeInspector, Running, clean, eventually, report
 
 NOBODY = 65534
 # Connects as user and group `nobody`, after the imports: the interpreter may be root's alone.

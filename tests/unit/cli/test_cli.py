@@ -1,0 +1,327 @@
+"""The command line against a real controller and ledger: what people read, and exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ratwall.cli import main as cli
+from ratwall.cli.main import COMMANDS, main
+from ratwall.errors import ExitCode
+from ratwall.ledger.store import FILE_NAME
+from unit.controller.box import (
+    CLIENT,
+    NOON,
+    SERVER,
+    Box,
+    FakeInspector,
+    Running,
+    clean,
+    eventually,
+    proof,
+    report,
+)
+
+SCREEN = 120  # columns
+
+
+@pytest.fixture(autouse=True)
+def _screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(SCREEN))
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+
+
+class Shell:
+    """Runs commands in this process and keeps what they printed."""
+
+    def __init__(self, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self._state = state
+        self._capsys = capsys
+
+    def run(self, *words: str, code: int = 0) -> str:
+        """Return what a command printed; check its exit code and that errors are one line."""
+        self._capsys.readouterr()
+        returned = main([*words, "--state-dir", str(self._state)])
+        printed = self._capsys.readouterr()
+        assert returned == code, printed
+        if code:
+            assert printed.err.startswith("ratwall: ")
+            assert printed.err.count("\n") == 1, printed.err
+            assert printed.out == ""
+            return printed.err.removeprefix("ratwall: ").rstrip("\n")
+        assert printed.err == ""
+        return printed.out
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.run(*words, "--json"))
+
+
+@pytest.fixture
+def shell(box: Box, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(box.state, capsys)
+
+
+@pytest.fixture
+def attacked(box: Box, running: Running, inspector: FakeInspector) -> Running:
+    """Have one proven block and one everyday connection in the ledger."""
+    inspector.send(report())
+    inspector.send(clean(sni="www.example.org", tls_version="TLS 1.3", client_port=50_001))
+    box.watch.show(proof())
+    eventually(lambda: box.sets.blocked)
+    running.call("status")
+    running.call("status")  # the proof may come a turn later; this one is written
+    return running
+
+
+def test_the_help_lists_every_command_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == ExitCode.OK
+    text = capsys.readouterr().out
+    for name in COMMANDS:
+        assert f"\n  {name} " in text
+    for code in ExitCode:
+        assert f"\n  {code:>3}  " in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_the_help_of_a_command_shows_its_options_and_exit_codes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["allow", "--help"])
+    assert left.value.code == 0
+    text = capsys.readouterr().out
+    for word in ("--certificate", "--device", "--for", "--reason", "--state-dir", "exit codes:"):
+        assert word in text
+
+
+def test_the_help_imports_no_command() -> None:
+    code = (
+        "import sys; from ratwall.cli.main import main; main(['--help']);"
+        "print([name for name in sys.modules if name.split('.')[0] in "
+        "('peewee', 'scapy', 'pyroute2', 'flask') or name.startswith('ratwall.cli.')])"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.splitlines()[-1] == "['ratwall.cli.main']"
+
+
+def test_status_says_in_words_what_holds(shell: Shell, attacked: Running) -> None:
+    text = shell.run("status")
+    assert text.startswith("Protecting since 2025-06-15 15:06\n")
+    assert "bridge: lan0 (office) and wan0 (internet)" in text
+    assert "blocked now  1 server\n" in text
+    assert "self-test    never run; try: ratwall selftest" in text
+    assert shell.json("status")["state"] == "protecting"
+
+
+def test_status_calls_attention_to_a_kernel_that_refuses(
+    shell: Shell, box: Box, running: Running
+) -> None:
+    box.sets.broken = True
+    box.now += 10_000_000
+    eventually(lambda: running.call("status")["kernel_problem"])
+    assert "Attention: kernel counters: nft: No such file or directory" in shell.run("status")
+
+
+def test_incidents_are_a_list_and_each_explains_itself(shell: Shell, attacked: Running) -> None:
+    heading, line = shell.run("incidents").splitlines()
+    assert heading == (
+        "INCIDENT  LAST SEEN         STATE    SCORE  DEVICE        SERVER            TIMES  FAMILY"
+    )
+    assert line == (
+        "       1  2025-06-15 15:06  blocked     95  192.168.1.10  203.0.113.7:6606      1  AsyncRAT"
+    )
+    text = shell.run("incidents", "1")
+    assert text.startswith("Incident 1: 192.168.1.10 tried to reach a remote-control server")
+    assert "blocked until  2025-06-16 15:06" in text
+    assert "\n   +95  The name. [T1573.002]\n" in text
+    assert "subject    CN=AsyncRAT Server" in text
+    assert shell.json("incidents", "1")["actions"][0]["author"] == "rule"
+    assert shell.json("incidents")[0]["evidence"][0]["points"] == 95
+
+
+def test_flows_are_searched(shell: Shell, attacked: Running) -> None:
+    lines = shell.run("flows", "example").splitlines()
+    assert len(lines) == 2
+    assert lines[1].split()[-3:] == ["0", "clean", "www.example.org"]
+    assert shell.run("flows", "--verdict", "block").splitlines()[1].split()[7:9] == [
+        "95",
+        "blocked",
+    ]
+    assert shell.run("flows", "nowhere") == "No connection matches.\n"
+    assert [flow["id"] for flow in shell.json("flows", "--limit", "1")] == [2]
+
+
+def test_devices_and_actions(shell: Shell, attacked: Running) -> None:
+    assert shell.run("devices").splitlines()[1].split()[:6] == [
+        "1", "-", CLIENT, "02:00:00:00:00:01", "1", "95",
+    ]  # fmt: skip
+    assert shell.json("devices")[0]["address"] == CLIENT
+    assert "block  203.0.113.7:6606  2025-06-16 15:06  rule  The name." in shell.run(
+        "actions", "--all"
+    )
+
+
+def test_a_list_of_nothing_says_so(shell: Shell, running: Running) -> None:
+    assert shell.run("incidents") == "No incident.\n"
+    assert shell.run("flows") == "None yet.\n"
+    assert shell.run("devices") == "No device was seen yet.\n"
+    assert shell.run("actions") == "Nothing is blocked or allowed.\n"
+    assert shell.json("incidents") == []
+
+
+def test_changes_say_what_holds_now_and_how_to_undo_it(
+    shell: Shell, box: Box, attacked: Running
+) -> None:
+    assert shell.run("allow", f"{SERVER}:6606", "--for", "1h", "--reason", "ours") == (
+        "203.0.113.7:6606 is allowed until 2025-06-15 16:06. Undo: ratwall undo 2\n"
+    )
+    assert box.sets.allowed == {(None, SERVER, 6606): 3600}
+    assert shell.run("undo", "2") == "The allow is taken back.\n"
+    assert box.sets.allowed == {}
+    assert shell.run("allow", f"{SERVER}:6606", "--device", CLIENT) == (
+        "203.0.113.7:6606 is allowed for 192.168.1.10 until it is undone. Undo: ratwall undo 3\n"
+    )
+    assert shell.run("block", "[2001:db8::7]:443", "--for", "12h") == (
+        "[2001:db8::7]:443 is blocked until 2025-06-16 03:06. Undo: ratwall undo 4\n"
+    )
+    assert shell.run("keep", "1", code=2) == "keep: incident 1 blocks nothing now"
+    assert shell.json("block", "198.51.100.1:1") == {
+        "action": 5, "expires": NOON + 86_400 * 1_000_000,
+    }  # fmt: skip
+
+
+def test_keep_and_release(shell: Shell, box: Box, attacked: Running) -> None:
+    assert shell.run("keep", "1", "--for", "7d") == (
+        "What incident 1 blocks stays blocked until 2025-06-22 15:06.\n"
+    )
+    assert shell.run("release", "1", "--reason", "cleaned") == "1 block taken away.\n"
+    assert box.sets.blocked == {}
+    assert shell.run("release", f"{SERVER}:6606") == (
+        "Nothing was blocked there; what was remembered of it is forgotten.\n"
+    )
+
+
+def test_certificates_are_allowed_by_their_fingerprint(
+    shell: Shell, attacked: Running, inspector: FakeInspector
+) -> None:
+    text = shell.run("allow", "--certificate", "CD" * 32, "--device", CLIENT)
+    assert text.startswith(f"certificate {'CD' * 32} is allowed for {CLIENT} until it is undone.")
+    assert inspector.receive_until("forget")["server"] == SERVER
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "error"),
+    [
+        (["incident"], 2, 'there is no command "incident"; did you mean "incidents"?'),
+        (["xyzzy"], 2, 'there is no command "xyzzy"; see: ratwall --help'),
+        (
+            ["status", "--jsn"],
+            2,
+            "status: unrecognized arguments: --jsn; see: ratwall status --help",
+        ),
+        (["undo"], 2, "undo: the following arguments are required: ACTION"),
+        (["undo", "x"], 2, "undo: argument ACTION: expected a number, found 'x'"),
+        (["undo", "9"], 2, "undo: action 9 is not in force"),
+        (["block", "203.0.113.7"], 2, "expected ADDRESS:PORT"),
+        (["block", "203.0.113.7:0"], 2, "expected ADDRESS:PORT"),
+        (["block", "203.0.113.7:65536"], 2, "expected ADDRESS:PORT"),
+        (["block", "2001:db8::7:443"], 2, "expected ADDRESS:PORT"),
+        (["block", "[203.0.113.7]:443"], 2, "expected ADDRESS:PORT"),
+        (["block", "www.example.org:443"], 2, "expected ADDRESS:PORT"),
+        (["block", "203.0.113.7:443", "--for", "soon"], 2, "expected a time such as 30m"),
+        (["block", "203.0.113.7:443", "--for", "always"], 2, "expected a time such as 30m"),
+        (["block", "203.0.113.7:443", "--for", "59s"], 2, "expected an integer from 60 to 2592000"),
+        (["allow"], 2, "either server and server_port, or certificate_sha256"),
+        (["incidents", "7"], 2, "there is no incident 7; see: ratwall incidents"),
+        (["incidents", "--state", "odd"], 2, "invalid choice: 'odd'"),
+        (["flows", "--limit", "0"], 2, "expected 1 to 100000, found '0'"),
+        (["flows", "--limit", "100001"], 2, "expected 1 to 100000, found '100001'"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    shell: Shell, running: Running, words: list[str], code: int, error: str
+) -> None:
+    assert error in shell.run(*words, code=code)
+
+
+@pytest.mark.parametrize("words", [["status"], ["allow", "203.0.113.7:1"], ["undo", "1"]])
+def test_without_a_controller_it_says_how_to_start_one(shell: Shell, words: list[str]) -> None:
+    assert "Ratwall is not running; start it with: ratwall run" in shell.run(*words, code=4)
+
+
+@pytest.mark.parametrize("words", [["incidents"], ["flows"], ["devices"], ["actions"]])
+def test_without_a_ledger_it_says_where_it_looked(shell: Shell, box: Box, words: list[str]) -> None:
+    error = shell.run(*words, code=4)
+    assert str(box.state / FILE_NAME) in error
+    assert not (box.state / FILE_NAME).exists()
+
+
+def test_the_lists_are_read_without_a_controller(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running = Running(box)
+    running.call("block", server=SERVER, server_port=6606, reason="mine")
+    running.stop()
+    assert "203.0.113.7:6606" in Shell(box.state, capsys).run("actions", "--all")
+
+
+def test_a_broken_ledger_is_one_line(shell: Shell, box: Box) -> None:
+    (box.state / FILE_NAME).write_bytes(b"#" * 8192)
+    assert "file is not a database" in shell.run("flows", code=1)
+
+
+def test_a_fault_of_our_own_is_one_line_too_and_debug_shows_where(
+    shell: Shell, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ratwall.ledger.queries.devices", lambda ledger: 1 // 0)
+    assert shell.run("devices", code=1) == (
+        "ZeroDivisionError: integer division or modulo by zero "
+        "(a fault in Ratwall itself; add --debug to see where)"
+    )
+    with pytest.raises(ZeroDivisionError):
+        shell.run("devices", "--debug")
+
+
+def test_names_chosen_by_strangers_cannot_drive_the_terminal(
+    shell: Shell, box: Box, running: Running, inspector: FakeInspector
+) -> None:
+    evil = "a\x1b[31mb\u202ec\nd" + "x" * 500
+    facts = {**report()["certificate"], "subject": evil, "signature_algorithm": evil}
+    text = [{"id": "x", "points": 95, "text": evil, "technique": None}]
+    inspector.send(report(sni=evil, certificate=facts, evidence=text))
+    eventually(lambda: box.sets.blocked)
+    running.call("status")
+    for words in (["flows"], ["incidents"], ["incidents", "1"], ["actions", "--all"]):
+        for line in shell.run(*words).splitlines():
+            assert line.isprintable() or line == ""
+    for line in shell.run("flows").splitlines():
+        assert len(line) <= SCREEN
+
+
+def test_as_a_process_it_works_and_a_reader_that_leaves_is_no_error(
+    box: Box, attacked: Running
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = f"{sys.executable} -m ratwall flows --json --state-dir {box.state}"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | true"],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_command_can_be_loaded_and_declares_its_arguments() -> None:
+    for name, entry in COMMANDS.items():
+        parser = cli.Parser(prog=f"ratwall {name}")
+        command = cli._load(entry.target)
+        command.add_arguments(parser)
+        assert callable(command.run)
