@@ -44,8 +44,9 @@ def read_capture(path: Path) -> Iterator[CapturedDatagram]:
             start = reader.f.tell()
             try:
                 record = read(PACKET_LIMIT)
-            except (EOFError, Scapy_Exception, zlib.error, OSError):
-                damaged = reader.f.tell() != start  # the end of the file stands between records
+            except (EOFError, Scapy_Exception, zlib.error, OSError) as end:
+                # A file ends between two records, and without a message (gzip's of its own end).
+                damaged = reader.f.tell() != start or bool(end.args)
                 break
             if record is None:
                 continue  # a block without a packet
