@@ -4,6 +4,7 @@ Reusable by any test that has a page served somewhere: `page` is a Playwright pa
 has the page's address as its base URL.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,8 +43,12 @@ def visit(browser: Browser, url: str, **options: Any) -> BrowserContext:
     return browser.new_context(base_url=url, ignore_https_errors=True, **settings)
 
 
+# Chromium calls each refused form an error of the console; tests look at refusals by themselves.
+REFUSAL = re.compile(r"Failed to load resource: the server responded with a status of (4\d\d|503)")
+
+
 class Console:
-    """Everything a page complained about: script errors, failed requests, policy violations."""
+    """What a page complained about: script errors, lost requests, policy violations."""
 
     def __init__(self, page: Page) -> None:
         self.complaints: list[str] = []
@@ -51,7 +56,7 @@ class Console:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _hear(self, message: Any) -> None:
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and not REFUSAL.match(message.text):
             self.complaints.append(f"{message.type}: {message.text}")
 
 

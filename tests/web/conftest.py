@@ -5,7 +5,6 @@ does there is a function of `web.browser`, so that tests of the whole box can do
 """
 
 import os
-import re
 import ssl
 import subprocess
 import sys
@@ -207,9 +206,7 @@ def page(browser: Browser, site: Site, request: pytest.FixtureRequest) -> Iterat
     yield page
     keep_picture(page, request.node.name)
     context.close()
-    # Chromium calls each refusal (4xx, 503) an error; the tests look at those by themselves.
-    refusal = re.compile("Failed to load resource: the server responded with a status of (4|503)")
-    assert [each for each in console.complaints if not refusal.search(each)] == []
+    assert console.complaints == []
 
 
 @pytest.fixture

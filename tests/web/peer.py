@@ -25,6 +25,7 @@ STATUS: dict[str, Any] = {
     "inspectors": [{"worker": 0, "pid": 4711, "alive": True, "queued": 0}],
     "uninspected": {"packets": 0, "last": None},
     "blocks": 1,
+    "kernel_problem": None,
     "ledger": {"path": "ledger.sqlite3", "bytes": 65536, "notice": None},
     "selftest": None,
     "version": "0.1.0",
@@ -39,7 +40,6 @@ class ControllerPeer:
         self.refusals: dict[str, str] = {}
         self.status: dict[str, Any] = dict(STATUS)
         self._office = office
-        self._writing = threading.Lock()
         path = state_dir / "run" / "control.sock"
         path.parent.mkdir(exist_ok=True)
         peer = self
@@ -73,9 +73,10 @@ class ControllerPeer:
             return {"ok": False, "error": self.refusals[command]}
         if command == "status":
             return {"ok": True, "result": self.status}
-        with self._writing:
-            self._write(command, request)
-        return {"ok": True, "result": {}}
+        self._write(command, request)
+        seconds = request.get("seconds")
+        expires = None if seconds is None else time.time_ns() // 1000 + seconds * 1_000_000
+        return {"ok": True, "result": {"expires": expires}}
 
     def _write(self, command: str, request: dict[str, Any]) -> None:
         now = time.time_ns() // 1000
@@ -98,5 +99,4 @@ class ControllerPeer:
         elif command == "release":
             self._office.turn(request["incident"], "released")
         elif command == "audit":
-            self._office.writer.audit(now, request["author"], request["event"], request["detail"])
-            self._office.writer.flush()
+            self._office.write_down(request["author"], request["event"], request["detail"])

@@ -1,14 +1,20 @@
 """An office day for the ledger: what the pages of the tests show, written by the real writer."""
 
 import json
+import threading
 import time
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ratwall.ledger.models import Action, Flow, Incident
 from ratwall.ledger.store import open_ledger
 from ratwall.ledger.writer import LedgerWriter
 from ratwall.verdict.headline import headline
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
@@ -52,11 +58,23 @@ EVIDENCE: list[dict[str, Any]] = [
 ]
 
 
+def alone(method: Callable[Concatenate["Office", P], T]) -> Callable[Concatenate["Office", P], T]:
+    """Let one thread at a time write: the test, or the controller that answers the page."""
+
+    @wraps(method)
+    def guarded(office: "Office", *args: P.args, **kwargs: P.kwargs) -> T:
+        with office.lock:
+            return method(office, *args, **kwargs)
+
+    return guarded
+
+
 class Office:
     """Writes what happens in the office into the ledger at `path`, each step committed."""
 
     def __init__(self, path: Path, group: int | None = None) -> None:
         self.path = path
+        self.lock = threading.RLock()
         self.ledger = open_ledger(path, group=group)
         self.writer = LedgerWriter(self.ledger)
 
@@ -65,6 +83,7 @@ class Office:
         self.writer.flush(durable=True)
         self.ledger.close()
 
+    @alone
     def browse(self, sni: str | None = "www.example.com", **changes: Any) -> int:
         """Let a device open an ordinary page."""
         now = time.time_ns() // 1000
@@ -98,6 +117,7 @@ class Office:
         self.writer.flush()
         return flow
 
+    @alone
     def attack(
         self,
         server: str = "203.0.113.7",
@@ -163,6 +183,7 @@ class Office:
         self.writer.flush(durable=True)
         return incident
 
+    @alone
     def act(self, incident: int | None, now: int, **values: Any) -> int:
         """Write down that something was done."""
         action = {
@@ -181,16 +202,25 @@ class Office:
         self.writer.flush(durable=True)
         return number
 
+    @alone
     def undo(self, action: int) -> None:
         """Write down that something was undone."""
         self.writer.update(Action, action, {"undone": time.time_ns() // 1000})
         self.writer.flush(durable=True)
 
+    @alone
     def turn(self, incident: int, state: str) -> None:
         """Give an incident another state."""
         self.writer.update(Incident, incident, {"state": state})
         self.writer.flush(durable=True)
 
+    @alone
+    def write_down(self, author: str, event: str, detail: str) -> None:
+        """Put a line into the audit trail."""
+        self.writer.audit(time.time_ns() // 1000, author, event, detail)
+        self.writer.flush()
+
+    @alone
     def fill_day(self) -> None:
         """Fill the hours of a working day, so that the chart has something to show."""
         now = time.time_ns() // 1000
@@ -221,5 +251,4 @@ class Office:
             self.writer.count(now - ago * HOUR, "inspected", amount * 4)
         self.writer.count(now - 3 * HOUR, "blocked", 2)
         self.writer.count(now - 4 * HOUR, "uninspected", 31)
-        self.writer.audit(now, "root", "start", "inline between lan0 and wan0")
-        self.writer.flush()
+        self.write_down("root", "start", "inline between lan0 and wan0")

@@ -15,15 +15,26 @@ from pathlib import Path
 from typing import Any
 
 from ratwall.controller.client import Client
-from ratwall.errors import RatwallError
+from ratwall.errors import NotRunningError, RatwallError
+from ratwall_web import wording
 
 AUTHOR = "admin"
+CONFLICT = 409  # the controller refused
+UNAVAILABLE = 503  # it did not answer
 # Several open tabs polling every 2 s ask the controller once.
 STATUS_KEPT_S = 1.0
 # A healthy controller answers in milliseconds; one that hangs must not hang the page.
 STATUS_WAIT_S = 2.0
 # Sign-ins waiting to be written down; the lock-out lets hardly more come in a minute.
 AUDIT_WAITING = 64
+
+
+class RefusedError(RatwallError):
+    """A change that was not made, or not for certain; `status` is the HTTP status that says so."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +80,18 @@ class Control:
         return question.answer
 
     def change(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """Ask for a change in the admin's name; RatwallError is a refusal in words."""
-        answer: dict[str, Any] = self._client.call(command, author=AUTHOR, **arguments)
-        with self._lock:
-            self._kept = None  # the next page must show what was just done
-        return answer
+        """Ask for a change in the admin's name; RefusedError says in words why it was not done."""
+        try:
+            return self._client.call(command, author=AUTHOR, **arguments)
+        except NotRunningError as error:
+            never_asked = isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError)
+            text = wording.NOT_ASKED if never_asked else wording.NOT_KNOWN
+            raise RefusedError(text, UNAVAILABLE) from error
+        except RatwallError as error:
+            raise RefusedError(f"{wording.NOTHING_CHANGED} {error}", CONFLICT) from error
+        finally:
+            with self._lock:
+                self._kept = None  # the next page must show what was just done
 
     def record(self, event: str, detail: str) -> None:
         """Put a line into the audit trail; what cannot get there goes to this process's log."""

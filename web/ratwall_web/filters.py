@@ -13,6 +13,7 @@ from flask import Flask
 from markupsafe import Markup
 
 from ratwall_web import wording
+from ratwall_web.records import now_us
 
 # No label on a page is longer; a certificate subject of 10,000 characters is an attack on the eye.
 TEXT_LIMIT = 600
@@ -33,6 +34,7 @@ def install(app: Flask) -> None:
         person=person,
         span=span,
     )
+    app.jinja_env.tests["later"] = is_later
     app.jinja_env.globals["wording"] = wording
 
 
@@ -66,6 +68,11 @@ def clock(moment: int | None) -> Markup | None:
     return Markup('<time datetime="{}">{}</time>').format(
         machine, when.strftime("%d %b %Y %H:%M UTC")
     )
+
+
+def is_later(moment: int | None) -> bool:
+    """Tell whether a time in UTC microseconds is still to come; None is not."""
+    return moment is not None and moment > now_us()
 
 
 def endpoint(server: str, port: int | None = None) -> str:

@@ -124,8 +124,27 @@ GUIDANCE_BY_STATE = {
     "released": "passed",
 }
 
-SECONDS = {"hour": 3600, "day": 86400, "week": 7 * 86400, "always": None}
-LENGTH = {"hour": "1 hour", "day": "1 day", "week": "1 week", "always": "Always"}
+SECONDS = {"hour": 3600, "day": 86400, "week": 7 * 86400, "month": 30 * 86400, "always": None}
+LENGTH = {
+    "hour": "1 hour",
+    "day": "1 day",
+    "week": "1 week",
+    "month": "30 days",
+    "always": "Always",
+}
+ALLOW_LENGTHS = ("hour", "day", "always")
+# The controller makes no block longer than 30 days: an address is somebody else's by then.
+KEEP_LENGTHS = ("day", "week", "month")
+
+NOTHING_CHANGED = "Nothing was changed:"
+NOT_ASKED = (
+    "Nothing was changed: the controller does not answer. It is restarted by itself; "
+    "try again in a minute."
+)
+NOT_KNOWN = (
+    "The controller did not say whether this was done. "
+    "Look under \u201cWhat was done\u201d in a minute before you try again."
+)
 
 
 def protection(facts: dict[str, Any] | None) -> Phrase:

@@ -29,7 +29,8 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     refresh(document);
-    document.getElementById("problem")?.focus();
+    // Where something has to be typed again the field has the focus; elsewhere the problem has it.
+    if (!document.querySelector("[autofocus]")) document.getElementById("problem")?.focus();
   });
 
   const polls = (event) => event.target instanceof Element && event.target.matches("[data-poll]");

@@ -1,15 +1,13 @@
 """What is in force: everything allowed and everything blocked, by whom, until when, with undo."""
 
-from flask import Blueprint, Response, g, make_response, redirect, render_template, url_for
+from flask import Blueprint, g, make_response, redirect, render_template, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from ratwall.errors import NotRunningError, RatwallError
+from ratwall_web.control import RefusedError
 from ratwall_web.guard import FORM_EXPIRED, current_session, shows_form_again
 from ratwall_web.services import services
 
-CONFLICT = 409
 UNPROCESSABLE = 422
-UNAVAILABLE = 503
 
 blueprint = Blueprint("allows", __name__, url_prefix="/allowed")
 
@@ -28,16 +26,10 @@ def undo(action: int) -> BaseResponse:
         return make_response(_page(FORM_EXPIRED), UNPROCESSABLE)
     try:
         services().control.change("undo", action=action)
-    except NotRunningError as error:
-        return _refused(error, UNAVAILABLE)
-    except RatwallError as error:
-        return _refused(error, CONFLICT)
+    except RefusedError as error:
+        return make_response(_page(str(error)), error.status)
     current_session().notify("good", "Undone.")
     return redirect(url_for("allows.index"), 303)
-
-
-def _refused(error: RatwallError, status: int) -> Response:
-    return make_response(_page(f"Nothing was changed: {error}"), status)
 
 
 def _page(problem: str | None = None) -> str:

@@ -5,6 +5,7 @@ everything that was typed still there.
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 from flask import (
@@ -18,19 +19,18 @@ from flask import (
     request,
     url_for,
 )
+from markupsafe import Markup
 from werkzeug.wrappers import Response as BaseResponse
 
-from ratwall.errors import NotRunningError, RatwallError
 from ratwall_web import wording
+from ratwall_web.control import RefusedError
 from ratwall_web.evidence import explain
-from ratwall_web.filters import endpoint, person
+from ratwall_web.filters import clock, endpoint, person
 from ratwall_web.guard import FORM_EXPIRED, background, current_session, shows_form_again
 from ratwall_web.records import Row, split_page
 from ratwall_web.services import services
 
-CONFLICT = 409  # the controller refused
 UNPROCESSABLE = 422
-UNAVAILABLE = 503
 REASON_MOST = 200
 DIGEST_DIGITS = 16
 
@@ -77,7 +77,7 @@ def allow(number: int) -> BaseResponse:
     length = request.form.get("length", "")
     certificate = incident["certificate"]
     choices = (who in ("device", "everyone"), what in ("server", "certificate"))
-    if not all(choices) or length not in wording.SECONDS:
+    if not all(choices) or length not in wording.ALLOW_LENGTHS:
         return _again(incident, "Choose for whom, what, and for how long.", UNPROCESSABLE)
     if what == "certificate" and certificate is None:
         return _again(incident, "This incident has no certificate to allow.", UNPROCESSABLE)
@@ -91,11 +91,10 @@ def allow(number: int) -> BaseResponse:
         "reason": _reason("allowed on the admin page"),
         "incident": number,
     }
-    thing = endpoint(incident["server"], incident["server_port"])
     whom = person(device) if who == "device" else "Every device"
-    target = thing if what == "server" else "any server with this certificate"
+    target = _place(incident) if what == "server" else "any server with this certificate"
     span = "from now on" if length == "always" else f"for {wording.LENGTH[length]}"
-    return _do(incident, "allow", arguments, f"{whom} may reach {target} {span}.")
+    return _do(incident, "allow", arguments, lambda _: f"{whom} may reach {target} {span}.")
 
 
 @blueprint.post("/<int:number>/release")
@@ -104,9 +103,8 @@ def release(number: int) -> BaseResponse:
     """Take the block of this incident's server away; the next attempt is judged anew."""
     incident = _find(number)
     arguments = {"incident": number, "reason": _reason("released on the admin page")}
-    thing = endpoint(incident["server"], incident["server_port"])
-    done = f"The block of {thing} is taken away. The next attempt is judged anew."
-    return _do(incident, "release", arguments, done)
+    done = f"The block of {_place(incident)} is taken away. The next attempt is judged anew."
+    return _do(incident, "release", arguments, lambda _: done)
 
 
 @blueprint.post("/<int:number>/keep")
@@ -115,32 +113,43 @@ def keep(number: int) -> BaseResponse:
     """Keep this incident's server blocked for longer."""
     incident = _find(number)
     length = request.form.get("length", "")
-    if length not in wording.SECONDS:
+    if length not in wording.KEEP_LENGTHS:
         return _again(incident, "Choose for how long to keep the block.", UNPROCESSABLE)
     arguments = {"incident": number, "seconds": wording.SECONDS[length]}
-    thing = endpoint(incident["server"], incident["server_port"])
-    span = "for good" if length == "always" else f"for {wording.LENGTH[length]}"
-    return _do(incident, "keep", arguments, f"{thing} stays blocked {span}.")
+    done = Markup("{} stays blocked until {}.")
+    return _do(
+        incident,
+        "keep",
+        arguments,
+        lambda answer: done.format(_place(incident), clock(answer["expires"])),
+    )
 
 
 @blueprint.post("/<int:number>/undo/<int:action>")
 @shows_form_again
 def undo(number: int, action: int) -> BaseResponse:
     """Undo one thing that was done about this incident."""
-    return _do(_find(number), "undo", {"action": action}, "Undone.")
+    return _do(_find(number), "undo", {"action": action}, lambda _: "Undone.")
 
 
-def _do(incident: Row, command: str, arguments: dict[str, Any], done: str) -> BaseResponse:
+def _do(
+    incident: Row, command: str, arguments: dict[str, Any], done: Callable[[dict[str, Any]], str]
+) -> BaseResponse:
+    """Send a command; `done` puts the controller's answer into words."""
     if g.get("form_expired"):
         return _again(incident, FORM_EXPIRED, UNPROCESSABLE)
     try:
-        services().control.change(command, **arguments)
-    except NotRunningError as error:
-        return _again(incident, f"Nothing was changed: {error}", UNAVAILABLE)
-    except RatwallError as error:
-        return _again(incident, f"Nothing was changed: {error}", CONFLICT)
-    current_session().notify("good", done)
+        answer = services().control.change(command, **arguments)
+    except RefusedError as error:
+        return _again(incident, str(error), error.status)
+    current_session().notify("good", done(answer))
+    if "warning" in answer:
+        current_session().notify("bad", answer["warning"])
     return redirect(url_for("incidents.show", number=incident["id"]), 303)
+
+
+def _place(incident: Row) -> str:
+    return endpoint(incident["server"], incident["server_port"])
 
 
 def _again(incident: Row, problem: str, status: int) -> Response:

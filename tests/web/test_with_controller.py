@@ -1,0 +1,138 @@
+"""The page with the real controller: reports go in where the inspector's do, buttons go back.
+
+Only the kernel is a plain memory here; what happens on the wire is the inline tests' matter.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from unit.controller.box import Box, FakeInspector, FakeSets, FakeWatch, Running, proof, report
+from web.browser import (
+    Console,
+    allow,
+    keep_blocking,
+    log_out,
+    open_incident,
+    release,
+    set_up,
+    visit,
+)
+from web.conftest import PASSWORD, serve
+
+LIVE_MS = 8_000
+ENDPOINT = ("203.0.113.7", 6606)
+CLIENT = "192.168.1.10"
+
+
+@pytest.fixture
+def box(state_dir: Path) -> Iterator[Box]:
+    (state_dir / "run").mkdir()
+    made = Box(state_dir, FakeSets(), FakeWatch(), now=time.time_ns() // 1000)
+    yield made
+    made.watch.close()
+
+
+@pytest.fixture
+def inspector(box: Box) -> Iterator[FakeInspector]:
+    controller = Running(box)
+    inspector = FakeInspector(box.state)
+    inspector.send(STATUS)
+    yield inspector
+    inspector.close()
+    controller.stop()
+
+
+STATUS = {
+    "type": "status",
+    "worker": 0,
+    "pid": 4711,
+    "queued": 2,
+    "flows": 1,
+    "blocked": 1,
+    "reports_lost": 0,
+    "uptime_s": 1,
+}
+
+
+@pytest.fixture
+def owner(browser: Browser, box: Box, inspector: FakeInspector) -> Iterator[Page]:
+    """Somebody who has just set up the box."""
+    with serve(box.state) as site:
+        context = visit(browser, site.url)
+        page = context.new_page()
+        console = Console(page)
+        assert site.code is not None
+        set_up(page, site.code, PASSWORD)
+        yield page
+        context.close()
+        assert console.complaints == []
+
+
+def attack(box: Box, inspector: FakeInspector) -> None:
+    """Let the inspector report a cut connection, and the kernel confirm it."""
+    box.now = time.time_ns() // 1000
+    start = time.strftime("%Y-%m-%dT%H:%M:%S.000001Z", time.gmtime())
+    inspector.send(report(start=start))
+    box.watch.show(proof())
+
+
+def test_from_the_report_to_the_page_and_back(
+    owner: Page, box: Box, inspector: FakeInspector
+) -> None:
+    expect(owner.locator(".strip")).to_contain_text("Protecting", timeout=LIVE_MS)
+    attack(box, inspector)
+    headline = owner.get_by_role("link", name=f"{CLIENT} tried to reach a remote-control server")
+    expect(headline).to_be_visible(timeout=LIVE_MS)
+    headline.click()
+    expect(owner.locator(".strip .state")).to_have_text("Blocked", timeout=LIVE_MS)
+    assert ENDPOINT in box.sets.blocked
+
+    keep_blocking(owner, "30 days")
+    expect(owner.get_by_text("203.0.113.7:6606 stays blocked until")).to_be_visible()
+    assert box.sets.blocked[ENDPOINT] == 30 * 86400
+
+    allow(owner)
+    expect(owner.get_by_text(f"{CLIENT} may reach 203.0.113.7:6606 for 1 hour.")).to_be_visible()
+    expect(owner.locator(".strip .state")).to_have_text("Allowed by you")
+    assert box.sets.allowed == {(CLIENT, *ENDPOINT): 3600}
+    assert ENDPOINT in box.sets.blocked, "the block stays for all other devices"
+
+    owner.get_by_role("link", name="Allowed").click()
+    owner.get_by_role("button", name="Undo: 203.0.113.7").first.click()
+    expect(owner.get_by_text("Undone.")).to_be_visible()
+    assert box.sets.allowed == {}
+
+    open_incident(owner, "tried to reach")
+    expect(owner.locator(".strip .state")).to_have_text("Blocked")
+    release(owner)
+    expect(owner.locator(".strip .state")).to_have_text("Released")
+    assert box.sets.blocked == {}
+
+    owner.get_by_role("link", name="Audit").click()
+    for word in ("set-up", "keep", "allow", "undo", "release"):
+        expect(owner.get_by_role("cell", name=word, exact=True)).to_be_visible()
+    log_out(owner)
+
+
+def test_a_kernel_that_refuses_is_told_in_words(
+    owner: Page, box: Box, inspector: FakeInspector
+) -> None:
+    attack(box, inspector)
+    open_incident_when_there(owner)
+    box.sets.broken = True
+    owner.get_by_label("Reason").fill("a support call")
+    allow(owner)
+    expect(owner.get_by_role("alert")).to_contain_text("Nothing was changed: ")
+    expect(owner.get_by_label("Reason")).to_have_value("a support call")
+    box.sets.broken = False
+    owner.get_by_role("button", name="Allow").click()
+    expect(owner.locator(".strip .state")).to_have_text("Allowed by you")
+
+
+def open_incident_when_there(page: Page) -> None:
+    expect(page.get_by_role("link", name="tried to reach").first).to_be_visible(timeout=LIVE_MS)
+    open_incident(page, "tried to reach")
