@@ -29,12 +29,12 @@ Explained = dict[StreamName, tuple[str, ...]]
 SPLIT_BY_TSHARK: Explained = {
     (NDPI + "KakaoTalk_chat.pcap", 2): ("version", "JA3S", *CERTIFICATE),
     (NDPI + "KakaoTalk_chat.pcap", 4): ("JA3", "JA4"),
-    (NDPI + "KakaoTalk_chat.pcap", 19): ("version", "JA3S", *CERTIFICATE),
 }
 
-# The capture ends, or the chain breaks, behind the leaf. tshark wants the whole message; a verdict
-# that waited for it would come too late.
+# The capture ends, or the chain breaks, behind the leaf. tshark wants the whole record or message;
+# a verdict that waited for it would come too late.
 LEAF_OF_AN_UNFINISHED_MESSAGE: Explained = {
+    (NDPI + "KakaoTalk_chat.pcap", 19): ("version", "JA3S", *CERTIFICATE),
     (MERCURY + "test/afl_data/corner-cases.pcap", 11): CERTIFICATE,
     (MERCURY + "test/afl_data/full_cert_empty_second_cert.pcap", 0): CERTIFICATE,
     (NDPI + "imaps.pcap", 1): CERTIFICATE,

@@ -8,6 +8,8 @@ first data segment of the client, whose acknowledgement number is exactly the fi
 client still waits for; if the server spoke first, by its own first segment.
 """
 
+from typing import Final
+
 from ratwall.flow.preamble import Preamble
 from ratwall.wire.packet import Segment, TcpFlag
 from ratwall.wire.reassembly import Stream
@@ -15,7 +17,10 @@ from ratwall.wire.tls.conversation import Conversation, ConversationState
 from ratwall.wire.tls.facts import Anomaly, TlsFacts
 from ratwall.wire.tls.record import looks_like_record
 
-_MASK = 0xFFFFFFFF
+_MASK: Final = 0xFFFFFFFF
+# As plain numbers: an operator of IntFlag costs more than all else done here for a packet.
+_SYN: Final = TcpFlag.SYN.value
+_ACK: Final = TcpFlag.ACK.value
 
 
 class Connection:
@@ -71,11 +76,11 @@ class Connection:
         stream = self._client if segment_from_client else self._server
         sequence = segment.sequence
         flags = segment.flags
-        if flags & TcpFlag.SYN:
+        if flags & _SYN:
             sequence = (sequence + 1) & _MASK  # a SYN takes one number; Fast Open data follows it
             if stream.next_sequence is None:
                 stream.start_at(sequence)
-        if flags & TcpFlag.ACK:
+        if flags & _ACK:
             if segment_from_client:
                 self._acknowledged_client = segment.acknowledgement
             else:
@@ -84,7 +89,7 @@ class Connection:
         if not payload:
             return
         if segment_from_client:
-            if not self._client_spoke and flags & TcpFlag.ACK:
+            if not self._client_spoke and flags & _ACK:
                 # Also corrects the start that a SYN gave, had the server answered with two.
                 self._client_spoke = True
                 self._server.start_at(segment.acknowledgement)

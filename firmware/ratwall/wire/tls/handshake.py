@@ -8,7 +8,7 @@ Bodies come without the four bytes of handshake header (type, length).
 """
 
 from dataclasses import dataclass
-from struct import unpack_from
+from struct import Struct, unpack_from
 
 from ratwall.wire.buffer import Buffer, Writer
 from ratwall.wire.errors import ParseError
@@ -22,6 +22,8 @@ RANDOM_LENGTH = 32
 SESSION_ID_LIMIT = 32  # RFC 5246 §7.4.1.2: opaque SessionID<0..32>
 _HOST_NAME = 0  # RFC 6066 §3: NameType host_name
 _SSL2_CLIENT_HELLO = 1
+_BLOCK_LENGTH = 2  # bytes of the length before the extensions
+_EXTENSION_HEADER = Struct(">HH")  # type, length
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,17 +175,17 @@ def _pull_extensions(buffer: Buffer) -> tuple[tuple[Extension, ...], bytes]:
     if buffer.eof():
         return (), b""
     raw = buffer.pull_rest()
-    block = Buffer(raw, buffer.offset - len(raw))
+    end = len(raw)
+    whole = end == _BLOCK_LENGTH + int.from_bytes(raw[:_BLOCK_LENGTH], "big")
     extensions: list[Extension] = []
-    try:
-        whole = block.pull_uint16() == block.remaining
-        while not block.eof():
-            kind, length = block.pull_uint16(), block.pull_uint16()
-            whole = whole and length <= block.remaining
-            extensions.append(Extension(kind, block.pull_bytes(min(length, block.remaining))))
-    except ParseError:
-        whole = False
-    return tuple(extensions), b"" if whole else raw
+    position = _BLOCK_LENGTH
+    # By hand, not through Buffer: half of the time that a hello takes is spent here.
+    while position + _EXTENSION_HEADER.size <= end:
+        kind, length = _EXTENSION_HEADER.unpack_from(raw, position)
+        start = position + _EXTENSION_HEADER.size
+        position = start + length
+        extensions.append(Extension(kind, raw[start:position]))
+    return tuple(extensions), b"" if whole and position == end else raw
 
 
 def _push_extensions(writer: Writer, extensions: tuple[Extension, ...], unread: bytes) -> None:
