@@ -7,6 +7,7 @@ are not its own.
 import argparse
 import selectors
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ from ratwall.controller.sockets import Doors
 from ratwall.controller.status import is_alive, status
 
 TURN_SECONDS = 0.5  # how late a flush may be when nothing comes in
+FLUSH_SECONDS = 0.5  # flows are written in batches: one commit a flow would wear a card out
+RETRY_SECONDS = 5.0  # after a failed flush; a locked ledger holds the loop up while it is tried
 
 
 class Process:
@@ -59,12 +62,17 @@ class Process:
 
     def run(self) -> None:
         """Serve until `stop`."""
+        flush_at = 0.0
         while not self._stopping:
             for key, events in self._selector.select(TURN_SECONDS):
                 serve: Callable[[int], None] = key.data
                 serve(events)
             self._watch_inspectors()
             self._service.tick()
+            now = time.monotonic()
+            if now >= flush_at or (self._service.urgent and not self._service.writer.problem):
+                written = self._service.flush()
+                flush_at = now + (FLUSH_SECONDS if written else RETRY_SECONDS)
         self._control.close()
         self._reports.close()
         self._service.stop()

@@ -186,7 +186,7 @@ class Service:
                 self._complain(f"conntrack: {error}")
 
     def tick(self) -> None:
-        """Do what is due; call at least once a second and after every turn of the selector."""
+        """Do what is due by time, all but `flush`; call at least once a second."""
         now = self.clock()
         over = self.measures.expire(now)
         if any(measure.certificate_sha256 is not None for measure in over):
@@ -203,17 +203,23 @@ class Service:
                 self._start_anew()
         if self.ledger_problem is not None and self._due["reopen"] <= now:
             self._reopen(now)
-        self.flush()
         if self._due["retention"] <= now:
             limits = self.settings.ledger
             megabytes = MEMORY_MEGABYTES if self.ledger_problem else limits.max_megabytes
             if not self.writer.retain(now, limits.retention_days, megabytes * MEGABYTE):
                 self._due["retention"] = now + RETENTION_US
 
-    def flush(self) -> None:
-        """Write what waits; durably if an incident or an action is among it."""
-        if self.writer.flush(durable=self._durable):
-            self._durable = False
+    @property
+    def urgent(self) -> bool:
+        """Say whether what waits should be written at once."""
+        return self._durable
+
+    def flush(self) -> bool:
+        """Write what waits, durably if an incident or an action is among it; False if it failed."""
+        if not self.writer.flush(durable=self._durable):
+            return False
+        self._durable = False
+        return True
 
     def urge(self) -> None:
         """Have the next flush reach the disk before it returns."""

@@ -48,6 +48,7 @@ class Ledger:
         self.database = database
         self.read_only = read_only
         self._inode = _inode(path)
+        self._inserts: dict[tuple[Any, tuple[str, ...]], str] = {}
 
     def rows(self, query: Any) -> list[dict[str, Any]]:
         """Return all rows of a select as plain dicts; LedgerError if they cannot be read."""
@@ -68,6 +69,23 @@ class Ledger:
         """Run an insert, update or delete; return rows changed (or the id); LedgerError if not."""
         with self._complaints("write"):
             return int(query.bind(self.database).execute() or 0)
+
+    def insert(self, model: Any, values: dict[str, Any]) -> None:
+        """Insert one row; LedgerError as `execute`.
+
+        The same as an insert query, with its text made once for each set of columns: making it
+        anew costs ten times what SQLite takes for the row.
+        """
+        key = (model, tuple(values))
+        text = self._inserts.get(key)
+        if text is None:
+            columns = [f'"{model._meta.fields[name].column_name}"' for name in values]
+            marks = ", ".join("?" for _ in values)
+            table = model._meta.table_name
+            text = f'INSERT INTO "{table}" ({", ".join(columns)}) VALUES ({marks})'  # noqa: S608
+            self._inserts[key] = text
+        with self._complaints("write"):
+            self.database.execute_sql(text, tuple(values.values()))
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement of SQLite's own, such as a pragma; LedgerError if it fails."""

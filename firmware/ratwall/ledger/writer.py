@@ -6,6 +6,7 @@ why. Ids are given out here, not by SQLite, so that a row can be spoken of befor
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,15 +27,16 @@ from ratwall.ledger.store import Ledger, LedgerError, LedgerRefusedError
 
 WAITING_LIMIT = 20_000  # rows, some 20 MB: several minutes of a busy office without a disk
 CACHE_LIMIT = 4096  # devices and certificates whose ids are at hand: more than an office has
+SEEN_US = 60_000_000  # "last seen" is exact to the minute: it need not be written for every flow
 HOUR = 3_600_000_000  # microseconds
 NUMBERED = (Device, Certificate, Incident, Flow, Action, AuditEntry)
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A query to run; `spare`: the first to go when the line is full."""
+    """Something to write; `spare`: the first to go when the line is full."""
 
-    query: Any
+    write: Callable[[], object]
     spare: bool
 
 
@@ -52,6 +54,7 @@ class LedgerWriter:
         self._devices: dict[str, int] = {}
         self._certificates: dict[str, int] = {}
         self._with_der: set[int] = set()
+        self._touched: dict[tuple[Any, int], tuple[int, Any]] = {}
         self._seen: dict[tuple[Any, int], dict[str, Any]] = {}
         self._counts: dict[int, dict[str, int]] = {}
 
@@ -64,20 +67,21 @@ class LedgerWriter:
         """Queue a new row and return its id."""
         row_id = self._next_ids[model]
         self._next_ids[model] += 1
-        self._queue(model.insert(id=row_id, **values), spare)
+        row = {"id": row_id, **values}
+        self._queue(lambda: self.ledger.insert(model, row), spare)
         return row_id
 
     def update(self, model: Any, row_id: int, values: dict[str, Any]) -> None:
         """Queue a change of a row."""
-        self._queue(model.update(**values).where(model.id == row_id), False)
+        self.run(model.update(**values).where(model.id == row_id))
 
     def run(self, query: Any) -> None:
         """Queue any other insert, update or delete."""
-        self._queue(query, False)
+        self._queue(lambda: self.ledger.execute(query), False)
 
     def note(self, key: str, value: str) -> None:
         """Queue a note; it replaces the one of the same key."""
-        self._queue(Note.insert(key=key, value=value).on_conflict_replace(), False)
+        self.run(Note.insert(key=key, value=value).on_conflict_replace())
 
     def audit(self, now: int, author: str, event: str, detail: str) -> None:
         """Queue a line of the audit trail."""
@@ -99,10 +103,7 @@ class LedgerWriter:
                     Device, {"mac": mac, "address": address, "first_seen": now, "last_seen": now}
                 )
             _remember(self._devices, key, device_id)
-        seen = self._seen.setdefault((Device, device_id), {})
-        seen.update({"address": address, "last_seen": now})
-        if mac is not None:
-            seen["mac"] = mac
+        self._touch(Device, device_id, (address, mac), {"address": address, "mac": mac}, now)
         return device_id
 
     def certificate(self, facts: dict[str, Any], der: bytes | None, now: int) -> int:
@@ -124,21 +125,34 @@ class LedgerWriter:
                 if not found["bare"]:
                     self._with_der.add(certificate_id)
             _remember(self._certificates, sha256, certificate_id)
-        seen = self._seen.setdefault((Certificate, certificate_id), {})
-        seen["last_seen"] = now
+        news: dict[str, Any] = {}
         if der is not None and certificate_id not in self._with_der:
-            seen["der"] = der
+            news["der"] = der
             self._with_der.add(certificate_id)
+        self._touch(Certificate, certificate_id, certificate_id in self._with_der, news, now)
         return certificate_id
+
+    def _touch(self, model: Any, row_id: int, state: Any, values: dict[str, Any], now: int) -> None:
+        """Write when a row was last seen, if that or its `state` is news."""
+        key = (model, row_id)
+        written, before = self._touched.get(key, (0, None))
+        if before == state and now - written < SEEN_US:
+            return
+        if len(self._touched) >= 2 * CACHE_LIMIT:  # devices and certificates
+            del self._touched[next(iter(self._touched))]
+        self._touched[key] = (now, state)
+        known = {name: value for name, value in values.items() if value is not None}
+        self._seen.setdefault(key, {}).update({**known, "last_seen": now})
 
     def flush(self, *, durable: bool = False) -> bool:
         """Write all that waits in one transaction; False (and `problem`) if the disk refuses."""
         if not self.waiting:
+            self.problem = None
             return True
         try:
             with self.ledger.transaction(durable=durable):
                 for waiting in self._waiting:
-                    self.ledger.execute(waiting.query)
+                    waiting.write()
                 self._write_seen_and_counts()
         except LedgerRefusedError:
             return self._flush_one_by_one(durable)
@@ -162,6 +176,7 @@ class LedgerWriter:
             self._devices.clear()
             self._certificates.clear()
             self._with_der.clear()
+            self._touched.clear()
         return more
 
     def _flush_one_by_one(self, durable: bool) -> bool:
@@ -172,7 +187,7 @@ class LedgerWriter:
                 for waiting in self._waiting:
                     try:
                         with self.ledger.database.savepoint():
-                            self.ledger.execute(waiting.query)
+                            waiting.write()
                     except LedgerRefusedError as error:
                         refused += 1
                         self.problem = str(error)
@@ -205,8 +220,8 @@ class LedgerWriter:
                 )
             )
 
-    def _queue(self, query: Any, spare: bool) -> None:
-        self._waiting.append(_Waiting(query, spare))
+    def _queue(self, write: Callable[[], object], spare: bool) -> None:
+        self._waiting.append(_Waiting(write, spare))
         if len(self._waiting) > WAITING_LIMIT:
             self._shorten()
 

@@ -12,7 +12,7 @@ import pytest
 from ratwall.ledger import queries, writer
 from ratwall.ledger.models import Certificate, Device, Flow, HourlyRollup, Note
 from ratwall.ledger.store import FILE_NAME, Ledger, open_ledger
-from ratwall.ledger.writer import HOUR, LedgerWriter
+from ratwall.ledger.writer import HOUR, SEEN_US, LedgerWriter
 
 MAC = "02:00:00:00:00:01"
 
@@ -77,10 +77,22 @@ def test_a_certificate_is_kept_once_and_its_der_when_it_comes(
     again = LedgerWriter(ledger)
     assert again.certificate(certificate, b"0\x82", now + 1) == bare
     again.flush()
-    assert again.certificate(certificate, None, now + 2) == bare
+    assert again.certificate(certificate, None, now + SEEN_US + 1) == bare
     again.flush()
     (row,) = ledger.rows(Certificate.select())
-    assert (row["der"], row["first_seen"], row["last_seen"]) == (b"0\x82", now, now + 2)
+    assert (row["der"], row["first_seen"], row["last_seen"]) == (b"0\x82", now, now + SEEN_US + 1)
+
+
+@pytest.mark.parametrize(("after", "written"), [(-1, False), (0, True), (1, True)])
+def test_last_seen_is_exact_to_the_minute(
+    ledger: Ledger, writer: LedgerWriter, now: int, after: int, written: bool
+) -> None:
+    writer.device(MAC, "192.168.1.10", now)
+    writer.flush()
+    writer.device(MAC, "192.168.1.10", now + SEEN_US + after)
+    assert (writer.waiting > 0) is written
+    writer.flush()
+    assert ledger.value(Device.select(Device.last_seen)) == now + written * (SEEN_US + after)
 
 
 def test_hours_add_up_over_flushes(ledger: Ledger, writer: LedgerWriter, now: int) -> None:
