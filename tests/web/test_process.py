@@ -162,7 +162,8 @@ def test_a_socket_meant_for_another_process_is_left_alone(state_dir: Path) -> No
         (["--listen", "8443"], "expected HOST:PORT"),
         (["--listen", "127.0.0.1:65536"], "a port of 0 to 65535"),
         (["--listen", "::1:8443"], "put an IPv6 address in brackets"),
-        (["--listen", "192.0.2.77:8443"], "cannot listen there"),
+        (["--listen", "192.0.2.77:8443"], "Cannot assign requested address"),
+        (["--listen", "nowhere.invalid:8443"], "nowhere.invalid:8443: "),
         (["--state-dir", "/proc/nowhere"], "cannot make /proc/nowhere/web"),
     ],
 )
@@ -176,7 +177,7 @@ def test_a_bad_start_is_one_line(state_dir: Path, arguments: list[str], words: s
 def test_a_taken_port_is_one_line(site: Site, state_dir: Path) -> None:
     done = _start(state_dir, "--listen", f"127.0.0.1:{site.port}")
     assert done.returncode == 1
-    assert "is another admin page running" in done.stderr
+    assert "Address already in use; is another admin page running there" in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
 
 

@@ -1,7 +1,9 @@
 """A person's way through the admin page, in Debian's Chromium."""
 
 import re
+import socket
 import time
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -24,7 +26,7 @@ from web.browser import (
     type_password,
     visit,
 )
-from web.conftest import PASSWORD, Site
+from web.conftest import PASSWORD, Site, serve, web_command
 from web.peer import ControllerPeer
 from web.story import TILL, Office
 
@@ -214,6 +216,28 @@ def test_the_state_of_the_box_in_words(admin: Page, controller: ControllerPeer) 
     expect(strip).to_contain_text("Monitor only", timeout=LIVE_MS)
     controller.status |= {"uninspected": {"packets": 12, "last": time.time_ns() // 1000}}
     expect(admin.locator(".figures")).to_contain_text("12 packets since the start", timeout=LIVE_MS)
+
+
+def test_signing_out_in_one_tab_ends_the_others(admin: Page) -> None:
+    other = admin.context.new_page()
+    other.goto("/devices/")
+    log_out(other)
+    expect(admin).to_have_url(re.compile("/login"), timeout=LIVE_MS)
+
+
+def test_a_lost_box_is_said_and_found_again(browser: Browser, state_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        command = web_command(state_dir, f"127.0.0.1:{found.getsockname()[1]}")
+    with serve(state_dir, command=command) as site:
+        page = visit(browser, site.url).new_page()
+        assert site.code is not None
+        set_up(page, site.code, PASSWORD)
+        banner = page.get_by_text("The box does not answer. Trying again")
+        expect(banner).to_be_hidden()
+    expect(banner).to_be_visible(timeout=LIVE_MS)
+    with serve(state_dir, command=command):
+        expect(page).to_have_url(re.compile("/login"), timeout=LIVE_MS)
+    page.context.close()
 
 
 HOSTILE = (

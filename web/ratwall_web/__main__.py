@@ -16,7 +16,7 @@ from ratwall_web import create_app
 from ratwall_web.certificate import provide_certificate
 from ratwall_web.config import Config
 from ratwall_web.services import EXTENSION, Services
-from ratwall_web.serving import PageServer, inherited_socket
+from ratwall_web.serving import PageServer, inherited_socket, open_socket
 
 DEFAULT_LISTEN = "127.0.0.1:8443"
 PORT_MOST = 65535
@@ -94,31 +94,22 @@ def _give_to_owner(config: Config) -> None:
 
 
 def _serve(config: Config, host: str, port: int) -> int:
-    listener = inherited_socket()
-    if listener is not None:
-        host, port = listener.getsockname()[:2]
+    listener = inherited_socket() or open_socket(host, port)
+    host, port = listener.getsockname()[:2]
     certificate = provide_certificate(config, host)
     app = create_app(config)
-    server = PageServer(app, config, certificate, (host, port), listener)
+    server = PageServer(app, config, certificate, listener)
     # Blocked before any thread starts, so that all inherit the mask and sigwait gets the signal.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        server.prepare()
-    except OSError as error:
-        raise RatwallError(
-            f"--listen {host}:{port}: cannot listen there ({error}); "
-            "is another admin page running, or the address not this machine's?"
-        ) from error
+    server.prepare()
     services: Services = app.extensions[EXTENSION]
     if not services.credentials.exist():
         services.setup_code.announce()
-    bound_host, bound_port = server.bind_addr[:2]
-    shown = f"[{bound_host}]" if ":" in bound_host else bound_host
-    fingerprint = certificate.fingerprint()
+    url = f"https://{f'[{host}]' if ':' in host else host}:{port}"
     failed = threading.Event()
     serving = threading.Thread(target=_run, args=(server, failed), name="serving")
     serving.start()
-    print(f"ratwall-web: ready https://{shown}:{bound_port} fingerprint {fingerprint}", flush=True)
+    print(f"ratwall-web: ready {url} fingerprint {certificate.fingerprint()}", flush=True)
     signal.sigwait(STOP_SIGNALS)
     server.stop()
     serving.join()

@@ -156,7 +156,7 @@ class PatientConnection(cheroot.server.HTTPConnection):
 
 
 class PageServer(cheroot.wsgi.Server):
-    """cheroot with patience, bounds, and sockets passed by systemd or the supervisor."""
+    """cheroot with patience, bounds, and a socket that was opened by somebody else."""
 
     ConnectionClass = PatientConnection
 
@@ -165,11 +165,10 @@ class PageServer(cheroot.wsgi.Server):
         application: Any,
         config: Config,
         certificate: ServerCertificate,
-        address: tuple[str, int],
-        inherited: socket.socket | None = None,
+        listener: socket.socket,
     ) -> None:
         super().__init__(
-            address,
+            listener.getsockname()[:2],
             application,
             numthreads=THREADS,
             max=THREADS,
@@ -182,17 +181,14 @@ class PageServer(cheroot.wsgi.Server):
         self.max_request_body_size = config.body_limit
         self.ssl_adapter = PatientAdapter(str(certificate.certificate), str(certificate.key))
         self.ssl_adapter.context.sslsocket_class = DeadlineSocket
-        self._inherited = inherited
+        self._listener = listener
         self._present: Counter[str] = Counter()
         self._present_lock = threading.Lock()
 
     def bind(self, family: int, type: int, proto: int = 0) -> socket.socket:
-        """Take the inherited socket, or bind one as usual."""
-        if self._inherited is None:
-            return super().bind(family, type, proto)  # type: ignore[no-any-return]
-        self.socket = self._inherited
-        self.bind_addr = self._inherited.getsockname()[:2]
-        return self._inherited
+        """Take the socket that is open already."""
+        self.socket = self._listener
+        return self._listener
 
     def process_conn(self, conn: PatientConnection) -> None:
         """Give a connection that has something to say to a worker; let a new one wait for it."""
@@ -218,6 +214,28 @@ class PageServer(cheroot.wsgi.Server):
                 return False
             self._present[address] += 1
             return True
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Listen on HOST:PORT; RatwallError says why that is not possible."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
+        # create_server also lets a restarted page have its port back at once (SO_REUSEADDR).
+        listener = socket.create_server(
+            address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both
+        )
+    except OSError as error:
+        # The resolver's numbers are negative and have texts of their own.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
+        raise RatwallError(
+            f"--listen {host}:{port}: {reason}; is another admin page running there, "
+            "or is the address not this machine's?"
+        ) from error
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def inherited_socket() -> socket.socket | None:

@@ -112,6 +112,7 @@ def log_in() -> BaseResponse:
 def logout() -> BaseResponse:
     """End this browser's session."""
     services().sessions.end(request.cookies.get(guard.SESSION_COOKIE, ""))
+    services().control.record("sign-out", f"from {_address()}")
     response = redirect(url_for("entrance.login", left="yes"), 303)
     guard.drop_cookie(response, guard.SESSION_COOKIE)
     return response
