@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import peewee
 from peewee import SqliteDatabase
@@ -184,7 +185,7 @@ def _open_to_read(path: Path) -> Ledger:
     # file then reads it as it lies; a writer that starts meanwhile makes a log, and the next
     # open takes the usual way.
     alone = not Path(f"{path}-wal").exists() and not os.access(path.parent, os.W_OK)
-    uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
+    uri = f"file:{quote(str(path.absolute()))}?mode=ro{'&immutable=1' if alone else ''}"
     database = SqliteDatabase(
         uri,
         uri=True,
