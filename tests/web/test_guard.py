@@ -124,6 +124,11 @@ def test_signing_in_gives_a_new_session_and_ends_the_old(client: FlaskClient, ap
     assert sessions.find("brought-along") is None
     assert len(sessions) == 1
 
+    form = {"password": PASSWORD, "csrf": csrf(client, "/devices/")}
+    assert client.post("/login", data=form, base_url=BASE).status_code == 303
+    assert sessions.find(first.value) is None
+    assert len(sessions) == 1
+
 
 def test_a_form_without_its_token_changes_nothing(client: FlaskClient) -> None:
     log_in(client)
@@ -200,7 +205,15 @@ def test_an_unchanged_dashboard_costs_nothing(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize(
     "wanted",
-    ["https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil.example", "evil", ""],
+    [
+        "https://evil.example",
+        "//evil.example",
+        "///evil.example",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "evil",
+        "",
+    ],
 )
 def test_signing_in_leads_to_our_own_pages_only(wanted: str) -> None:
     assert _own_path(wanted) == "/"
