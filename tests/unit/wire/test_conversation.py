@@ -343,6 +343,15 @@ def test_certificate_lengths_that_contradict_are_an_anomaly(body: bytes) -> None
     assert Anomaly.MALFORMED_HANDSHAKE in conversation.facts.anomalies
 
 
+def test_bytes_behind_a_certificate_list_do_not_shift_the_next_message() -> None:
+    entry = len(papers().der).to_bytes(3, "big") + papers().der
+    body = len(entry).to_bytes(3, "big") + entry + b"behind"
+    other = certificate_message(papers("Other").der)
+    conversation = said(ANSWER + message(HandshakeType.CERTIFICATE, body) + DONE + other)
+    assert conversation.facts.certificate_der == papers().der
+    assert conversation.facts.anomalies == {Anomaly.CHANGED_CERTIFICATE}
+
+
 def test_a_second_different_certificate_is_an_anomaly() -> None:
     conversation = said(ANSWER + certificate_message(papers().der) + DONE)
     conversation.receive(SERVER, records(certificate_message(papers().der)))

@@ -115,3 +115,11 @@ def test_a_datagram_beyond_64_kib_is_dropped() -> None:
     defragmenter = Defragmenter()
     assert feed(parts, defragmenter) == []
     assert defragmenter.dropped == 1
+
+
+def test_a_repetition_with_other_bytes_is_dropped() -> None:
+    defragmenter = Defragmenter()
+    parts = [bytes(IP(id=9, flags="MF") / Raw(letter * 16)) for letter in (b"A", b"B")]
+    last = bytes(IP(id=9, frag=2) / Raw(b"C" * 16))
+    assert feed([*parts, last], defragmenter) == []
+    assert defragmenter.dropped == 1

@@ -81,6 +81,12 @@ def test_checksums_agree_with_scapy_and_break_with_any_bit(name: str) -> None:
         assert not checksum_valid(bytes(broken), segment_of(bytes(broken)))
 
 
+@pytest.mark.parametrize("length", [0, 1, 2, 1447, 1448, 65_000, 65_001])
+def test_checksums_of_any_length_agree_with_scapy(length: int) -> None:
+    datagram = bytes(V4 / TCP(dport=443) / Raw(b"\xa5" * length))
+    assert checksum_valid(datagram, segment_of(datagram))
+
+
 def test_a_broken_ipv4_header_checksum_is_noticed() -> None:
     datagram = bytearray(build("ipv4"))
     datagram[8] ^= 1  # time to live
