@@ -224,5 +224,7 @@ def web_handler(body: bytes, content_type: str = "application/octet-stream") -> 
             endpoint.send(head)
             if not request.startswith(b"HEAD "):
                 endpoint.send(body)
+            if b"\r\nconnection: close" in request.lower():
+                return
 
     return serve

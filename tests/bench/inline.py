@@ -79,7 +79,7 @@ class Variant:
         self.processes = [psutil.Process(process.pid)]
 
     def _ratwall(self, stack: ExitStack) -> None:
-        argv = [sys.executable, "-m", "ratwall", "--state-dir", str(self.state), "run"]
+        argv = [sys.executable, "-m", "ratwall", "run", "--state-dir", str(self.state)]
         argv += ["--lan", "lan", "--wan", "wan", "--mode", "router", "--web", "127.0.0.1:8443"]
         process = self._start(argv, "ratwall: ready")
         stack.callback(_stop, process)
@@ -100,7 +100,7 @@ class Variant:
 
     def queued(self) -> int:
         """Packets that Ratwall's inspectors have seen so far."""
-        argv = [sys.executable, "-m", "ratwall", "--state-dir", str(self.state), "status", "--json"]
+        argv = [sys.executable, "-m", "ratwall", "status", "--state-dir", str(self.state), "--json"]
         status = json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
         return sum(worker["queued"] for worker in status["inspectors"])
 

@@ -20,7 +20,7 @@ from ratwall.kernel.marks import FlowClass, Marks
 from ratwall.queue.binding import QueuedPacket, Release
 from ratwall.signatures.endpoint import Endpoint
 from ratwall.signatures.pack import Pack
-from ratwall.verdict.judge import Judgement, Thresholds, Verdict, judge
+from ratwall.verdict.judge import Judgement, Remembered, Thresholds, Verdict, judge
 from ratwall.verdict.memory import VerdictMemory
 from ratwall.verdict.record import flow_record
 from ratwall.wire.checksum import checksum_valid
@@ -151,29 +151,34 @@ class Inspector:
             )
         judgement = judge(self._packs, self._thresholds, facts, endpoint, remembered, now)
         self.judged += 1
-        flow_class = self._class_of(tracked, judgement, hidden=hidden)
+        allowed = self._is_allowed(tracked, remembered)
+        flow_class = self._class_of(judgement, hidden=hidden, allowed=allowed)
         if facts.certificate is not None and flow_class is not FlowClass.EXEMPT:
             sha256 = facts.certificate.sha256
             self._memory.learn(tracked.server, tracked.server_port, judgement, sha256, now)
         self._report(self._record(tracked, judgement, flow_class))
         return flow_class
 
-    def _class_of(self, tracked: Tracked, judgement: Judgement, *, hidden: bool) -> FlowClass:
+    def _class_of(self, judgement: Judgement, *, hidden: bool, allowed: bool) -> FlowClass:
         if judgement.verdict is Verdict.BLOCK:
-            if self._is_allowed(tracked):
+            if allowed:
                 return FlowClass.EXEMPT
             return FlowClass.BLOCK if self.enforce else FlowClass.OBSERVED
         if hidden or judgement.verdict is not Verdict.CLEAN:
             return FlowClass.OBSERVED
         return FlowClass.CLEAN
 
-    def _is_allowed(self, tracked: Tracked) -> bool:
+    def _is_allowed(self, tracked: Tracked, remembered: Remembered | None) -> bool:
+        """Say whether the certificate shown, or the one remembered of the server, is allowed."""
         certificate = tracked.connection.facts.certificate
-        if certificate is None:
+        if certificate is not None:
+            sha256 = certificate.sha256
+        elif remembered is not None:
+            sha256 = remembered.certificate_sha256
+        else:
             return False
         device = str(ipaddress.ip_address(tracked.device))
-        allowed = self.allowed_certificates
-        return (certificate.sha256, None) in allowed or (certificate.sha256, device) in allowed
+        return bool({(sha256, None), (sha256, device)} & self.allowed_certificates)
 
     def _record(self, tracked: Tracked, judgement: Judgement, flow_class: FlowClass) -> Report:
         facts = tracked.connection.facts

@@ -16,6 +16,7 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import netfilterqueue
 
@@ -25,6 +26,7 @@ from ratwall.kernel import netlink
 SUBSYSTEM_QUEUE = 3  # NFNL_SUBSYS_QUEUE
 MESSAGE_CONFIG = 2  # NFQNL_MSG_CONFIG
 ATTRIBUTE_MASK, ATTRIBUTE_FLAGS = 4, 5  # NFQA_CFG_MASK, NFQA_CFG_FLAGS
+CAP_NET_ADMIN = 12  # include/uapi/linux/capability.h
 FLAG_FAIL_OPEN = 1  # NFQA_CFG_F_FAIL_OPEN
 BATCH = 64  # packets handled before the caller may look at its other descriptors
 BYTES_PER_ENTRY = 4096  # of socket buffer for each place in the queue: a full frame
@@ -65,7 +67,7 @@ class PacketQueue:
                 number, self._settle, max_len=length, sock_len=length * BYTES_PER_ENTRY // 2
             )
         except OSError as error:
-            if os.geteuid() != 0:
+            if not _has_net_admin():
                 raise NotPermittedError(
                     "packet queue: CAP_NET_ADMIN is needed; run as root"
                 ) from error
@@ -118,6 +120,13 @@ class PacketQueue:
             netlink.attribute(ATTRIBUTE_FLAGS, value),
         )
         self._source.send(request)
+
+
+def _has_net_admin() -> bool:
+    """Say whether this process has CAP_NET_ADMIN (capability 12), whatever its user."""
+    status = Path("/proc/self/status").read_text()
+    (effective,) = (line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
+    return bool(int(effective, 16) >> CAP_NET_ADMIN & 1)
 
 
 class _Batch:

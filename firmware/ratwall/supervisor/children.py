@@ -26,6 +26,7 @@ class Child:
     argv: Sequence[str]
     inherited: Sequence[int] = ()  # descriptors, kept under their numbers
     ready: bool = False
+    exit_status: int | None = None  # of the run before, negative for a signal
     restart_at: float | None = None
     _delay: float = FIRST_DELAY
     _started: float = 0.0
@@ -68,7 +69,7 @@ class Child:
         """Collect the ended process, plan its restart, and say in words how it ended."""
         if self._process is None:
             raise ValueError(f"{self.name} does not run")
-        status = self._end(REAP_SECONDS)
+        status = self.exit_status = self._end(REAP_SECONDS)
         if now - self._started > STEADY_SECONDS:
             self._delay = FIRST_DELAY
         self.restart_at = now + self._delay

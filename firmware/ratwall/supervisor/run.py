@@ -17,7 +17,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
-from ratwall.errors import NotPermittedError, RatwallError, UsageError
+from ratwall.errors import ExitCode, NotPermittedError, RatwallError, UsageError
 from ratwall.kernel.command import require
 from ratwall.kernel.install import Installation
 from ratwall.kernel.links import check_ports
@@ -127,7 +127,10 @@ class Family:
                 raise RatwallError(f"{child.name} was not ready within {READY_SECONDS:.0f} s")
             self._turn()
             if child.restart_at is not None:
-                raise RatwallError(f"{child.name} could not start; see the line above")
+                error = RatwallError(f"{child.name} could not start; see the line above")
+                if child.exit_status in list(ExitCode):
+                    error.exit_code = ExitCode(child.exit_status)
+                raise error
 
     def watch(self) -> None:
         """Keep every process alive until asked to stop."""

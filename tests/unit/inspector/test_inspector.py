@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ratwall_lab.certificates import Identity, Notary, asyncrat_family
-from ratwall_lab.flight import Recording, duplicated, in_order, record, shuffled
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Raw
@@ -19,6 +17,8 @@ from ratwall.queue.binding import QueuedPacket, Release
 from ratwall.signatures.pack import load_packs
 from ratwall.verdict.judge import Thresholds
 from ratwall.verdict.memory import VerdictMemory
+from ratwall_lab.certificates import Identity, Notary, asyncrat_family
+from ratwall_lab.flight import Recording, duplicated, in_order, record, shuffled
 
 MARKS = Marks()
 FOREIGN = 0x00000042

@@ -1,0 +1,190 @@
+"""Inline tests: a lab of network namespaces with the real box in the middle.
+
+Every test here goes through the kernel's own queue: nothing enters below it. `Box` is `ratwall
+run` as a user starts it; what it knows is asked with the command line, as a technician would.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ratwall_lab.certificates import Identity, Notary, asyncrat_family
+from ratwall_lab.topology import Lab, Mode
+
+READY_SECONDS = 40.0
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _root_or_skip() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("inline tests make network namespaces: run as root")
+
+
+class Box:
+    """A running `ratwall run` in the box of a lab."""
+
+    def __init__(self, lab: Lab, state: Path, *options: str) -> None:
+        self.lab = lab
+        self.state = state
+        self.output: list[str] = []
+        self.process: subprocess.Popen[str] = lab.box.popen(
+            [*self._ratwall("run"), "--lan", "lan", "--wan", "wan", "--mode", lab.mode]
+            + ["--web", "127.0.0.1:8443", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, name="ratwall output")
+        self._reader.start()
+
+    def _ratwall(self, command: str) -> list[str]:
+        return [sys.executable, "-m", "ratwall", command, "--state-dir", str(self.state)]
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._changed:
+                self.output.append(line.rstrip("\n"))
+                self._changed.notify_all()
+        self.process.wait()
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait_line(self, part: str, timeout: float = READY_SECONDS) -> str:
+        """Wait for a line of output that holds `part`."""
+
+        def found() -> str | None:
+            return next((line for line in self.output if part in line), None)
+
+        with self._changed:
+            self._changed.wait_for(lambda: found() or self.process.poll() is not None, timeout)
+            line = found()
+        assert line is not None, f"no line with {part!r} in:\n" + "\n".join(self.output)
+        return line
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(20)
+        self._reader.join()
+        return code
+
+    def cli(self, command: str, *arguments: str, check: bool = True) -> str:
+        """Run a `ratwall` command against this box; its output."""
+        done = subprocess.run(
+            [*self._ratwall(command), *arguments], check=False, capture_output=True, text=True
+        )
+        assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def ask(self, command: str, *arguments: str) -> Any:
+        """Run a `ratwall … --json` command; what it printed."""
+        return json.loads(self.cli(command, *arguments, "--json"))
+
+    def flow(self, server: str, port: int) -> Any:
+        """The newest flow of an endpoint, None where the ledger has none."""
+        flows = (one for one in self.ask("flows", server, "--limit", "50"))
+        return next((one for one in flows if one["server_port"] == port), None)
+
+    def wait_flow(self, server: str, port: int, timeout: float = 5.0) -> Any:
+        """Wait for a flow of an endpoint to be in the ledger."""
+        return wait_for(
+            lambda: self.flow(server, port), timeout, lambda: f"no flow {server}:{port}"
+        )
+
+    def wait_blocked(self, server: str, port: int, timeout: float = 5.0) -> Any:
+        """Wait until the ledger says, and conntrack has proved, that a flow was blocked; its
+        incident."""
+
+        def incident() -> Any:
+            flow = self.flow(server, port)
+            if not flow or not flow["proven"]:
+                return None
+            found = (one for one in self.ask("incidents") if one["server"] == server)
+            return next((one for one in found if one["state"] == "blocked"), None)
+
+        return wait_for(
+            incident,
+            timeout,
+            lambda: (
+                f"{self.flow(server, port)} is not of a blocked incident:\n" + self.cli("incidents")
+            ),
+        )
+
+    def worker(self, module: str) -> int:
+        """The process id of the one running a module, such as `ratwall.inspector`."""
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue  # it has just ended
+            if module.encode() in words and str(self.state).encode() in words:
+                return int(entry.name)
+        raise AssertionError(f"no process runs {module}")
+
+
+def wait_for(what: Any, timeout: float, otherwise: Any) -> Any:
+    """Ask until the answer is true; AssertionError with what `otherwise` says."""
+    deadline = time.monotonic() + timeout
+    while not (answer := what()):
+        assert time.monotonic() < deadline, otherwise()
+        time.sleep(0.1)
+    return answer
+
+
+@contextmanager
+def running_box(lab: Lab, folder: Path, *options: str) -> Iterator[Box]:
+    """Start a box and wait until it is inline; stopped at the end, whatever happens."""
+    box = Box(lab, folder / "state", *options)
+    try:
+        box.wait_line("ratwall: ready")
+        yield box
+    finally:
+        if box.process.poll() is None:
+            box.stop()
+        shutil.rmtree(folder / "state", ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def notary() -> Notary:
+    return Notary()
+
+
+@pytest.fixture(scope="session")
+def rat(notary: Notary) -> Identity:
+    """A certificate of the AsyncRAT routine under a name that nobody has on a list."""
+    return notary.rat(asyncrat_family("Acme Printing Ltd"))
+
+
+@pytest.fixture(scope="module", params=["router", "bridge"])
+def mode(request: pytest.FixtureRequest) -> Mode:
+    mode: Mode = request.param
+    return mode
+
+
+@pytest.fixture(scope="module")
+def lab(mode: Mode) -> Iterator[Lab]:
+    with Lab(mode) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def box(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """One box for the tests of a module; each test takes ports of its own."""
+    with running_box(lab, tmp_path_factory.mktemp("box")) as box:
+        yield box
