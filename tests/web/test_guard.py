@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from ratwall_web import create_app
 from ratwall_web.config import Config
+from ratwall_web.control import Control
 from ratwall_web.guard import SESSION_COOKIE, VISIT_COOKIE
 from ratwall_web.services import EXTENSION
 from ratwall_web.views.entrance import _own_path
@@ -34,7 +35,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def app(tmp_path: Path, clock: Clock) -> Iterator[Flask]:
+def app(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    monkeypatch.setattr(Control, "record", lambda *_: None)  # there is no controller here
     (tmp_path / "web").mkdir(mode=0o700)
     office = Office(tmp_path / "ledger.sqlite3")
     office.attack()
