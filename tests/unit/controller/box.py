@@ -128,7 +128,7 @@ class Running:
 
     def __init__(self, box: Box) -> None:
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(box,))
+        self._thread = threading.Thread(target=self._run, args=(box,), daemon=True)
         self.box = box
         self.client = Client(box.state / "run" / "control.sock")
         self._thread.start()

@@ -83,6 +83,20 @@ def test_a_proof_of_another_connection_proves_nothing(box: Box, inspector: FakeI
     assert state_of(box) == "blocking"
 
 
+def test_the_proof_of_an_earlier_attempt_does_not_speak_for_the_last_one(
+    box: Box, running: Running, inspector: FakeInspector
+) -> None:
+    inspector.send(report())
+    inspector.send(report(client_port=50_001))
+    eventually(lambda: only_incident(box)["count"] == 2)
+    box.watch.show(proof())  # of the first attempt
+    with box.reading() as ledger:
+        eventually(lambda: queries.flows(ledger)[-1]["proven"])
+    assert state_of(box) == "blocking"
+    box.watch.show(proof(source_port=50_001))
+    eventually(lambda: state_of(box) == "blocked")
+
+
 def test_a_connection_first_seen_from_the_server_is_proven_too(
     box: Box, inspector: FakeInspector
 ) -> None:
