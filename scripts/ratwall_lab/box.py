@@ -64,6 +64,12 @@ class Ratwall:
         self._reader = threading.Thread(target=self._listen_to, name="lab ratwall output")
 
     @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the admin page."""
+        host, port = self._page.getsockname()[:2]
+        return f"https://{host}:{port}"
+
+    @property
     def pid(self) -> int:
         """The process id of `ratwall run`."""
         if self._process is None:
