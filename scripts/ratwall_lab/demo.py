@@ -158,7 +158,8 @@ def _tell_incidents(ratwall: Ratwall) -> None:
     say(f"\nWhat Ratwall wrote down: {len(flows)} connections, {len(incidents)} incidents.")
     for incident in reversed(incidents):
         say(f"  #{incident['id']} {incident['headline']}")
-        say(f"      {incident['state']}, score {incident['score']}, seen {incident['count']} times")
+        times = "once" if incident["count"] == 1 else f"{incident['count']} times"
+        say(f"      {incident['state']}, score {incident['score']}, seen {times}")
         for evidence in incident["evidence"][:EVIDENCE_SHOWN]:
             say(f"      {evidence['points']:+4} {evidence['text']}")
 

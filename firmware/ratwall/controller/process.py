@@ -62,6 +62,7 @@ class Process:
 
     def run(self) -> None:
         """Serve until `stop`."""
+        self._service.reconcile()
         flush_at = 0.0
         while not self._stopping:
             for key, events in self._selector.select(TURN_SECONDS):

@@ -179,11 +179,15 @@ class Service:
             self._take_event(event)
         if self._watch.overflows != self._overflows:
             self._overflows = self._watch.overflows
-            try:
-                for event in self._watch.dump():
-                    self._take_event(event)
-            except OSError as error:
-                self._complain(f"conntrack: {error}")
+            self.reconcile()
+
+    def reconcile(self) -> None:
+        """Read the whole conntrack table: what it proves may have happened while nobody read."""
+        try:
+            for event in self._watch.dump():
+                self._take_event(event)
+        except OSError as error:
+            self._complain(f"conntrack: {error}")
 
     def tick(self) -> None:
         """Do what is due by time, all but `flush`; call at least once a second."""
