@@ -78,7 +78,7 @@ class ReportServer:
     def close(self) -> None:
         """Leave: close every connection and remove the socket."""
         for inspector in list(self._inspectors):
-            self._drop(inspector, "the controller ends")
+            self._forget(inspector)
         self._selector.unregister(self._server)
         close_door(self._server)
 
@@ -167,6 +167,9 @@ class ReportServer:
 
     def _drop(self, inspector: Inspector, why: str) -> None:
         log.warning("lost the inspector of process %d: %s", inspector.peer.pid, why)
+        self._forget(inspector)
+
+    def _forget(self, inspector: Inspector) -> None:
         self._selector.unregister(inspector)
         inspector.connection.close()
         self._inspectors.remove(inspector)
