@@ -113,6 +113,10 @@ def test_an_allowed_connection_stays_in_its_incident(
     eventually(lambda: story(box)["count"] == 2)
     assert story(box)["state"] == "allowed"
     assert box.sets.blocked == {}
+    # Nothing was learned from it: a resumed connection must not be cut by memory.
+    assert [blocked.receive()["type"] for _ in range(2)] == ["forget", "allow"]
+    running.call("allow", certificate_sha256="ef" * 32, reason="to get a message")
+    assert blocked.receive()["type"] == "allow"
 
 
 def test_an_allow_that_is_over_is_taken_from_the_inspectors(

@@ -112,6 +112,10 @@ def test_the_message_says_file_section_key_what_is_allowed_and_what_was_found(fi
             "[block.seconds]",
             "[block] seconds: expected an integer from 60 to 2592000, found a section",
         ),
+        (
+            "[kernel]\nqueue = true",  # Python would take it for the number 1
+            "[kernel] queue: expected an integer from 0 to 65535, found true",
+        ),
         ("[detection]\nenforce = 1", "[detection] enforce: expected true or false, found 1"),
         ('[network]\nmode = "hub"', '[network] mode: expected "bridge" or "router", found "hub"'),
         (
