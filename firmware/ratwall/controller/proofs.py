@@ -6,13 +6,30 @@ report comes by another way, so either may arrive first.
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
+
+from ratwall.kernel.conntrack import FlowEvent
 
 AT_HAND_LIMIT = 8192  # connections, 2 MB; a report and its proof are milliseconds apart
 WAIT_US = 60_000_000  # a proof without a report after a minute belongs to another life of the ports
 
 Value = TypeVar("Value")
 Connection = tuple[str, int, str, int]  # client, its port, server, its port
+
+
+class EventWatch(Protocol):
+    """What is asked of `ratwall.kernel.conntrack.BlockWatch`."""
+
+    overflows: int
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll."""
+
+    def read(self) -> list[FlowEvent]:
+        """Return the events that have come."""
+
+    def dump(self) -> list[FlowEvent]:
+        """Return what the conntrack table holds."""
 
 
 @dataclass(frozen=True, slots=True)

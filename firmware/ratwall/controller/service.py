@@ -8,12 +8,12 @@ it: what the kernel or the disk refuses is told in the status and tried again.
 import json
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from ratwall.controller.blocks import KernelSets, Measures
 from ratwall.controller.incidents import Incident, IncidentBook, join, outcome_of
 from ratwall.controller.messages import FlowReport
-from ratwall.controller.proofs import Connection, Proofs, Reported
+from ratwall.controller.proofs import Connection, EventWatch, Proofs, Reported
 from ratwall.controller.recollection import Recollection
 from ratwall.controller.reports import memory_messages
 from ratwall.controller.rows import (
@@ -23,11 +23,12 @@ from ratwall.controller.rows import (
     incident_values,
     recent_incidents,
 )
+from ratwall.controller.uninspected import Uninspected
 from ratwall.errors import RatwallError
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
 from ratwall.ledger import models, queries
-from ratwall.ledger.store import SET_ASIDE_NOTE, Ledger, LedgerError, open_in_memory
+from ratwall.ledger.store import Ledger, LedgerError, open_in_memory
 from ratwall.ledger.writer import LedgerWriter
 from ratwall.settings.schema import Settings
 from ratwall.verdict.headline import Outcome
@@ -45,21 +46,6 @@ KERNEL_COUNTER = "uninspected_packets"
 MEGABYTE = 1_000_000
 MEMORY_MEGABYTES = 16  # of a ledger in memory: what a box of 512 MB can spare
 WAITING_BLOCKS_LIMIT = 1000  # blocks that the kernel refused and that are tried again
-
-
-class EventWatch(Protocol):
-    """What is asked of `ratwall.kernel.conntrack.BlockWatch`."""
-
-    overflows: int
-
-    def fileno(self) -> int:
-        """Return the descriptor to poll."""
-
-    def read(self) -> list[FlowEvent]:
-        """Return the events that have come."""
-
-    def dump(self) -> list[FlowEvent]:
-        """Return what the conntrack table holds."""
 
 
 class Service:
@@ -90,8 +76,6 @@ class Service:
         self.kernel_problem: str | None = None
         self._logged: str | None = None
         self.ledger_problem: str | None = None  # why there is none on disk
-        self.uninspected_packets = 0
-        self.uninspected_last: int | None = None
         self._open_ledger = open_ledger
         self._watch = watch
         self._overflows = 0
@@ -125,10 +109,7 @@ class Service:
         self.proofs = Proofs()
         notes = queries.notes(self.ledger)
         self.selftest = json.loads(notes[SELFTEST_NOTE]) if SELFTEST_NOTE in notes else None
-        uninspected = json.loads(notes.get(UNINSPECTED_NOTE, "{}"))
-        self.uninspected_packets = uninspected.get("packets", 0)
-        self.uninspected_last = uninspected.get("last")
-        self._kernel_count: int = uninspected.get("kernel", 0)
+        self.uninspected = Uninspected.from_note(notes.get(UNINSPECTED_NOTE))
 
     def greeting(self) -> list[dict[str, Any]]:
         """Return what an inspector must know first."""
@@ -237,19 +218,6 @@ class Service:
                 "%d rows could not be written: %s", self.writer.waiting, self.writer.problem
             )
         self.ledger.close()
-
-    def notice(self) -> str | None:
-        """Return what a person must know of the ledger, None if all is well."""
-        if self.ledger_problem is not None:
-            return f"nothing is kept: {self.ledger_problem}"
-        if self.writer.problem is not None:
-            return (
-                f"{self.writer.problem}; {self.writer.waiting} rows wait, "
-                f"{self.writer.lost} were lost"
-            )
-        if self.writer.lost:
-            return f"{self.writer.lost} rows could not be written since the start"
-        return queries.notes(self.ledger).get(SET_ASIDE_NOTE)
 
     def ledger_bytes(self) -> int:
         """Return the size of what the ledger holds, 0 if it cannot be read."""
@@ -379,17 +347,11 @@ class Service:
         except (RatwallError, KeyError) as error:
             self._complain(f"kernel counters: {error}")
             return
-        if count == self._kernel_count:
-            return
-        # A lower count is that of a new table: the box was taken out and put in again.
-        more = count - self._kernel_count if count > self._kernel_count else count
-        self._kernel_count = count
-        if more:
-            self.uninspected_packets += more
-            self.uninspected_last = now
+        before = self.uninspected.kernel
+        if more := self.uninspected.take(count, now):
             self.writer.count(now, "uninspected", more)
-        values = {"packets": self.uninspected_packets, "last": self.uninspected_last}
-        self.writer.note(UNINSPECTED_NOTE, json.dumps({**values, "kernel": count}))
+        if count != before:
+            self.writer.note(UNINSPECTED_NOTE, self.uninspected.to_note())
 
     def _reopen(self, now: int) -> None:
         """Try to get the ledger on disk back; what is in memory only is given up for it."""

@@ -10,6 +10,8 @@ from ratwall import __version__
 from ratwall.controller.protection import SILENT_US, Protection
 from ratwall.controller.reports import Inspector
 from ratwall.controller.service import Service
+from ratwall.ledger import queries
+from ratwall.ledger.store import SET_ASIDE_NOTE, LedgerError
 
 
 def is_alive(inspector: Inspector, now: int) -> bool:
@@ -38,15 +40,15 @@ def status(
         "enforce": service.enforce,
         "inspectors": [_inspector(inspector, now) for inspector in inspectors],
         "uninspected": {
-            "packets": service.uninspected_packets,
-            "last": service.uninspected_last,
+            "packets": service.uninspected.packets,
+            "last": service.uninspected.last,
         },
         "blocks": len({block.endpoint for block in service.measures.blocking()}),
         "kernel_problem": service.kernel_problem,
         "ledger": {
             "path": str(service.ledger.path),
             "bytes": service.ledger_bytes(),
-            "notice": service.notice(),
+            "notice": _notice(service),
             "waiting": service.writer.waiting,
             "lost": service.writer.lost,
         },
@@ -64,3 +66,20 @@ def _inspector(inspector: Inspector, now: int) -> dict[str, Any]:
         "alive": is_alive(inspector, now),
         **({} if told is None else told.counters),
     }
+
+
+def _notice(service: Service) -> str | None:
+    """Return what a person must know of the ledger, None if all is well."""
+    if service.ledger_problem is not None:
+        return f"nothing is kept: {service.ledger_problem}"
+    if service.writer.problem is not None:
+        return (
+            f"{service.writer.problem}; {service.writer.waiting} rows wait, "
+            f"{service.writer.lost} were lost"
+        )
+    if service.writer.lost:
+        return f"{service.writer.lost} rows could not be written since the start"
+    try:
+        return queries.notes(service.ledger).get(SET_ASIDE_NOTE)
+    except LedgerError as error:
+        return str(error)
