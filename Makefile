@@ -5,7 +5,7 @@ FILE ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types replay bench lock vendor clean
+.PHONY: help root setup run test check lint types replay bench lock vendor clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -13,7 +13,10 @@ help: ## print this list
 setup: ## install what is missing (system packages as root on Debian, Python packages in .venv)
 	@PYTHON=$(PYTHON) scripts/setup
 
-run: setup ## lay out a small network, go inline, show what is cut; the page is on https://127.0.0.1:8443
+root:
+	@[ "$$(id -u)" -eq 0 ] || { echo "ratwall: network namespaces and the packet queue need root; try: sudo make $(MAKECMDGOALS)" >&2; exit 3; }
+
+run: root setup ## lay out a small network, go inline, show what is cut; the page is on https://127.0.0.1:8443
 	@$(BIN)/python scripts/demo
 
 test: setup ## run every test (inline and browser tests need root)
@@ -30,7 +33,7 @@ types: setup ## mypy --strict
 replay: setup ## judge a capture: make replay FILE=capture.pcap
 	@$(BIN)/ratwall replay $(FILE)
 
-bench: setup ## plain forwarding, accept-all queue and Ratwall, side by side
+bench: root setup ## plain forwarding, accept-all queue and Ratwall, side by side
 	@$(BIN)/python tests/bench/inline.py
 
 lock: setup ## move every pinned dependency to its newest version
