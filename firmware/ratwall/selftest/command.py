@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 from ratwall.controller.client import Client
+from ratwall.controller.selftest import SERVER, SERVER_PORT
 from ratwall.errors import ExitCode, NotPermittedError, RatwallError
-from ratwall.selftest.selftest import SERVER, SERVER_PORT, SelfTestResult, run_selftest
+from ratwall.selftest.selftest import SelfTestResult, run_selftest
 
 AUTHOR = "root"
 RELEASE_REASON = "self-test: this server exists only while the test runs"

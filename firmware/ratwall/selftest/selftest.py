@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ratwall.controller.selftest import CLIENT, SERVER, SERVER_PORT
 from ratwall.errors import RatwallError
 from ratwall.kernel.command import ToolError, require, run
 from ratwall.kernel.ruleset import SELFTEST_LAN, SELFTEST_WAN
@@ -25,10 +26,8 @@ from ratwall.selftest.exchange import Outcome, exchange
 from ratwall.selftest.flight import canned_handshake
 from ratwall.selftest.namespace import Namespace
 
-BOX_LAN, CLIENT = "192.0.2.1", "192.0.2.2"
-BOX_WAN, SERVER = "192.0.2.5", "192.0.2.6"
+BOX_LAN, BOX_WAN = "192.0.2.1", "192.0.2.5"
 PREFIX_LENGTH = 30  # two hosts a cable
-SERVER_PORT = 443  # as ordinary as can be: only the certificate gives it away
 INSIDE = "eth0"  # the far end of each cable
 # Out of the block for documentation (RFC 9542 section 2.1.4), and constant: to the controller the
 # test's client is the same device every time.

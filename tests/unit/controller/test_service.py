@@ -5,6 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ratwall.controller import selftest
 from ratwall.kernel.marks import FlowClass
 from ratwall.ledger import queries
 from ratwall.ledger.store import FILE_NAME, Ledger, LedgerError, open_ledger
@@ -410,3 +413,45 @@ def test_copying_the_state_directory_copies_the_story(box: Box, tmp_path: Path) 
     shutil.copy(box.state / FILE_NAME, copy / FILE_NAME)  # one file after a clean stop
     with open_ledger(copy / FILE_NAME, read_only=True) as ledger:
         assert len(queries.actions(ledger, box.now)) == 1
+
+
+def test_a_self_test_is_no_attack_and_leaves_nothing_in_the_books(
+    box: Box, running: Running, inspector: FakeInspector
+) -> None:
+    addresses = {"client": selftest.CLIENT, "server": selftest.SERVER}
+    inspector.send(report(**addresses, server_port=selftest.SERVER_PORT))
+    running.call("selftest_result", result={"ok": True, "reason": "cut", "duration_ms": 90})
+    endpoint = {"server": selftest.SERVER, "server_port": selftest.SERVER_PORT}
+    assert running.call("release", **endpoint, reason="self-test") == {"released": 0}
+    assert inspector.receive_until("forget") == {
+        "type": "forget",
+        "server": "192.0.2.6",
+        "port": 443,
+    }
+    inspector.send(clean())  # an ordinary connection after it is written down
+    eventually(lambda: _flows(box) == 1)
+    with box.reading() as ledger:
+        shown = queries.dashboard(ledger, NOON)
+        assert (shown["blocked_today"], shown["inspected_today"]) == (0, 1)
+        assert [device["address"] for device in queries.devices(ledger)] == [CLIENT]
+        assert queries.incidents(ledger) == []
+        assert queries.actions(ledger, NOON, active_only=False) == []
+        assert [entry["event"] for entry in queries.audit(ledger)] == ["selftest"]
+    assert box.sets.blocked == {}
+    assert running.call("status")["selftest"]["ok"] is True
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"client": CLIENT}, {"server": "192.0.2.7"}, {"server_port": 444}],
+)
+def test_only_the_self_tests_own_connection_is_left_out(
+    box: Box, inspector: FakeInspector, changes: dict[str, Any]
+) -> None:
+    own = {
+        "client": selftest.CLIENT,
+        "server": selftest.SERVER,
+        "server_port": selftest.SERVER_PORT,
+    }
+    inspector.send(report(**{**own, **changes}))
+    assert only_incident(box)["state"] == "blocking"
