@@ -6,7 +6,7 @@ are per bridge and per network namespace: the machine's other bridges are not to
 
 from collections.abc import Callable
 from functools import partial
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from ratwall.errors import UsageError
@@ -71,7 +71,6 @@ def own_addresses() -> list[str]:
         address["local"]
         for link in ip_json("address", "show")
         for address in link.get("addr_info", [])
-        if not ip_address(address["local"]).is_loopback
     ]
 
 

@@ -1,7 +1,7 @@
 """One supervised process: started, waited for, restarted, ended.
 
-It never decides what to run. A child prints a line that holds "ready" on its standard output when
-it does its work; every other line is for the person in front of the console and passed on.
+It never decides what to run. A child prints a line with the word "ready" on its standard output
+when it does its work; every other line is for the person in front of the console and passed on.
 """
 
 import os
@@ -62,7 +62,7 @@ class Child:
         *lines, self._partial = (self._partial + data).split(b"\n")
         self._partial = self._partial[-LINE_LIMIT:]
         text = [line.decode(errors="replace") for line in lines]
-        self.ready = self.ready or any("ready" in line for line in text)
+        self.ready = self.ready or any("ready" in line.split() for line in text)
         return text
 
     def reap(self, now: float) -> str:

@@ -70,27 +70,39 @@ def run(options: argparse.Namespace) -> int:
         block_seconds=settings.block.seconds,
         never_block=[ip_network(address) for address in settings.never_block.addresses],
     )
+    try:
+        _supervise(rules, settings, options)
+    except ChildRefusedError as refused:
+        return refused.exit_code
+    return ExitCode.OK
+
+
+def _supervise(rules: RulesetConfig, settings: Settings, options: argparse.Namespace) -> None:
+    """Bring everything up, watch over it, take everything down."""
+    bridge_mode = settings.network.mode == "bridge"
     state = StateDirectory(options.state_dir)
     with ExitStack() as stack, _stop_signals() as stop:
+        page = stack.enter_context(listening_socket(settings.web.address))
+        refused = stack.enter_context(ExitStack())
+        refused.callback(state.discard)
         state.prepare()
         stack.enter_context(sole_instance(state))
-        page = stack.enter_context(listening_socket(settings.web.address))
         state.write_settings(options.config)
-        family = Family(stop)
-        stack.callback(family.end)
-        family.start(state.inspector())
+        children = Children(stop)
+        stack.callback(children.end)
+        children.start(state.inspector(monitor_only=options.monitor_only))
         installation = Installation(
-            rules, bridge_mode=network.mode == "bridge", create_bridge=options.create_bridge
+            rules, bridge_mode=bridge_mode, create_bridge=options.create_bridge
         )
         with installation:
-            family.start(state.controller(settings, monitor_only=options.monitor_only))
-            family.start(state.web(settings, page))
+            children.start(state.controller(settings, monitor_only=options.monitor_only))
+            children.start(state.web(settings, page))
+            refused.pop_all()
             if not stop:
                 say_on_stdout("ratwall: ready")
-            family.watch()
+            children.watch()
         for failure in installation.failures:
             say(failure)
-    return 0
 
 
 def _effective_settings(options: argparse.Namespace) -> Settings:
@@ -108,7 +120,11 @@ def _effective_settings(options: argparse.Namespace) -> Settings:
     return replace(settings, network=network, web=web)
 
 
-class Family:
+class ChildRefusedError(RatwallError):
+    """A process could not start and has said why, in a line of its own."""
+
+
+class Children:
     """The supervised processes, started in order and ended in reverse."""
 
     def __init__(self, stop: list[int]) -> None:
@@ -127,10 +143,7 @@ class Family:
                 raise RatwallError(f"{child.name} was not ready within {READY_SECONDS:.0f} s")
             self._turn()
             if child.restart_at is not None:
-                error = RatwallError(f"{child.name} could not start; see the line above")
-                if child.exit_status in list(ExitCode):
-                    error.exit_code = ExitCode(child.exit_status)
-                raise error
+                raise _refusal(child)
 
     def watch(self) -> None:
         """Keep every process alive until asked to stop."""
@@ -159,13 +172,23 @@ class Family:
             lines = child.read()
             if lines is None:
                 self._selector.unregister(child)
+                started = child.ready
                 how = child.reap(time.monotonic())
-                if not self._stop:
+                if started and not self._stop:
                     say(f"{child.name} {how}; traffic keeps flowing")
                 continue
             for line in lines:
                 if line != "ready":
                     say_on_stdout(line)
+
+
+def _refusal(child: Child) -> RatwallError:
+    """Return why a process did not start; silent where it has said so itself."""
+    if child.exit_status in (ExitCode.USAGE, ExitCode.NOT_PERMITTED):
+        refused = ChildRefusedError()
+        refused.exit_code = ExitCode(child.exit_status)
+        return refused
+    return RatwallError(f"{child.name} could not start: it ended with {child.exit_status}")
 
 
 @contextmanager

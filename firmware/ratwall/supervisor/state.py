@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from ratwall.settings.schema import Settings
 from ratwall.supervisor.children import Child
 from ratwall.supervisor.confine import ACTIVATION_DESCRIPTOR, account, confined
 
+LEDGER_NAME = "ledger.sqlite3"
 BACKLOG = 64  # connections waiting for the page
 
 
@@ -31,37 +33,64 @@ class StateDirectory:
         self._controller = account("ratwall")
         self._inspector = account("ratwall-inspector")
         self._web = account("ratwall-web")
+        self._made: list[Path] = []
 
     def prepare(self) -> None:
-        """Make the directories; UsageError where that is impossible."""
-        owner = self._controller.uid
+        """Make the directories; UsageError where that is impossible or the place is not ours."""
         try:
+            self._refuse_foreign()
             # 2751: new files take the page's group; the inspector may pass through, not look.
-            self._directory(self.path, owner, self._web.gid, 0o2751)
-            self._directory(self.run, owner, self._web.gid, 0o2751)
+            self._directory(self.path, self._controller.uid, self._web.gid, 0o2751)
+            self._directory(self.run, self._controller.uid, self._web.gid, 0o2751)
             self._directory(self.path / "web", self._web.uid, self._web.gid, 0o700)
         except OSError as error:
             raise UsageError(
                 f"--state-dir {self.path}: cannot be prepared: {error.strerror}"
             ) from error
 
-    @staticmethod
-    def _directory(path: Path, uid: int, gid: int, mode: int) -> None:
-        path.mkdir(parents=True, exist_ok=True)
-        os.chown(path, uid, gid)
-        path.chmod(mode)
+    def discard(self) -> None:
+        """Take away the directories that `prepare` made: the start was refused."""
+        for path in reversed(self._made):
+            shutil.rmtree(path, ignore_errors=True)
+        self._made.clear()
+
+    def _refuse_foreign(self) -> None:
+        """Leave alone a directory that holds something, but nothing of Ratwall's."""
+        if not self.path.is_dir():
+            return
+        found = sorted(entry.name for entry in self.path.iterdir())
+        if found and not {LEDGER_NAME, self.run.name} & set(found):
+            raise UsageError(
+                f"--state-dir {self.path}: holds {found[0]!r} and no ledger of Ratwall's; "
+                "give a new or an empty directory"
+            )
+
+    def _directory(self, path: Path, uid: int, gid: int, mode: int) -> None:
+        """Make or take over a directory. Its parent may belong to a process of ours that has
+        been turned: no link is followed."""
+        if not os.path.lexists(path):
+            path.mkdir(parents=True)
+            self._made.append(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            os.fchown(descriptor, uid, gid)
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
 
     def write_settings(self, source: Path | None) -> None:
         """Lay the checked settings file where every process may read it."""
-        if source is None:
-            self.settings.write_text("")
-        else:
-            shutil.copyfile(source, self.settings)
-        self.settings.chmod(0o644)
+        text = b"" if source is None else source.read_bytes()
+        self.settings.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(self.settings, flags, 0o644), "wb") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), 0o644)
 
-    def inspector(self) -> Child:
+    def inspector(self, *, monitor_only: bool) -> Child:
         """Return the inspector, with CAP_NET_ADMIN for the queue and nothing else."""
         argv = [*self._module("ratwall.inspector"), "--config", str(self.settings)]
+        argv += ["--monitor-only"] if monitor_only else []
         return Child(
             "the inspector",
             confined(argv, self._inspector, capabilities=("net_admin",), state_dir=self.path),
@@ -104,11 +133,10 @@ class StateDirectory:
 @contextmanager
 def sole_instance(state: StateDirectory) -> Iterator[None]:
     """Hold the state directory for this process; UsageError if another one holds it."""
-    with (state.run / "lock").open("a+") as lock:
+    with os.fdopen(_open_lock(state.run / "lock"), "r+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            lock.seek(0)
             raise UsageError(
                 f"--state-dir {state.path}: another ratwall (process {lock.read().strip()}) "
                 "uses it; stop that one first, or give this one a directory of its own"
@@ -117,6 +145,25 @@ def sole_instance(state: StateDirectory) -> Iterator[None]:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
+
+
+def _open_lock(path: Path) -> int:
+    """Open the lock, made if need be; UsageError for a link, a pipe or somebody else's file.
+
+    The directory belongs to the controller: what lies there may be a trap for root.
+    """
+    refused = UsageError(f"{path}: is not the lock that ratwall made; look at it and remove it")
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags, 0o644)
+    except OSError as error:
+        raise refused from error
+    status = os.fstat(descriptor)
+    own = status.st_uid == os.geteuid() and status.st_nlink == 1
+    if not (own and stat.S_ISREG(status.st_mode)):
+        os.close(descriptor)
+        raise refused
+    return descriptor
 
 
 @contextmanager
