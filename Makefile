@@ -43,4 +43,4 @@ vendor: ## fetch the page's pinned web assets again and verify them
 	@scripts/vendor
 
 clean: ## remove what was built
-	@rm -rf .venv build artifacts .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv build artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
