@@ -9,18 +9,16 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from corpus import CORPUS, require_corpus
 from ratwall.errors import UsageError
 from ratwall.replay.capture import read_capture
 from ratwall.replay.engine import CaptureJudge
 from ratwall.signatures.pack import load_packs
 from ratwall.verdict.judge import Thresholds
-
-CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "corpus"
 
 Record = dict[str, Any]
 StreamName = tuple[str, int]  # capture, and tshark's number of the stream
@@ -68,8 +66,7 @@ def _lines(name: str) -> list[Record]:
 
 @pytest.fixture(scope="session")
 def corpus() -> Corpus:
-    if not CORPUS.is_dir():
-        pytest.skip(f"the validation corpus is not at {CORPUS}")
+    require_corpus()
     parsed = Corpus(
         files=[line["file"] for line in _lines("files.jsonl")],
         truth={(line["file"], line["stream"]): line for line in _lines("truth.jsonl")},

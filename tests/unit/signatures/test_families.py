@@ -2,12 +2,12 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from corpus import CERTIFICATES, require_corpus
 from ratwall.signatures.pack import Pack, load_packs
 from ratwall.verdict.judge import Judgement, Thresholds, Verdict, judge
 from unit.signatures.seen import HTTPS, asyncrat_hello, facts, hello
@@ -26,7 +26,6 @@ from unit.wire.x509.minting import (
     rsa_key,
 )
 
-CORPUS = Path(__file__).parents[4] / "shared/corpus/certificates"
 PACKS = load_packs()
 BY_SHAPE = tuple(pack for pack in PACKS if pack.name == "bouncycastle")
 BY_NAME = tuple(pack for pack in PACKS if pack.name != "bouncycastle")
@@ -44,14 +43,13 @@ RENAMED = {"b0255eb583cc88c47379e606f56f2045bb19dd5e"}  # CN=WorldWind Stealer, 
 
 
 def genuine() -> list[dict[str, str]]:
-    if not CORPUS.is_dir():
-        pytest.skip(f"no corpus at {CORPUS}")
-    return [json.loads(line) for line in (CORPUS / "index.jsonl").read_text().splitlines()]
+    require_corpus()
+    return [json.loads(line) for line in (CERTIFICATES / "index.jsonl").read_text().splitlines()]
 
 
 def test_each_genuine_certificate_is_blocked_by_its_shape() -> None:
     for row in genuine():
-        judgement = judged((CORPUS / f"{row['sha1']}.der").read_bytes(), BY_SHAPE)
+        judgement = judged((CERTIFICATES / f"{row['sha1']}.der").read_bytes(), BY_SHAPE)
         assert judgement.verdict is Verdict.BLOCK, row
         lineage = "DcRat" if row["family"] in ("DcRat", "VenomRAT") else "AsyncRAT"
         assert judgement.family == f"{lineage} lineage", row
@@ -59,7 +57,7 @@ def test_each_genuine_certificate_is_blocked_by_its_shape() -> None:
 
 def test_each_genuine_certificate_with_a_name_is_blocked_by_it() -> None:
     for row in genuine():
-        judgement = judged((CORPUS / f"{row['sha1']}.der").read_bytes(), BY_NAME)
+        judgement = judged((CERTIFICATES / f"{row['sha1']}.der").read_bytes(), BY_NAME)
         if row["sha1"] in RENAMED:
             assert judgement.verdict is Verdict.CLEAN
         else:

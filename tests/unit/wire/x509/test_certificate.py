@@ -4,12 +4,12 @@ import json
 import subprocess
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from corpus import CERTIFICATES, require_corpus
 from ratwall.wire.errors import ParseError
 from ratwall.wire.x509.certificate import (
     EXTENSIONS_LIMIT,
@@ -19,8 +19,6 @@ from ratwall.wire.x509.certificate import (
 )
 from unit.wire.x509 import minting
 from unit.wire.x509.minting import AKI, CA, SAN, SKI, assemble, mint, name, tlv
-
-CORPUS = Path(__file__).parents[5] / "shared/corpus/certificates"
 
 # Parsing goes on while packets wait behind it; a millisecond of delay is what a user may notice of
 # a whole handshake, so a parse may take a fifth of that even on a slow day.
@@ -96,11 +94,10 @@ def test_prints_names_as_openssl_does(kind: str) -> None:
 
 def test_reads_the_ten_genuine_certificates_as_their_index_says() -> None:
     """Certificates of real command servers, from published configurations and captures."""
-    if not CORPUS.is_dir():
-        pytest.skip(f"no corpus at {CORPUS}")
-    rows = [json.loads(line) for line in (CORPUS / "index.jsonl").read_text().splitlines()]
+    require_corpus()
+    rows = [json.loads(line) for line in (CERTIFICATES / "index.jsonl").read_text().splitlines()]
     for row in rows:
-        ours = parse_certificate((CORPUS / f"{row['sha1']}.der").read_bytes())
+        ours = parse_certificate((CERTIFICATES / f"{row['sha1']}.der").read_bytes())
         assert (ours.sha1, ours.sha256) == (row["sha1"], row["sha256"])
         assert (str(ours.subject), str(ours.issuer)) == (row["subject"], row["issuer"])
         assert f"{ours.serial:X}" == row["serial"]
