@@ -16,6 +16,7 @@ from ratwall.ledger.writer import LedgerWriter
 SECOND = 1_000_000  # microseconds
 BLOCKING = ("block", "keep")
 IN_FORCE_LIMIT = 60_000  # the kernel's sets hold 65,536 elements each; some are of its own making
+RETRIES_A_TURN = 50  # of what the kernel refused at the start: half a second of asking it
 
 
 class KernelSets(Protocol):
@@ -78,6 +79,7 @@ class Measures:
         self._sets = sets
         self._never_block = never_block
         self._in_force: dict[int, Measure] = {}
+        self._refused: list[int] = []  # in force, but not in the kernel yet
 
     def load(self, rows: Iterable[dict[str, Any]]) -> None:
         """Take over the actions in force from the ledger."""
@@ -86,13 +88,35 @@ class Measures:
             self._in_force[row["id"]] = Measure(**kept)
 
     def restore(self, now: int) -> list[str]:
-        """Make the kernel hold what is in force; return what it refused, in words."""
+        """Make the kernel hold what is in force; return what it refused, in words.
+
+        What it refused is kept for `retry`.
+        """
+        # The last one counts where two block the same endpoint: it must be the longest.
+        return self._try(sorted(self._in_force.values(), key=_expiry), now)
+
+    def retry(self, now: int) -> list[str]:
+        """Try some of what the kernel refused again; return what it refuses still, in words."""
+        turn, self._refused = self._refused[:RETRIES_A_TURN], self._refused[RETRIES_A_TURN:]
+        measures = []
+        for measure_id in turn:
+            measure = self._in_force.get(measure_id)
+            if measure is None:
+                continue  # over or undone meanwhile
+            if measure.kind in BLOCKING and measure.endpoint is not None:
+                # Another block of the endpoint may have come, and must not be cut short.
+                measure = max(self.blocks_of(*measure.endpoint), key=_expiry)
+            measures.append(measure)
+        return self._try(measures, now)
+
+    def _try(self, measures: Iterable[Measure], now: int) -> list[str]:
         failures = []
-        for measure in self._in_force.values():
+        for measure in measures:
             try:
                 self._apply(measure, now)
             except RatwallError as error:
                 failures.append(str(error))
+                self._refused.append(measure.id)
         return failures
 
     def blocking(self) -> list[Measure]:
@@ -249,6 +273,11 @@ class Measures:
                 f"{IN_FORCE_LIMIT} blocks and allows are in force, the most that are kept; "
                 "release some first"
             )
+
+
+def _expiry(measure: Measure) -> int:
+    """Return when a block ends; an allow may be for always, but none shares its scope."""
+    return measure.expires or 0
 
 
 def _seconds_left(expires: int, now: int) -> int:

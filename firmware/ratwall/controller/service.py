@@ -85,6 +85,7 @@ class Service:
         self._macs: dict[str, str | None] = {}
         self._durable = False
         self._owed: list[tuple[FlowReport, Incident]] = []
+        self._table_unread = False  # the conntrack table could not be read when it should have been
         self._due = {"counters": 0, "retention": self.started + RETENTION_US, "reopen": 0}
         self.start()
 
@@ -170,7 +171,9 @@ class Service:
         try:
             for event in self._watch.dump():
                 self._take_event(event)
+            self._table_unread = False
         except OSError as error:
+            self._table_unread = True
             self._complain(f"conntrack: {error}")
 
     def tick(self) -> None:
@@ -183,6 +186,10 @@ class Service:
             self._due["counters"] = now + COUNTERS_US
             self.kernel_problem = None  # what is still wrong says so again
             self._pay_owed(now)
+            for failure in self.measures.retry(now):
+                self._complain(failure)
+            if self._table_unread:
+                self.reconcile()
             self._count_uninspected(now)
             self.incidents.forget_old(now)
             self._macs.clear()  # addresses change hands; a second look is cheap

@@ -68,6 +68,7 @@ class FakeWatch:
     def __init__(self) -> None:
         self.overflows = 0
         self.table: list[FlowEvent] = []
+        self.broken = False
         self._events: list[FlowEvent] = []
         self._reader, self._writer = os.pipe()
 
@@ -84,6 +85,8 @@ class FakeWatch:
         return events
 
     def dump(self) -> list[FlowEvent]:
+        if self.broken:
+            raise OSError(16, "conntrack dump refused")
         return self.table
 
     def close(self) -> None:

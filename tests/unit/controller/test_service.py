@@ -232,6 +232,72 @@ def test_blocks_and_allows_survive_a_restart_with_the_time_they_had_left(box: Bo
     second.stop()
 
 
+def test_what_the_kernel_refuses_at_the_start_is_tried_again(box: Box) -> None:
+    first = Running(box)
+    first.call("block", server=SERVER, server_port=6606, seconds=3600, reason="mine")
+    first.call("allow", server=SERVER, server_port=443, reason="mine")
+    first.stop()
+    box.sets.blocked, box.sets.allowed = {}, {}
+    box.sets.broken = True
+
+    second = Running(box)
+    box.now += 10 * SECOND
+    eventually(lambda: "nft" in (second.call("status")["kernel_problem"] or ""))
+    assert (box.sets.blocked, box.sets.allowed) == ({}, {})
+    box.sets.broken = False
+    box.now += 10 * SECOND
+    eventually(lambda: box.sets.allowed == {(None, SERVER, 443): None})
+    assert box.sets.blocked == {(SERVER, 6606): 3580}
+    eventually(lambda: second.call("status")["kernel_problem"] is None)
+    second.stop()
+
+
+def test_a_block_tried_again_does_not_shorten_one_that_came_meanwhile(box: Box) -> None:
+    first = Running(box)
+    first.call("block", server=SERVER, server_port=6606, seconds=3600, reason="mine")
+    first.stop()
+    box.sets.broken = True
+    second = Running(box)
+    eventually(lambda: "counters" in (second.call("status")["kernel_problem"] or ""))  # one turn
+    box.sets.broken = False
+    second.call("block", server=SERVER, server_port=6606, seconds=86_400, reason="longer")
+    box.now += 10 * SECOND
+    eventually(lambda: box.sets.blocked == {(SERVER, 6606): 86_390})
+    second.stop()
+
+
+def test_of_two_blocks_of_a_server_the_longer_one_holds_after_a_restart(box: Box) -> None:
+    first = Running(box)
+    inspector = FakeInspector(box.state)
+    inspector.send(report())  # a day
+    eventually(lambda: box.sets.blocked)
+    first.call("block", server=SERVER, server_port=6606, seconds=2 * DAY_SECONDS, reason="mine")
+    inspector.close()
+    first.stop()
+    box.sets.blocked = {}
+    second = Running(box)
+    assert box.sets.blocked == {(SERVER, 6606): 2 * DAY_SECONDS}
+    second.stop()
+
+
+def test_a_table_that_could_not_be_read_at_the_start_is_read_later(box: Box) -> None:
+    first = Running(box)
+    inspector = FakeInspector(box.state)
+    inspector.send(report())
+    eventually(lambda: box.sets.blocked)
+    inspector.close()
+    box.watch.table = [proof()]
+    box.watch.broken = True
+    box.watch.overflows = 1
+    box.watch.show(proof(source_port=1))
+    eventually(lambda: "conntrack" in (first.call("status")["kernel_problem"] or ""))
+    assert state_of(box) == "blocking"
+    box.watch.broken = False
+    box.now += 10 * SECOND
+    eventually(lambda: state_of(box) == "blocked")
+    first.stop()
+
+
 def test_an_incident_goes_on_after_a_restart(box: Box) -> None:
     for port in (6606, 7707):
         running = Running(box)
