@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ratwall.supervisor.confine import Account, confined
 from ratwall_web.serving import (
     CONNECTIONS_PER_ADDRESS,
     HANDSHAKE_DEADLINE_S,
@@ -114,10 +115,12 @@ def test_runs_unprivileged_on_a_socket_that_it_was_given(state_dir: Path) -> Non
         port = listener.getsockname()[1]
         with serve(
             state_dir,
-            command=_unprivileged(
-                listener, "--state-dir", str(state_dir), "--listen", "192.0.2.1:9"
+            command=confined(
+                web_command(state_dir, "192.0.2.1:9"),
+                Account(NOBODY, NOBODY),
+                state_dir=state_dir,
+                listening=listener.fileno(),
             ),
-            environment={"LISTEN_FDS": "1"},
             pass_fds=(listener.fileno(),),
         ) as site:
             assert site.port == port
@@ -132,23 +135,6 @@ def test_runs_unprivileged_on_a_socket_that_it_was_given(state_dir: Path) -> Non
             assert "203.0.113.7" in visitor.get("/connections/?q=6606").text
             office.close()  # a clean stop removes the write-ahead log
             assert "203.0.113.7" in visitor.get("/").text
-
-
-def _unprivileged(listener: socket.socket, *arguments: str) -> list[str]:
-    """Start the page as nobody with the listener as descriptor 3.
-
-    It becomes nobody only after its modules are loaded: this Python may lie in root's home.
-    """
-    script = f"""
-import _strptime, encodings.idna, encodings.unicode_escape, os, sys
-from ratwall_web.__main__ import main
-os.dup2({listener.fileno()}, 3)
-os.setgroups([])
-os.setgid({NOBODY})
-os.setuid({NOBODY})
-sys.exit(main(sys.argv[1:]))
-"""
-    return [sys.executable, "-c", script, *arguments]
 
 
 def test_a_socket_meant_for_another_process_is_left_alone(state_dir: Path) -> None:
