@@ -83,7 +83,7 @@ class Process:
 
     def stop(self) -> None:
         """Ask `run` to end; may be called from a signal handler or another thread."""
-        self._stopping = True
+        self._stopping = self._reports.leaving = True
         self._wake_writer.send(b"\0")
 
     def _woken(self, _: int) -> None:

@@ -58,6 +58,7 @@ class ReportServer:
         """`greeting` gives the messages that a new inspector is told first."""
         self._server = server
         self.refused = 0  # malformed reports since the start
+        self.leaving = False  # all end together then: an inspector that goes is no loss
         self._group = group
         self._selector = selector
         self._on_report = on_report
@@ -166,7 +167,8 @@ class ReportServer:
             self._selector.modify(inspector, wanted, key.data)
 
     def _drop(self, inspector: Inspector, why: str) -> None:
-        log.warning("lost the inspector of process %d: %s", inspector.peer.pid, why)
+        if not self.leaving:
+            log.warning("lost the inspector of process %d: %s", inspector.peer.pid, why)
         self._forget(inspector)
 
     def _forget(self, inspector: Inspector) -> None:

@@ -76,6 +76,7 @@ class Service:
         self.started = clock()
         self.kernel_problem: str | None = None
         self._logged: str | None = None
+        self._uncounted = False  # the last look at the kernel's counters failed
         self.ledger_problem: str | None = None  # why there is none on disk
         self._open_ledger = open_ledger
         self._watch = watch
@@ -355,8 +356,13 @@ class Service:
         try:
             count = self.sets.counters()[KERNEL_COUNTER]
         except (RatwallError, KeyError) as error:
-            self._complain(f"kernel counters: {error}")
+            self.kernel_problem = f"kernel counters: {error}"
+            # Once is no news for the log: on a clean end the rules go before this process does.
+            if self._uncounted:
+                self._complain(self.kernel_problem)
+            self._uncounted = True
             return
+        self._uncounted = False
         before = self.uninspected.kernel
         if more := self.uninspected.take(count, now):
             self.writer.count(now, "uninspected", more)

@@ -36,9 +36,11 @@ class FakeSets:
         self.allowed: dict[tuple[str | None, str, int], int | None] = {}
         self.uninspected = 0
         self.broken = False
+        self.refusals = 0
 
     def _check(self) -> None:
         if self.broken:
+            self.refusals += 1
             raise RatwallError("nft: No such file or directory")
 
     def block(self, server: str, port: int, seconds: int) -> None:
@@ -107,6 +109,7 @@ class Box:
     never_block: frozenset[str] = frozenset({"192.0.2.1"})
     open_ledger: Callable[[], Ledger] | None = None
     web_group: int | None = None
+    neighbour: Callable[[str], str | None] = lambda address: None
 
     def service(self) -> Service:
         ledger = self.state / FILE_NAME
@@ -117,7 +120,7 @@ class Box:
             sets=self.sets,
             watch=self.watch,
             never_block=self.never_block,
-            neighbour=lambda address: None,
+            neighbour=lambda address: self.neighbour(address),
             clock=lambda: self.now,
         )
 
@@ -130,6 +133,7 @@ class Running:
     """A controller that runs in a thread, and a way to talk to it."""
 
     def __init__(self, box: Box) -> None:
+        self._asked = False
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(box,), daemon=True)
         self.box = box
@@ -152,8 +156,17 @@ class Running:
         """Send a command as root."""
         return self.client.call(command, **{"author": "root", **arguments})
 
+    def ask_to_end(self) -> None:
+        """Do what SIGTERM does, once."""
+        if not self._asked:
+            self._asked = True
+            self._process.stop()
+
     def stop(self) -> None:
-        self._process.stop()
+        self.ask_to_end()
+        self.wait()
+
+    def wait(self) -> None:
         self._thread.join(WAIT_SECONDS)
         assert not self._thread.is_alive()
 

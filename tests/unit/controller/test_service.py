@@ -260,9 +260,12 @@ def test_a_block_tried_again_does_not_shorten_one_that_came_meanwhile(box: Box) 
     second = Running(box)
     eventually(lambda: "counters" in (second.call("status")["kernel_problem"] or ""))  # one turn
     box.sets.broken = False
-    second.call("block", server=SERVER, server_port=6606, seconds=86_400, reason="longer")
+    inspector = FakeInspector(box.state)
+    inspector.send(report())  # a rule's block of a day
+    eventually(lambda: box.sets.blocked == {(SERVER, 6606): DAY_SECONDS})
     box.now += 10 * SECOND
-    eventually(lambda: box.sets.blocked == {(SERVER, 6606): 86_390})
+    eventually(lambda: box.sets.blocked == {(SERVER, 6606): DAY_SECONDS - 10})
+    inspector.close()
     second.stop()
 
 
@@ -461,6 +464,39 @@ def test_what_waits_is_written_when_it_is_told_to_stop(box: Box) -> None:
 def _flows(box: Box) -> int:
     with box.reading() as ledger:
         return len(queries.flows(ledger, limit=1000))
+
+
+def test_a_clean_end_is_silent(
+    box: Box, running: Running, inspector: FakeInspector, caplog: pytest.LogCaptureFixture
+) -> None:
+    inspector.receive_until("allow")
+    box.sets.broken = True  # the rules are taken out first
+    box.now += 10 * SECOND
+    eventually(lambda: "counters" in (running.call("status")["kernel_problem"] or ""))
+
+    def all_end(address: str) -> None:  # while a report is taken in
+        inspector.close()
+        running.ask_to_end()
+
+    box.neighbour = all_end
+    inspector.send(clean(mac=None))
+    running.wait()
+    assert _flows(box) == 1
+    assert caplog.messages == []
+
+
+def test_rules_that_stay_away_are_news_for_the_log(
+    box: Box, running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    box.sets.broken = True
+    for _ in range(2):
+        assert caplog.messages == []
+        box.now += 10 * SECOND
+        eventually(lambda: box.sets.refusals)
+        box.sets.refusals = 0
+        running.call("status")
+    eventually(lambda: caplog.messages)
+    assert caplog.messages == ["kernel counters: nft: No such file or directory"]
 
 
 def test_old_history_is_forgotten_while_it_runs(box: Box, inspector: FakeInspector) -> None:
