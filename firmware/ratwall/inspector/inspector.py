@@ -58,8 +58,9 @@ class Tracked:
         The same two ports are used again when a connection has ended; then the entry in the
         kernel is a new one, without a class.
         """
-        fresh = packet_class is FlowClass.NONE and self.settled
-        return fresh or now - self.last_seen > IDLE_US
+        if packet_class is not FlowClass.NONE:
+            return False  # the entry is the old one, however long it was silent
+        return self.settled or now - self.last_seen > IDLE_US
 
 
 class Inspector:
@@ -137,6 +138,9 @@ class Inspector:
         if state in (ConversationState.UNKNOWN, ConversationState.HANDSHAKE):
             return FlowClass.WATCH
         if state == ConversationState.NOT_TLS and not tracked.connection.carried_tls:
+            return FlowClass.OBSERVED
+        if tracked.connection.facts.client_hello is None:
+            # Nobody of the office asked for this certificate: it proves nothing about its sender.
             return FlowClass.OBSERVED
         return self._judge(tracked, hidden=state != ConversationState.CERTIFICATE)
 

@@ -135,11 +135,15 @@ def _gate_chain(config: RulesetConfig) -> Iterator[str]:
         for direction, key in ((outbound, "daddr . tcp dport"), (inbound, "saddr . tcp sport")):
             yield f"    {direction} {ip} {key} @allowed{suffix} {exempt}"
             yield f"    {direction} {ip} {key} @blocked{suffix} goto refuse"
-    # A connection that somebody outside opened (a port forward) is not ours to judge.
+    # What begins outside is not ours to judge: a port forward, or a packet that somebody out there
+    # made up to have its forged sender blocked.
     yield (
-        f"    meta mark & {marks.wan:#010x} != 0 ct state new tcp flags & (syn | ack) == syn "
+        f"    meta mark & {marks.wan:#010x} != 0 ct state new "
         f"{_ct_set(marks, FlowClass.EXEMPT)} accept"
     )
+    # Not a part of its connection in conntrack's eyes, nor in its receiver's: passes unread, or a
+    # server could confuse the reading of its own flight.
+    yield "    ct state invalid accept"
     for freed in (FlowClass.CLEAN, FlowClass.OBSERVED, FlowClass.UNINSPECTED):
         yield f"    {_ct_is(marks, freed)} accept"
     # The inspector learns from the class that this connection is not a new one on old ports.

@@ -15,6 +15,8 @@ LONGEST_DELAY = 30.0  # a child that keeps dying must not eat the box
 STEADY_SECONDS = 30.0  # after a run this long the next failure counts as the first again
 END_SECONDS = 5.0  # from SIGTERM to SIGKILL
 REAP_SECONDS = 1.0  # its output is closed: it is ending
+# What of root's environment the processes need: tools, language, how Python is set up.
+ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "PYTHONWARNINGS", "PYTHONUNBUFFERED")
 LINE_LIMIT = 65_536  # bytes of a child's output without a line end
 
 
@@ -37,6 +39,8 @@ class Child:
         """Start the process."""
         self._process = subprocess.Popen(
             self.argv,
+            cwd="/",
+            env={key: os.environ[key] for key in ENVIRONMENT if key in os.environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             pass_fds=self.inherited,

@@ -25,6 +25,8 @@ from ratwall.kernel.command import run
 # keeps for dynamic users, so that no account must be made on a machine that only tries Ratwall.
 ACCOUNTS = {"ratwall": 61_841, "ratwall-inspector": 61_842, "ratwall-web": 61_843}
 
+# -P: nothing is imported from the directory that root happened to stand in.
+PYTHON = (sys.executable, "-P")
 ACTIVATION_DESCRIPTOR = 3  # sd_listen_fds(3): where the first passed socket is
 
 
@@ -60,7 +62,7 @@ def confined(
     """
     return [
         *("unshare", "--mount", "--propagation", "private", "--"),
-        *(sys.executable, "-m", "ratwall.supervisor.confine"),
+        *(*PYTHON, "-m", "ratwall.supervisor.confine"),
         *(f"--uid={user.uid}", f"--gid={user.gid}", f"--state-dir={state_dir}"),
         f"--groups={','.join(str(group) for group in (user.gid, *groups))}",
         f"--capabilities={','.join(['-all', *(f'+{name}' for name in capabilities)])}",

@@ -9,7 +9,6 @@ import os
 import shutil
 import socket
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 from ratwall.errors import UsageError
 from ratwall.settings.schema import Settings
 from ratwall.supervisor.children import Child
-from ratwall.supervisor.confine import ACTIVATION_DESCRIPTOR, account, confined
+from ratwall.supervisor.confine import ACTIVATION_DESCRIPTOR, PYTHON, account, confined
 
 LEDGER_NAME = "ledger.sqlite3"
 BACKLOG = 64  # connections waiting for the page
@@ -127,7 +126,7 @@ class StateDirectory:
         )
 
     def _module(self, name: str) -> list[str]:
-        return [sys.executable, "-m", name, "--state-dir", str(self.path)]
+        return [*PYTHON, "-m", name, "--state-dir", str(self.path)]
 
 
 @contextmanager

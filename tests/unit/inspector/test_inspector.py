@@ -261,3 +261,25 @@ def test_arbitrary_bytes_get_one_release(data: bytes, mark: int) -> None:
     inspector = make_inspector([], Clock())
     release = inspector.decide(QueuedPacket(data, mark, lambda: None))
     assert release.mark & ~MARKS.mask == mark & ~MARKS.mask
+
+
+def test_a_certificate_that_nobody_asked_for_accuses_nobody(
+    inspector: Inspector, reports: list[Report]
+) -> None:
+    """A forged flight from outside must not have its sender blocked."""
+    story = Story(inspector)
+    releases = [story.server(one.data, one.start) for one in in_order(recording("rat").flight())]
+    assert FlowClass.BLOCK not in [class_of(one) for one in releases]
+    assert reports == []
+
+
+def test_a_long_silence_within_the_certificate_does_not_save_a_rat(
+    inspector: Inspector, clock: Clock
+) -> None:
+    story = Story(inspector)
+    first, *rest = in_order(recording("rat").flight(), 700)
+    story.client(recording("rat").client_hello)
+    story.server(first.data, first.start)
+    clock.now += IDLE_US * 2
+    releases = [story.server(one.data, one.start) for one in rest]
+    assert FlowClass.BLOCK in [class_of(one) for one in releases]
