@@ -145,11 +145,11 @@ def test_a_socket_meant_for_another_process_is_left_alone(state_dir: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--listen", "8443"], "expected HOST:PORT"),
-        (["--listen", "127.0.0.1:65536"], "a port of 0 to 65535"),
-        (["--listen", "::1:8443"], "put an IPv6 address in brackets"),
+        (["--listen", "8443"], "expected ADDRESS:PORT such as"),
+        (["--listen", "127.0.0.1:65536"], "the port from 0 to 65535"),
+        (["--listen", "::1:8443"], "or [2001:db8::1]:443"),
         (["--listen", "192.0.2.77:8443"], "Cannot assign requested address"),
-        (["--listen", "nowhere.invalid:8443"], "nowhere.invalid:8443: "),
+        (["--listen", "nowhere.invalid:8443"], "nowhere.invalid:8443: expected ADDRESS:PORT"),
         (["--state-dir", "/proc/nowhere"], "cannot make /proc/nowhere/web"),
     ],
 )

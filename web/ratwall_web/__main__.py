@@ -11,6 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
+from ratwall.address import parse_place, place
 from ratwall.errors import ExitCode, RatwallError, UsageError
 from ratwall_web import create_app
 from ratwall_web.certificate import provide_certificate
@@ -19,7 +20,6 @@ from ratwall_web.services import EXTENSION, Services
 from ratwall_web.serving import PageServer, inherited_socket, open_socket
 
 DEFAULT_LISTEN = "127.0.0.1:8443"
-PORT_MOST = 65535
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
@@ -38,15 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """Return host and port of `HOST:PORT` (`[HOST]:PORT` for IPv6); UsageError if it is neither."""
-    host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise UsageError(f"--listen {text}: put an IPv6 address in brackets, as in [::1]:8443")
-    if not (colon and host and port.isascii() and port.isdecimal() and int(port) <= PORT_MOST):
-        raise UsageError(f"--listen {text}: expected HOST:PORT with a port of 0 to {PORT_MOST}")
-    return host, int(port)
+    """Return (address, port) of --listen, port 0 for any; UsageError if it is neither."""
+    try:
+        return parse_place(text, lowest_port=0)
+    except ValueError as error:
+        raise UsageError(f"--listen {text}: expected {error}") from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "--state-dir", type=Path, required=True, help="where the box keeps its state"
     )
     parser.add_argument(
-        "--listen", default=DEFAULT_LISTEN, metavar="HOST:PORT", help=f"default {DEFAULT_LISTEN}"
+        "--listen", default=DEFAULT_LISTEN, metavar="ADDRESS:PORT", help=f"default {DEFAULT_LISTEN}"
     )
     parser.add_argument(
         "--forget-password",
@@ -105,7 +101,7 @@ def _serve(config: Config, host: str, port: int) -> int:
     services: Services = app.extensions[EXTENSION]
     if not services.credentials.exist():
         services.setup_code.announce()
-    url = f"https://{f'[{host}]' if ':' in host else host}:{port}"
+    url = f"https://{place(host, port)}"
     failed = threading.Event()
     serving = threading.Thread(target=_run, args=(server, failed), name="serving")
     serving.start()

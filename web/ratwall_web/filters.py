@@ -12,6 +12,7 @@ from typing import Any
 from flask import Flask
 from markupsafe import Markup
 
+from ratwall.address import place
 from ratwall_web import wording
 from ratwall_web.records import now_us
 
@@ -79,7 +80,7 @@ def endpoint(server: str, port: int | None = None) -> str:
     """Return `203.0.113.7:6606`, or `[2001:db8::7]:6606`."""
     if port is None:
         return server
-    return f"[{server}]:{port}" if ":" in server else f"{server}:{port}"
+    return place(server, port)
 
 
 def grouped(number: int) -> str:

@@ -23,6 +23,7 @@ import cheroot.server
 import cheroot.wsgi
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 
+from ratwall.address import place
 from ratwall.errors import RatwallError
 from ratwall_web.certificate import ServerCertificate
 from ratwall_web.config import Config
@@ -231,7 +232,7 @@ def open_socket(host: str, port: int) -> socket.socket:
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror
         raise RatwallError(
-            f"--listen {host}:{port}: {reason}; is another admin page running there, "
+            f"--listen {place(host, port)}: {reason}; is another admin page running there, "
             "or is the address not this machine's?"
         ) from error
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ratwall.address import parse_place, place
 from ratwall.cli.reading import add_json, print_json, whole_number
-from ratwall.cli.table import count, local_time, place
+from ratwall.cli.table import count, local_time
 from ratwall.controller.client import Client
 
 AUTHOR = "root"  # the command line of the box is root's
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 DURATION = re.compile(r"([0-9]{1,9})([smhd])")
-PORT_LIMIT = 65_535
 
 Endpoint = tuple[str, int]
 
@@ -172,22 +172,11 @@ def _undo(options: argparse.Namespace) -> int:
 
 
 def _endpoint(text: str) -> Endpoint:
-    """Return (address, port) of "192.0.2.1:443" or "[2001:db8::1]:443"; for argparse."""
-    host, _, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
+    """Return (address, port); for argparse."""
     try:
-        address = ipaddress.ip_address(host[1:-1] if bracketed else host)
-    except ValueError:
-        address = None
-    if (
-        address is None
-        or bracketed != (address.version == 6)
-        or not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= PORT_LIMIT)
-    ):
-        raise argparse.ArgumentTypeError(
-            f"expected ADDRESS:PORT such as 192.0.2.1:443 or [2001:db8::1]:443, found {text!r}"
-        )
-    return str(address), int(port)
+        return parse_place(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected {error}, found {text!r}") from error
 
 
 def _address(text: str) -> str:

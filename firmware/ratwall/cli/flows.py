@@ -2,8 +2,9 @@
 
 import argparse
 
+from ratwall.address import place
 from ratwall.cli.reading import add_json, add_limit, open_for_reading, print_json
-from ratwall.cli.table import local_time, place, table
+from ratwall.cli.table import local_time, table
 from ratwall.ledger import queries
 
 VERDICTS = ("clean", "watch", "alert", "block")

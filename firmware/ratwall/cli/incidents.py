@@ -3,6 +3,7 @@
 import argparse
 import textwrap
 
+from ratwall.address import place
 from ratwall.cli.actions import scope, until
 from ratwall.cli.flows import outcome
 from ratwall.cli.reading import (
@@ -13,7 +14,7 @@ from ratwall.cli.reading import (
     print_json,
     whole_number,
 )
-from ratwall.cli.table import local_time, place, printable, table
+from ratwall.cli.table import local_time, printable, table
 from ratwall.ledger import queries
 from ratwall.verdict.headline import Outcome
 

@@ -1,10 +1,9 @@
-"""Prints for a person at a console: aligned tables, local times, sizes and places in plain words.
+"""Prints for a person at a console: aligned tables, local times and sizes in plain words.
 
 Pure text out of values. Names in the ledger were chosen by strangers (certificates, server names),
 so nothing is printed that a terminal would obey.
 """
 
-import ipaddress
 import shutil
 import time
 from collections.abc import Sequence
@@ -68,15 +67,6 @@ def ago(microseconds: int, now: int | None = None) -> str:
 def count(number: int, noun: str) -> str:
     """Return a number with its noun, such as "1 packet" or "12 packets"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def place(address: str, port: int) -> str:
-    """Return an endpoint with brackets around an IPv6 address."""
-    return (
-        f"[{address}]:{port}"
-        if ipaddress.ip_address(address).version == 6
-        else (f"{address}:{port}")
-    )
 
 
 def size(number: int) -> str:

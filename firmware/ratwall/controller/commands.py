@@ -9,9 +9,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from ratwall.address import PORT_LIMIT, place
 from ratwall.controller.blocks import SECOND, Measure, RefusedError
 from ratwall.controller.incidents import Incident
-from ratwall.controller.messages import PORT_LIMIT, Fields
+from ratwall.controller.messages import Fields
 from ratwall.controller.selftest import is_selftest_server
 from ratwall.controller.service import SELFTEST_NOTE, Service
 from ratwall.controller.sockets import Peer
@@ -240,7 +241,7 @@ class Commands:
                     incident=None if incident is None else incident.id,
                 )
             )
-            service.writer.audit(now, author, "release", f"{_place(server, port)}: {reason}")
+            service.writer.audit(now, author, "release", f"{place(server, port)}: {reason}")
         for each in touched.values():
             service.set_state(each, Outcome.RELEASED)
         return {"released": released}
@@ -297,14 +298,10 @@ def _reason(fields: Fields) -> str:
     return reason or "no reason given"
 
 
-def _place(server: str, port: int) -> str:
-    return f"[{server}]:{port}" if ":" in server else f"{server}:{port}"
-
-
 def _scope(measure: Measure) -> str:
     """Say in words what an action is about."""
     if measure.endpoint is not None:
-        what = _place(*measure.endpoint)
+        what = place(*measure.endpoint)
     else:
         what = f"certificate {measure.certificate_sha256}"
     return what if measure.device is None else f"{what} for {measure.device}"

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ratwall.address import PORT_LIMIT
 from ratwall.errors import UsageError
 
 TEXT_LIMIT = 1024  # characters of any text in a report: as much as a flow record allows
 EVIDENCE_LIMIT = 64  # facts a flow; the packs have fewer rules than that
 DER_LIMIT = 65_536  # bytes; the wire reads no larger certificate either
-PORT_LIMIT = 65_535
 SCORE_LIMIT = 100
 WORKER_LIMIT = 63  # more queues than a box has cores
 COUNTER_LIMIT = 2**63 - 1  # what SQLite's integers hold

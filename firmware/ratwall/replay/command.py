@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from ratwall.address import place
 from ratwall.errors import ExitCode, UsageError
 from ratwall.replay.capture import read_capture
 from ratwall.replay.engine import CaptureJudge
@@ -104,7 +105,8 @@ def _describe(record: dict[str, Any]) -> str:
     name = record["sni"] or "no server name"
     line = (
         f"{record['start']}  {record['verdict'].upper():5}  "
-        f"{_endpoint(record, 'client')} -> {_endpoint(record, 'server')}  "
+        f"{place(record['client'], record['client_port'])} -> "
+        f"{place(record['server'], record['server_port'])}  "
         f"{record['tls_version'] or 'TLS, version unseen'}, {name}"
     )
     if record["resumed"]:
@@ -115,12 +117,6 @@ def _describe(record: dict[str, Any]) -> str:
     reasons = [f"    score {record['score']}{family}"]
     reasons += [f"    {item['points']:+4}  {item['text']}" for item in record["evidence"]]
     return "".join(_printable(each) + "\n" for each in (line, *reasons))
-
-
-def _endpoint(record: dict[str, Any], side: str) -> str:
-    address = record[side]
-    shown = f"[{address}]" if ":" in address else address
-    return f"{shown}:{record[side + '_port']}"
 
 
 def _printable(text: str) -> str:

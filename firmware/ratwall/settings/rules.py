@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ratwall.address import parse_place
+
 INTERFACE_NAME_LIMIT = 15  # the kernel's IFNAMSIZ is 16 with the closing zero byte
-PORT_LIMIT = 65_535  # a TCP port is 16 bits
 FOUND_LIMIT = 60  # a quoted value longer than this would push the advice off the line
 
 
@@ -130,22 +131,10 @@ def is_interface_name(name: str) -> bool:
     )
 
 
-def split_listen(text: str) -> tuple[str, int]:
-    """Return (address, port) of "192.0.2.1:8443" or "[2001:db8::1]:8443"; ValueError otherwise."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or not 1 <= int(port) <= PORT_LIMIT:
-        raise ValueError("no port")
-    bracketed = host.startswith("[") and host.endswith("]")
-    address = ipaddress.ip_address(host[1:-1] if bracketed else host)
-    if bracketed != (address.version == 6):  # the colon of the port must be told from the others
-        raise ValueError("brackets belong around IPv6 addresses, and only around them")
-    return str(address), int(port)
-
-
 def is_listen(text: str) -> bool:
-    """Say whether `split_listen` takes `text`."""
+    """Say whether `text` is an address and a port to listen at."""
     try:
-        split_listen(text)
+        parse_place(text)
     except ValueError:
         return False
     return True

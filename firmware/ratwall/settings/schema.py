@@ -8,6 +8,7 @@ speak from this one place.
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from ratwall.address import parse_place
 from ratwall.settings.rules import (
     Addresses,
     Boolean,
@@ -18,7 +19,6 @@ from ratwall.settings.rules import (
     Text,
     is_interface_name,
     is_listen,
-    split_listen,
 )
 
 BLOCK_SECONDS_LOW = 60  # a shorter block is over before a RAT has tried its list of ports once
@@ -97,7 +97,7 @@ class Web:
     @property
     def address(self) -> tuple[str, int]:
         """Return (address, port) of `listen`."""
-        return split_listen(self.listen)
+        return parse_place(self.listen)
 
 
 @dataclass(frozen=True, slots=True)

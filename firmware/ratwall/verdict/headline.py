@@ -5,6 +5,8 @@ It never says "blocked" unless the caller knows that it was.
 
 from enum import StrEnum
 
+from ratwall.address import bracketed
+
 
 class Outcome(StrEnum):
     """What became of the connection; the values are the ledger's incident states."""
@@ -40,8 +42,8 @@ def headline(
     `device` is its name or address, `server` an address as text; IPv6 is put in brackets.
     """
     outcome = Outcome(outcome)
-    place = f"[{server}]" if ":" in server else server
     what = "a remote-control server" if family else "a suspicious server"
     named = f" ({family})" if family else ""
     verb = "reached" if outcome in (Outcome.ALERT, Outcome.WOULD_BLOCK) else "tried to reach"
-    return f"{device} {verb} {what}{named} at {place} port {server_port}: {_ENDINGS[outcome]}"
+    where = bracketed(server)
+    return f"{device} {verb} {what}{named} at {where} port {server_port}: {_ENDINGS[outcome]}"

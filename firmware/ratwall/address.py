@@ -1,0 +1,40 @@
+"""ADDRESS:PORT as people write it: read here and written here, for settings, commands and page.
+
+Pure, and it never asks a name server: a place is an address, not a name. It stands before all
+folders and imports none.
+"""
+
+import ipaddress
+
+PORT_LIMIT = 65_535  # a TCP port is 16 bits
+EXPECTED = "ADDRESS:PORT such as 192.0.2.1:443 or [2001:db8::1]:443"
+
+
+def parse_place(text: str, lowest_port: int = 1) -> tuple[str, int]:
+    """Return (address, port) of "192.0.2.1:443" or "[2001:db8::1]:443".
+
+    ValueError with the words that follow "expected". Port 0 is for a listener that takes any.
+    """
+    host, _, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        address = ipaddress.ip_address(host[1:-1] if bracketed else host)
+    except ValueError:
+        raise ValueError(EXPECTED) from None
+    # The colon of the port must be told from the others: brackets around IPv6, and only around it.
+    if bracketed != (address.version == 6):
+        raise ValueError(EXPECTED)
+    # Cut to one digit more than a port has: Python refuses to read numbers of any length.
+    if not (port.isascii() and port.isdigit() and lowest_port <= int(port[:6]) <= PORT_LIMIT):
+        raise ValueError(f"{EXPECTED}, the port from {lowest_port} to {PORT_LIMIT}")
+    return str(address), int(port)
+
+
+def place(address: str, port: int) -> str:
+    """Return "192.0.2.1:443" or "[2001:db8::1]:443"."""
+    return f"{bracketed(address)}:{port}"
+
+
+def bracketed(address: str) -> str:
+    """Return an address as it stands before a port: IPv6 in brackets."""
+    return f"[{address}]" if ":" in address else address
