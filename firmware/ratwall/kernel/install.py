@@ -12,7 +12,7 @@ from types import TracebackType
 from ratwall.errors import RatwallError
 from ratwall.kernel import links
 from ratwall.kernel.command import ToolError, nft, nft_json, require, run
-from ratwall.kernel.ruleset import RulesetConfig, remove_text, ruleset
+from ratwall.kernel.ruleset import TABLE, RulesetConfig, remove_text, ruleset
 
 CREATED_BRIDGE = "br-ratwall"
 PROBE_TABLE = "ratwall_probe"  # a table without hooks: asks the kernel, touches no packet
@@ -36,6 +36,7 @@ class Installation:
         self._bridge_mode = bridge_mode
         self._create_bridge = create_bridge
         self._undo = links.Undo()
+        self._installed = config  # with what only the machine could tell
         self.failures: list[str] = []
 
     def __enter__(self) -> "Installation":
@@ -71,28 +72,51 @@ class Installation:
         config = replace(config, bridge=bridge, nft_queue=nft_queue, never_block=never)
         if not nft_queue:
             require("iptables", "ip6tables")
+        self._installed = config
         self._undo.add("table ratwall", nft, remove_text())
         nft(ruleset(config))
         links.apply_settings(self._undo)
         if not nft_queue:
-            self._add_xtables_queue(config)
+            self._add_xtables_queue()
         if bridge is not None:
             links.hand_bridge_to_rules(bridge, self._undo)
 
-    def _add_xtables_queue(self, config: RulesetConfig) -> None:
-        """Queue by xtables where nftables cannot; everything else stays in nftables."""
-        bit = f"{config.marks.to_inspect:#x}"
-        rule = (
-            *("FORWARD", "-m", "mark", "--mark", f"{bit}/{bit}"),
-            *("-j", "NFQUEUE", "--queue-num", str(config.queue), "--queue-bypass"),
+    def is_intact(self) -> bool:
+        """Say whether the rules are still where they were put: others may flush them."""
+        rules_there = _succeeds("nft", "list", "chain", "inet", TABLE, "gate")
+        return rules_there and (
+            self._installed.nft_queue or all(_succeeds(*argv) for argv in self._xtables("-C"))
         )
-        for tool, family in (("iptables", "ip"), ("ip6tables", "ip6")):
+
+    def repair(self) -> None:
+        """Put the rules in again; what the sets held is the controller's to restore."""
+        nft(ruleset(self._installed))
+        if not self._installed.nft_queue:
+            self._put_xtables_queue()
+
+    def _add_xtables_queue(self) -> None:
+        """Queue by xtables where nftables cannot; everything else stays in nftables."""
+        for family in ("ip", "ip6"):
             if not _has_table(family, "mangle"):
                 self._undo.add(f"table {family} mangle", _delete_if_empty, family, "mangle")
-            while _succeeds(tool, "-t", "mangle", "-C", *rule):  # left by a killed predecessor
-                run(tool, "-w", "-t", "mangle", "-D", *rule)
-            run(tool, "-w", "-t", "mangle", "-I", *rule)
-            self._undo.add(f"{tool} NFQUEUE rule", run, tool, "-w", "-t", "mangle", "-D", *rule)
+        self._put_xtables_queue()
+        for argv in self._xtables("-D"):
+            self._undo.add(f"{argv[0]} NFQUEUE rule", run, *argv)
+
+    def _put_xtables_queue(self) -> None:
+        steps = zip(self._xtables("-C"), self._xtables("-D"), self._xtables("-I"), strict=True)
+        for check, delete, insert in steps:
+            while _succeeds(*check):  # left by a killed predecessor
+                run(*delete)
+            run(*insert)
+
+    def _xtables(self, action: str) -> list[list[str]]:
+        """Return the commands that check, delete or insert the queue rule of both families."""
+        bit = f"{self._installed.marks.to_inspect:#x}"
+        rule = ["-m", "mark", "--mark", f"{bit}/{bit}", "-j", "NFQUEUE"]
+        rule += ["--queue-num", str(self._installed.queue), "--queue-bypass"]
+        place = ["-w", "-t", "mangle", action, "FORWARD"]
+        return [[tool, *place, *rule] for tool in ("iptables", "ip6tables")]
 
     def _remove(self) -> None:
         self.failures = self._undo.restore()

@@ -11,14 +11,14 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
 from ratwall.errors import ExitCode, NotPermittedError, RatwallError, UsageError
-from ratwall.kernel.command import require
+from ratwall.kernel.command import ToolError, require
 from ratwall.kernel.install import Installation
 from ratwall.kernel.links import check_ports
 from ratwall.kernel.marks import Marks
@@ -31,6 +31,7 @@ from ratwall.supervisor.state import StateDirectory, listening_socket, sole_inst
 
 READY_SECONDS = 30.0  # for one process to come up: a Pi with a slow card and a cold cache
 POLL_SECONDS = 0.5
+LOOK_SECONDS = 3.0  # how long protection may be missing before anybody notices
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +101,7 @@ def _supervise(rules: RulesetConfig, settings: Settings, options: argparse.Names
             refused.pop_all()
             if not stop:
                 say_on_stdout("ratwall: ready")
-            children.watch()
+            children.watch(lambda: _keep_rules(installation))
         for failure in installation.failures:
             say(failure)
 
@@ -145,11 +146,15 @@ class Children:
             if child.restart_at is not None:
                 raise _refusal(child)
 
-    def watch(self) -> None:
-        """Keep every process alive until asked to stop."""
+    def watch(self, look: Callable[[], None]) -> None:
+        """Keep every process alive until asked to stop, and `look` after the rest now and then."""
+        look_at = 0.0
         while not self._stop:
             self._turn()
             now = time.monotonic()
+            if now >= look_at:
+                look_at = now + LOOK_SECONDS
+                look()
             for child in self._children:
                 if child.restart_at is not None and child.restart_at <= now:
                     say(f"starting {child.name} again")
@@ -180,6 +185,17 @@ class Children:
             for line in lines:
                 if line != "ready":
                     say_on_stdout(line)
+
+
+def _keep_rules(installation: Installation) -> None:
+    """Put the rules in again when somebody has flushed them; says so, and says if it failed."""
+    try:
+        if not installation.is_intact():
+            say("the rules were taken out of the kernel: nothing was inspected since")
+            installation.repair()
+            say("the rules are in place again")
+    except ToolError as error:
+        say(f"the rules cannot be put in again: {error}")
 
 
 def _refusal(child: Child) -> RatwallError:
