@@ -319,7 +319,7 @@ def test_people_get_the_verdict_and_the_reasons_in_words(tmp_path: Path) -> None
     assert run(parser.parse_args([str(path)]), out) == ExitCode.FOUND
     assert re.search(r"BLOCK  192\.0\.2\.10:50000 -> 203\.0\.113\.7:443  TLS 1\.2", out.getvalue())
     assert "AsyncRAT" in out.getvalue()
-    assert "1 files" in out.getvalue().splitlines()[-1]
+    assert "1 file, " in out.getvalue().splitlines()[-1]
 
 
 # -- bad input --------------------------------------------------------------------------------

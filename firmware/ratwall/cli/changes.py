@@ -16,6 +16,14 @@ from ratwall.address import parse_place, place
 from ratwall.cli.reading import add_json, print_json, whole_number
 from ratwall.cli.table import count, local_time
 from ratwall.controller.client import Client
+from ratwall.controller.messages import (
+    ALLOW_SECONDS_HIGH,
+    ALLOW_SECONDS_LOW,
+    SHA256_LENGTH,
+    is_sha256,
+)
+from ratwall.errors import UsageError
+from ratwall.settings.schema import BLOCK_SECONDS_HIGH, BLOCK_SECONDS_LOW
 
 AUTHOR = "root"  # the command line of the box is root's
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -58,21 +66,26 @@ def _allow_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "server", nargs="?", type=_endpoint, metavar="ADDRESS:PORT", help="the server to let pass"
     )
-    parser.add_argument("--certificate", metavar="SHA256", help="let this certificate pass instead")
+    parser.add_argument(
+        "--certificate", type=_sha256, metavar="SHA256", help="let this certificate pass instead"
+    )
     parser.add_argument("--device", type=_address, metavar="ADDRESS", help="for this device only")
     parser.add_argument("--incident", type=whole_number, metavar="N", help="note it there")
     parser.add_argument(
         "--for",
         dest="seconds",
-        type=_duration_or_always,
+        type=_allowed_time,
         metavar="TIME",
-        help="30m, 1h, 7d (default: always)",
+        help="1m to 366d, such as 12h (default: always)",
     )
     _common(parser)
 
 
 def _allow(options: argparse.Namespace) -> int:
     endpoint: Endpoint | None = options.server
+    if (endpoint is None) == (options.certificate is None):
+        found = "neither" if endpoint is None else "both"
+        raise UsageError(f"allow: give ADDRESS:PORT or --certificate SHA256, found {found}")
     answer = _ask(
         options,
         "allow",
@@ -96,7 +109,7 @@ def _block_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--for",
         dest="seconds",
-        type=_duration,
+        type=_blocked_time,
         metavar="TIME",
         help="1m to 30d, such as 12h (default: from the settings)",
     )
@@ -143,7 +156,7 @@ def _keep_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--for",
         dest="seconds",
-        type=_duration,
+        type=_blocked_time,
         metavar="TIME",
         help="from now on, 1m to 30d (default: 30d)",
     )
@@ -187,19 +200,44 @@ def _address(text: str) -> str:
 
 
 def _incident_or_endpoint(text: str) -> int | Endpoint:
-    return whole_number(text) if text.isdecimal() else _endpoint(text)
+    if text.isdecimal():
+        return whole_number(text)
+    try:
+        return parse_place(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"expected an incident's number, or {error}, found {text!r}"
+        ) from error
 
 
-def _duration(text: str) -> int:
-    """Return seconds of "90s", "30m", "1h", "7d"; for argparse."""
+def _sha256(text: str) -> str:
+    if not is_sha256(text):
+        raise argparse.ArgumentTypeError(
+            f"expected the {SHA256_LENGTH} hexadecimal digits of a SHA-256, found {text!r}"
+        )
+    return text
+
+
+def _blocked_time(text: str) -> int:
+    return _seconds(text, BLOCK_SECONDS_LOW, BLOCK_SECONDS_HIGH, "")
+
+
+def _allowed_time(text: str) -> int | None:
+    if text == "always":
+        return None
+    return _seconds(text, ALLOW_SECONDS_LOW, ALLOW_SECONDS_HIGH, ", or always")
+
+
+def _seconds(text: str, low: int, high: int, also: str) -> int:
+    """Return seconds of "90s", "30m", "1h", "7d" within bounds; for argparse."""
     match = DURATION.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"expected a time such as 30m, 1h or 7d, found {text!r}")
-    return int(match[1]) * UNITS[match[2]]
-
-
-def _duration_or_always(text: str) -> int | None:
-    return None if text == "always" else _duration(text)
+    seconds = 0 if match is None else int(match[1]) * UNITS[match[2]]
+    if not low <= seconds <= high:
+        raise argparse.ArgumentTypeError(
+            f"expected a time from {low // UNITS['m']}m to {high // UNITS['d']}d, "
+            f"such as 12h{also}, found {text!r}"
+        )
+    return seconds
 
 
 allow = Change(_allow_arguments, _allow)

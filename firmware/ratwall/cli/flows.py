@@ -30,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
         print_json(found)
         return 0
     if not found:
-        print("No connection matches." if options.search or options.verdict else "None yet.")
+        narrowed = options.search or options.verdict
+        print("No connection matches." if narrowed else "No connection was judged yet.")
         return 0
     rows = [
         (

@@ -60,8 +60,12 @@ def _inspector(facts: dict[str, Any]) -> str:
         f"process {facts['pid']}: {count(facts['queued'], 'packet')} seen, "
         f"{count(facts['flows'], 'connection')} judged, {facts['blocked']} cut"
     )
-    if facts["reports_lost"]:
-        text += f", {count(facts['reports_lost'], 'report')} lost"
+    # What should not happen is told when it did: each is a connection less well judged or told.
+    troubles = (("reports_lost", "report", "lost"), ("evicted", "connection", "given up"),
+                ("failures", "fault", "inside"))  # fmt: skip
+    for key, noun, what in troubles:
+        if facts.get(key):
+            text += f", {count(facts[key], noun)} {what}"
     return text
 
 

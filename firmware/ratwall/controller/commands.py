@@ -12,7 +12,13 @@ from typing import Any
 from ratwall.address import PORT_LIMIT, place
 from ratwall.controller.blocks import SECOND, Measure, RefusedError
 from ratwall.controller.incidents import Incident
-from ratwall.controller.messages import Fields
+from ratwall.controller.messages import (
+    ALLOW_SECONDS_HIGH,
+    ALLOW_SECONDS_LOW,
+    SHA256_LENGTH,
+    Fields,
+    is_sha256,
+)
 from ratwall.controller.selftest import is_selftest_server
 from ratwall.controller.service import SELFTEST_NOTE, Service
 from ratwall.controller.sockets import Peer
@@ -25,9 +31,6 @@ AUTHOR_LIMIT = 64  # characters: a user's name
 REASON_LIMIT = 500  # characters: a few sentences
 EVENT_LIMIT = 64
 ID_LIMIT = 2**63 - 1
-ALLOW_SECONDS_LOW = 60  # shorter than that nobody gets a connection through and looks
-ALLOW_SECONDS_HIGH = 366 * 86_400  # a year; longer is "always"
-SHA256_LENGTH = 64  # hexadecimal digits
 
 Answer = dict[str, Any]
 
@@ -74,7 +77,7 @@ class Commands:
         certificate = fields.optional_text("certificate_sha256", SHA256_LENGTH)
         if certificate is not None:
             certificate = certificate.lower()
-            if len(certificate) != SHA256_LENGTH or set(certificate) - set("0123456789abcdef"):
+            if not is_sha256(certificate):
                 raise fields.error("certificate_sha256", f"{SHA256_LENGTH} hexadecimal digits")
         if (server is None) != (port is None):
             raise fields.error("server_port", "a port together with server")

@@ -8,6 +8,7 @@ import base64
 import binascii
 import ipaddress
 import json
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,9 @@ CLASSES = ("clean", "observed", "watch", "block", "exempt")
 COUNTERS = ("queued", "flows", "blocked", "reports_lost", "uptime_s", "failures", "evicted")
 CERTIFICATE_TEXTS = ("subject", "issuer", "sha1", "sha256", "serial", "key_type")
 MAC_LENGTH = 6
+ALLOW_SECONDS_LOW = 60  # shorter than that nobody gets a connection through and looks
+ALLOW_SECONDS_HIGH = 366 * 86_400  # a year; longer is "always"
+SHA256_LENGTH = 64  # hexadecimal digits
 
 
 class MessageError(UsageError):
@@ -68,6 +72,11 @@ class StatusReport:
     worker: int
     pid: int
     counters: dict[str, int]
+
+
+def is_sha256(text: str) -> bool:
+    """Say whether `text` is a SHA-256 in hexadecimal, in either case."""
+    return len(text) == SHA256_LENGTH and not set(text) - set(string.hexdigits)
 
 
 class Fields:

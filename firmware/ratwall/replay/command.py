@@ -22,6 +22,8 @@ from ratwall.settings.load import load_settings
 from ratwall.signatures.pack import Pack, load_packs
 from ratwall.verdict.judge import Thresholds, Verdict
 
+MESSAGES_SHOWN = 5  # of files that could not be read: the error stays one line; --json has all
+
 
 @dataclass(slots=True)
 class Summary:
@@ -77,8 +79,11 @@ def run(arguments: Namespace, out: TextIO | None = None) -> int:
         out.write(_describe_summary(summary))
     out.flush()
     if summary.unreadable:
-        more = len(summary.unreadable) - 1
-        raise UsageError(summary.unreadable[0] + (f" (and {more} more files)" if more else ""))
+        more = len(summary.unreadable) - MESSAGES_SHOWN
+        raise UsageError(
+            "; ".join(summary.unreadable[:MESSAGES_SHOWN])
+            + (f"; and {more} more of {summary.files} files" if more > 0 else "")
+        )
     return summary.exit_code
 
 
@@ -128,8 +133,10 @@ def _printable(text: str) -> str:
 
 def _describe_summary(summary: Summary) -> str:
     verdicts = ", ".join(f"{summary.verdicts[verdict]} {verdict}" for verdict in Verdict)
-    lines = [f"not read to its end: {message}" for message in summary.unreadable]
-    lines.append(
-        f"{summary.files} files, {summary.packets} packets, {summary.flows} TLS flows: {verdicts}"
+    unread = len(summary.unreadable)  # which ones and why is the error's to say
+    damaged = f" ({unread} not read to the end)" if unread else ""
+    plural = "" if summary.files == 1 else "s"
+    return (
+        f"{summary.files} file{plural}{damaged}, {summary.packets} packets, "
+        f"{summary.flows} TLS flows: {verdicts}\n"
     )
-    return "".join(f"{line}\n" for line in lines)

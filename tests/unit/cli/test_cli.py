@@ -122,6 +122,55 @@ def test_status_says_in_words_what_holds(shell: Shell, attacked: Running) -> Non
     assert shell.json("status")["state"] == "protecting"
 
 
+def test_status_tells_what_went_wrong_in_an_inspector_only_if_it_did(
+    shell: Shell, running: Running, inspector: FakeInspector
+) -> None:
+    counters = {"queued": 9, "flows": 8, "blocked": 7, "uptime_s": 5}
+    well = {"reports_lost": 0, "evicted": 0, "failures": 0}
+    badly = {"reports_lost": 3, "evicted": 2, "failures": 1}
+    told = "process 77: 9 packets seen, 8 connections judged, 7 cut"
+    for troubles, ending in (
+        (well, "\n"),
+        (badly, ", 3 reports lost, 2 connections given up, 1 fault inside\n"),
+    ):
+        inspector.send({"type": "status", "worker": 0, "pid": 77, **counters, **troubles})
+        eventually(lambda ending=ending: f"{told}{ending}" in shell.run("status"))
+
+
+def test_the_bounds_of_a_time_are_taken(shell: Shell, running: Running) -> None:
+    for words in (
+        ["block", "203.0.113.7:443", "--for", "60s"],
+        ["block", "203.0.113.7:443", "--for", "30d"],
+        ["allow", "203.0.113.7:443", "--for", "1m"],
+        ["allow", "203.0.113.7:443", "--for", "366d"],
+        ["allow", "203.0.113.7:443", "--for", "always"],
+    ):
+        shell.run(*words)
+
+
+def test_a_capture_that_cannot_be_read_is_told_once_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("Dear diary")
+    assert main(["replay", str(notes)]) == ExitCode.USAGE
+    printed = capsys.readouterr()
+    assert "not a capture" not in printed.out
+    assert printed.out.startswith("1 file (1 not read to the end), 0 packets, 0 TLS flows")
+    assert printed.err.count("notes.txt: not a capture") == printed.err.count("\n") == 1
+
+
+def test_of_many_captures_that_cannot_be_read_a_few_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given, ending in ((5, "there-4: cannot be read: No such file or directory\n"),
+                          (6, "; and 1 more of 6 files\n")):  # fmt: skip
+        main(["replay", *(str(tmp_path / f"there-{number}") for number in range(given))])
+        error = capsys.readouterr().err
+        assert error.count("cannot be read") == 5
+        assert error.endswith(ending)
+
+
 def test_status_calls_attention_to_a_kernel_that_refuses(
     shell: Shell, box: Box, running: Running
 ) -> None:
@@ -173,7 +222,7 @@ def test_devices_and_actions(shell: Shell, attacked: Running) -> None:
 
 def test_a_list_of_nothing_says_so(shell: Shell, running: Running) -> None:
     assert shell.run("incidents") == "No incident.\n"
-    assert shell.run("flows") == "None yet.\n"
+    assert shell.run("flows") == "No connection was judged yet.\n"
     assert shell.run("devices") == "No device was seen yet.\n"
     assert shell.run("actions") == "Nothing is blocked or allowed.\n"
     assert shell.json("incidents") == []
@@ -238,10 +287,37 @@ def test_certificates_are_allowed_by_their_fingerprint(
         (["block", "2001:db8::7:443"], 2, "expected ADDRESS:PORT"),
         (["block", "[203.0.113.7]:443"], 2, "expected ADDRESS:PORT"),
         (["block", "www.example.org:443"], 2, "expected ADDRESS:PORT"),
-        (["block", "203.0.113.7:443", "--for", "soon"], 2, "expected a time such as 30m"),
-        (["block", "203.0.113.7:443", "--for", "always"], 2, "expected a time such as 30m"),
-        (["block", "203.0.113.7:443", "--for", "59s"], 2, "expected an integer from 60 to 2592000"),
-        (["allow"], 2, "either server and server_port, or certificate_sha256"),
+        (["block", "203.0.113.7:443", "--for", "soon"], 2, "found 'soon'"),
+        (["block", "203.0.113.7:443", "--for", "always"], 2, "found 'always'"),
+        (
+            ["block", "203.0.113.7:443", "--for", "59s"],
+            2,
+            "block: argument --for: expected a time from 1m to 30d, such as 12h, found '59s'",
+        ),
+        (["block", "203.0.113.7:443", "--for", "2592001s"], 2, "from 1m to 30d"),
+        (["keep", "1", "--for", "31d"], 2, "keep: argument --for: expected a time from 1m to 30d"),
+        (
+            ["allow", "203.0.113.7:443", "--for", "59s"],
+            2,
+            "argument --for: expected a time from 1m to 366d, such as 12h, or always, found '59s'",
+        ),
+        (["allow", "203.0.113.7:443", "--for", "367d"], 2, "from 1m to 366d"),
+        (["allow"], 2, "allow: give ADDRESS:PORT or --certificate SHA256, found neither"),
+        (["allow", "203.0.113.7:443", "--certificate", "CD" * 32], 2, "SHA256, found both"),
+        (
+            ["allow", "--certificate", "abc"],
+            2,
+            "argument --certificate: expected the 64 hexadecimal digits of a SHA-256, found 'abc'",
+        ),
+        (["allow", "--certificate", "c" * 63], 2, "expected the 64 hexadecimal digits"),
+        (["allow", "--certificate", "c" * 65], 2, "expected the 64 hexadecimal digits"),
+        (["allow", "--certificate", "x" * 64], 2, "expected the 64 hexadecimal digits"),
+        (
+            ["release", "1.2.3.4"],
+            2,
+            "expected an incident's number, or ADDRESS:PORT such as 192.0.2.1:443 or "
+            "[2001:db8::1]:443, found '1.2.3.4'",
+        ),
         (["incidents", "7"], 2, "there is no incident 7; see: ratwall incidents"),
         (["incidents", "--state", "odd"], 2, "invalid choice: 'odd'"),
         (["flows", "--limit", "0"], 2, "expected 1 to 100000, found '0'"),

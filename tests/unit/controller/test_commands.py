@@ -4,12 +4,8 @@ from typing import Any
 
 import pytest
 
-from ratwall.controller.commands import (
-    ALLOW_SECONDS_HIGH,
-    ALLOW_SECONDS_LOW,
-    AUTHOR_LIMIT,
-    REASON_LIMIT,
-)
+from ratwall.controller.commands import AUTHOR_LIMIT, REASON_LIMIT
+from ratwall.controller.messages import ALLOW_SECONDS_HIGH, ALLOW_SECONDS_LOW
 from ratwall.errors import RatwallError, UsageError
 from ratwall.ledger import queries
 from ratwall.settings.schema import BLOCK_SECONDS_HIGH, BLOCK_SECONDS_LOW
