@@ -109,7 +109,7 @@ class Commands:
         for touched in self._touched_by(measure, incident):
             service.set_state(touched, Outcome.ALLOWED)
         if certificate is not None:
-            service.push(service.allow_message())
+            service.push_allows()
         service.writer.audit(now, author, "allow", f"{_scope(measure)}: {measure.reason}")
         return {"action": measure.id, "expires": measure.expires}
 
@@ -175,7 +175,7 @@ class Commands:
         service.measures.undo(measure, now)
         revived = service.measures.revive(ended, now)
         if measure.certificate_sha256 is not None:
-            service.push(service.allow_message())
+            service.push_allows()
         if measure.incident is not None:
             incident = service.find_incident(measure.incident)
             if incident is not None:

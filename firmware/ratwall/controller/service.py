@@ -31,6 +31,7 @@ from ratwall.kernel.marks import FlowClass
 from ratwall.ledger import models, queries
 from ratwall.ledger.store import Ledger, LedgerError, open_in_memory
 from ratwall.ledger.writer import LedgerWriter
+from ratwall.reports.allows import allow_messages
 from ratwall.settings.schema import Settings
 from ratwall.verdict.headline import Outcome
 from ratwall.verdict.memory import VerdictMemory
@@ -118,13 +119,14 @@ class Service:
         """Return what an inspector must know first."""
         return [
             {"type": "mode", "enforce": self.enforce},
-            self.allow_message(),
+            *allow_messages(self.measures.allowed_certificates()),
             *memory_messages(self.memory.entries()),
         ]
 
-    def allow_message(self) -> dict[str, Any]:
-        """Return the full list of allowed certificates for the inspectors."""
-        return {"type": "allow", "certificates": self.measures.allowed_certificates()}
+    def push_allows(self) -> None:
+        """Tell the inspectors the full list of allowed certificates."""
+        for message in allow_messages(self.measures.allowed_certificates()):
+            self.push(message)
 
     def take_report(self, report: FlowReport) -> None:
         """Write a judged connection down, and do what follows from it."""
@@ -182,7 +184,7 @@ class Service:
         now = self.clock()
         over = self.measures.expire(now)
         if any(measure.certificate_sha256 is not None for measure in over):
-            self.push(self.allow_message())
+            self.push_allows()
         if self._due["counters"] <= now:
             self._due["counters"] = now + COUNTERS_US
             self.kernel_problem = None  # what is still wrong says so again
@@ -382,7 +384,7 @@ class Service:
         """Go on with another ledger."""
         self.ledger.close()
         self.start()
-        self.push(self.allow_message())
+        self.push_allows()
 
     def _mac_of(self, address: str) -> str | None:
         if address not in self._macs:

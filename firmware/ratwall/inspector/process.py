@@ -19,6 +19,7 @@ from ratwall.errors import UsageError
 from ratwall.inspector.inspector import Inspector
 from ratwall.kernel.marks import Marks
 from ratwall.queue.binding import PacketQueue
+from ratwall.reports.allows import AllowGathering
 from ratwall.reports.channel import ReportChannel
 from ratwall.settings.load import load_settings
 from ratwall.signatures.pack import load_packs
@@ -54,6 +55,7 @@ class Process:
             settings.kernel.queue_length,
             self._inspector.decide,
         )
+        self._allows = AllowGathering()
         self._started = time.monotonic()
         self._stopping = False
 
@@ -110,9 +112,9 @@ class Process:
                 case "mode":
                     self._inspector.enforce = bool(message["enforce"])
                 case "allow":
-                    self._inspector.allowed_certificates = frozenset(
-                        (item["sha256"], item["device"]) for item in message["certificates"]
-                    )
+                    allowed = self._allows.take(message)
+                    if allowed is not None:
+                        self._inspector.allowed_certificates = allowed
                 case unknown:
                     log.warning("instruction of unknown type %r from the controller", unknown)
         except (KeyError, TypeError, ValueError, UsageError) as error:

@@ -9,6 +9,7 @@ the other direction come verdict memory, allowed certificates and the mode.
 """
 
 import json
+import logging
 import socket
 from collections import deque
 from pathlib import Path
@@ -20,6 +21,8 @@ MESSAGE_LIMIT = (
     262_144  # bytes of one message in either direction; a long chain of evidence is 4 KB
 )
 MESSAGES_PER_PUMP = 64  # read in one go, so that the packets get their turn
+
+log = logging.getLogger(__name__)
 
 
 class ReportChannel:
@@ -97,6 +100,23 @@ class ReportChannel:
             if not data:
                 self.close()
                 break
-            message = json.loads(data)
-            messages.append(message)
+            message = _parse(data)
+            if message is not None:
+                messages.append(message)
         return messages
+
+
+def _parse(data: bytes) -> dict[str, Any] | None:
+    """Return the object in one message; None, and a warning, for what is cut short or no object.
+
+    Inspection goes on without it: whatever the controller meant, it must not end protection.
+    """
+    try:
+        message = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        log.warning("dropped a message of %d bytes from the controller: %s", len(data), error)
+        return None
+    if not isinstance(message, dict):
+        log.warning("dropped a message of %d bytes from the controller: no object", len(data))
+        return None
+    return message

@@ -96,6 +96,8 @@ def test_allow_by_certificate_is_the_inspectors_business_and_clears_the_way(
     assert blocked.receive() == {"type": "forget", "server": SERVER, "port": 6606}
     assert blocked.receive() == {
         "type": "allow",
+        "part": 0,
+        "parts": 1,
         "certificates": [{"sha256": SHA256, "device": CLIENT}],
     }
     assert story(box)["state"] == "allowed"

@@ -327,6 +327,8 @@ def test_an_inspector_is_told_mode_allows_and_memory_first(box: Box) -> None:
     assert fresh.receive() == {"type": "mode", "enforce": False}
     assert fresh.receive() == {
         "type": "allow",
+        "part": 0,
+        "parts": 1,
         "certificates": [{"sha256": "ef" * 32, "device": CLIENT}],
     }
     assert fresh.receive() == {"type": "memory", "entries": learned}

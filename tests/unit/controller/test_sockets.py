@@ -19,7 +19,20 @@ from ratwall.controller.reports import PACKET_LIMIT, memory_messages
 from ratwall.controller.sockets import PATH_LIMIT, listen
 from ratwall.errors import NotRunningError, UsageError
 from ratwall.ledger import queries
-from unit.controller.box import WAIT_SECONDS, Box, FakeInspector, Running, clean, eventually, report
+from ratwall.ledger.models import Action
+from ratwall.ledger.store import FILE_NAME, open_ledger
+from ratwall.ledger.writer import LedgerWriter
+from ratwall.reports.channel import MESSAGE_LIMIT
+from unit.controller.box import (
+    NOON,
+    WAIT_SECONDS,
+    Box,
+    FakeInspector,
+    Running,
+    clean,
+    eventually,
+    report,
+)
 
 NOBODY = 65534
 # Connects as user and group `nobody`, after the imports: the interpreter may be root's alone.
@@ -242,6 +255,35 @@ def test_memory_goes_out_in_packets_that_fit() -> None:
     entries: list[dict[str, object]] = [{"n": number} for number in range(401)]
     packets = [len(message["entries"]) for message in memory_messages(entries)]
     assert packets == [200, 200, 1]
+
+
+def test_three_thousand_allows_reach_an_inspector_and_keep_it(box: Box) -> None:
+    ledger = open_ledger(box.state / FILE_NAME)
+    writer = LedgerWriter(ledger)
+    for number in range(3000):
+        writer.insert(
+            Action,
+            {
+                "created": NOON,
+                "kind": "allow",
+                "author": "admin",
+                "reason": "ours",
+                "certificate_sha256": f"{number:064x}",
+            },
+        )
+    writer.flush()
+    ledger.close()
+    running = Running(box)
+    inspector = FakeInspector(box.state)
+    told: set[str] = set()
+    while len(told) < 3000:
+        message = inspector.receive_until("allow")
+        assert len(json.dumps(message)) < MESSAGE_LIMIT
+        told |= {item["sha256"] for item in message["certificates"]}
+    inspector.send({"type": "status", "worker": 0, "pid": 1})
+    eventually(lambda: len(running.call("status")["inspectors"]) == 1)
+    inspector.close()
+    running.stop()
 
 
 def test_the_client_says_what_is_wrong(tmp_path: Path) -> None:

@@ -86,3 +86,23 @@ def test_instructions_come_back_and_a_controller_that_leaves_is_noticed(
     connection.close()
     assert reports.pump(0.2) == []
     assert reports.fileno() is None
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [b'{"type":"mode","enforce":fal', b"\xff\xfe", b"[" * 100_000, b'["mode"]', b"{}}"],
+    ids=["cut short", "no text", "too deep", "no object", "trailing"],
+)
+def test_a_message_that_cannot_be_read_is_dropped_with_one_warning(
+    path: Path, controller: socket.socket, broken: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    reports = ReportChannel(path)
+    reports.pump(0.0)
+    connection, _ = controller.accept()
+    with connection:
+        connection.send(broken)
+        connection.send(b'{"type":"mode","enforce":true}')
+        assert reports.pump(0.1) == [{"type": "mode", "enforce": True}]
+    assert len(caplog.records) == 1
+    assert f"dropped a message of {len(broken)} bytes" in caplog.text
+    reports.close()
