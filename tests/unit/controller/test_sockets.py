@@ -45,7 +45,7 @@ os.setgid(65534)
 os.setuid(65534)
 client = Client(Path(sys.argv[1]))
 try:
-    print(client.call(sys.argv[2], author=sys.argv[3], event="x", detail="y"))
+    print(client.call(sys.argv[2], author=sys.argv[3], event="x", detail="y", result={"ok": True}))
 except Exception as error:
     print(type(error).__name__, error)
 """
@@ -182,14 +182,28 @@ def test_the_kernels_word_counts_when_the_socket_file_is_open_to_all(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
-def test_the_pages_group_may_command_but_not_as_root(box: Box) -> None:
+def test_the_pages_group_may_command_but_as_nobody_but_admin(box: Box) -> None:
     box.web_group = NOBODY
     running = Running(box)
     assert as_nobody(box, "audit", author="admin") == "{}"
-    assert as_nobody(box, "audit", author="root") == (
-        "NotPermittedError request: author: only root may act as root"
-    )
+    for author in ("root", "rule", "Admin"):
+        assert as_nobody(box, "audit", author=author) == (
+            f"NotPermittedError request: author: the admin page acts as admin, not as {author}"
+        )
     assert running.call("audit", event="x", detail="y") == {}
+    with box.reading() as ledger:
+        assert [row["author"] for row in queries.audit(ledger)] == ["root", "admin"]
+    running.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+def test_the_page_does_not_say_how_the_self_test_went(box: Box) -> None:
+    box.web_group = NOBODY
+    running = Running(box)
+    assert as_nobody(box, "selftest_result", author="admin") == (
+        "NotPermittedError selftest_result: only root may say how the self-test went"
+    )
+    assert running.call("status")["selftest"] is None
     running.stop()
 
 
