@@ -94,10 +94,14 @@ class Box:
         """Run a `ratwall … --json` command; what it printed."""
         return json.loads(self.cli(command, *arguments, "--json"))
 
+    def flows(self, server: str, port: int) -> list[Any]:
+        """The flows of an endpoint that are in the ledger, the newest first."""
+        found = self.ask("flows", server, "--limit", "50")
+        return [one for one in found if one["server_port"] == port]
+
     def flow(self, server: str, port: int) -> Any:
         """The newest flow of an endpoint, None where the ledger has none."""
-        flows = (one for one in self.ask("flows", server, "--limit", "50"))
-        return next((one for one in flows if one["server_port"] == port), None)
+        return next(iter(self.flows(server, port)), None)
 
     def wait_flow(self, server: str, port: int, timeout: float = 5.0) -> Any:
         """Wait for a flow of an endpoint to be in the ledger."""
@@ -147,17 +151,40 @@ def wait_for(what: Any, timeout: float, otherwise: Any) -> Any:
     return answer
 
 
+def fingerprint(lab: Lab) -> str:
+    """Everything of the box's network that Ratwall could have changed, counters left out."""
+    commands = (
+        ["nft", "--stateless", "list", "ruleset"],
+        ["ip", "route", "show", "table", "all"],
+        ["ip", "-6", "route", "show", "table", "all"],
+        ["ip", "rule"],
+        ["ip", "-details", "-oneline", "link"],
+        ["sh", "-c", "grep . /proc/sys/net/netfilter/nf_conntrack_* | grep -v _count:"],
+        ["sh", "-c", "grep . /sys/class/net/*/bridge/nf_call_*"],
+    )
+    return "\n".join(lab.box.run(argv, check=False).stdout for argv in commands)
+
+
 @contextmanager
 def running_box(lab: Lab, folder: Path, *options: str) -> Iterator[Box]:
     """Start a box and wait until it is inline; stopped at the end, whatever happens."""
-    box = Box(lab, folder / "state", *options)
+    try:
+        with started_box(lab, folder / "state", *options) as box:
+            yield box
+    finally:
+        shutil.rmtree(folder / "state", ignore_errors=True)
+
+
+@contextmanager
+def started_box(lab: Lab, state: Path, *options: str) -> Iterator[Box]:
+    """The same on a state directory that is kept."""
+    box = Box(lab, state, *options)
     try:
         box.wait_line("ratwall: ready")
         yield box
     finally:
         if box.process.poll() is None:
             box.stop()
-        shutil.rmtree(folder / "state", ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,64 +1,21 @@
 """Whatever happens to Ratwall, the office goes on; whatever is the machine's own is left alone."""
 
+import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from inline.conftest import Box, running_box, wait_for
-from ratwall_lab.bulk import BulkClient, bulk_handler
+from inline.conftest import Box, fingerprint, running_box, wait_for
+from inline.traffic import RAT_HOST, meets, transfer
 from ratwall_lab.certificates import Identity, Notary
-from ratwall_lab.clients import IdleClient
-from ratwall_lab.contexts import (
-    client_context,
-    rat_client_context,
-    rat_server_context,
-    server_context,
-)
 from ratwall_lab.endpoint import End
-from ratwall_lab.servers import Server, idle_handler
-from ratwall_lab.shapes import rat_shape
 from ratwall_lab.topology import Lab, Mode
 
-BULK_BYTES, BULK_RATE = 40_000_000, 10_000_000
 BACK_SECONDS = 5.0  # from the end of the cause to the next RAT cut
-
-
-@contextmanager
-def transfer(lab: Lab, notary: Notary, port: int) -> Iterator[BulkClient]:
-    """A download of four seconds that must come whole."""
-    address = lab.internet.address(2)
-    context = server_context(notary.web_site("shop.example"))
-    with (
-        Server(lab.internet, address, port, context, bulk_handler(BULK_BYTES, BULK_RATE)),
-        BulkClient(lab.anna, address, port, client_context()) as client,
-    ):
-        client.wait_received(1_000_000)
-        yield client
-        assert client.result().whole(BULK_BYTES)
-
-
-def meets(lab: Lab, rat: Identity, port: int) -> End:
-    """Let a look-alike connect once; how it ended (a second without an end counts as passed)."""
-    address = lab.internet.address(3)
-    server_side, shape = rat_server_context(rat, "1.0"), rat_shape("1.0")
-    with (
-        Server(lab.internet, address, port, server_side, idle_handler(shape)),
-        IdleClient(
-            lab.anna, [address], [port], rat_client_context("1.0"), shape, attempts=1
-        ) as client,
-    ):
-        (attempt,) = client.wait_attempts(1)
-        attempt.over.wait(1.0)
-    end = attempt.end
-    assert end is not None
-    return end
 
 
 def test_a_killed_inspector_takes_nothing_down_and_is_soon_back(
@@ -81,7 +38,7 @@ def test_a_killed_controller_leaves_blocks_and_inspection(
     lab: Lab, box: Box, notary: Notary, rat: Identity
 ) -> None:
     assert meets(lab, rat, 6100) is End.RESET
-    box.wait_blocked(lab.internet.address(3), 6100)
+    box.wait_blocked(lab.internet.address(RAT_HOST), 6100)
     with transfer(lab, notary, 6101):
         os.kill(box.worker("ratwall.controller"), signal.SIGKILL)
         assert meets(lab, rat, 6100) is End.REFUSED
@@ -91,7 +48,7 @@ def test_a_killed_controller_leaves_blocks_and_inspection(
         10.0,
         lambda: "the controller is not back:\n" + "\n".join(box.output),
     )
-    box.wait_blocked(lab.internet.address(3), 6102, timeout=10.0)
+    box.wait_blocked(lab.internet.address(RAT_HOST), 6102, timeout=10.0)
 
 
 def test_what_passes_while_nobody_inspects_is_counted_and_said(
@@ -129,19 +86,6 @@ def shared_machine(mode: Mode) -> Iterator[Lab]:
         yield lab
 
 
-def fingerprint(lab: Lab) -> str:
-    """Everything of the box's network that Ratwall could have changed, counters left out."""
-    commands = (
-        ["nft", "--stateless", "list", "ruleset"],
-        ["ip", "route"],
-        ["ip", "-6", "route", "show", "table", "all"],
-        ["ip", "-details", "-brief", "link"],
-        ["sh", "-c", "cat /proc/sys/net/netfilter/nf_conntrack_{acct,events,timestamp}"],
-        ["sh", "-c", "grep . /sys/class/net/*/bridge/nf_call_*"],
-    )
-    return "\n".join(lab.box.run(argv, check=False).stdout for argv in commands)
-
-
 def test_coming_and_going_leaves_connections_alive_and_nothing_behind(
     shared_machine: Lab, notary: Notary, rat: Identity, tmp_path: Path
 ) -> None:
@@ -155,52 +99,72 @@ def test_coming_and_going_leaves_connections_alive_and_nothing_behind(
         assert meets(lab, rat, 6302) is End.STOPPED, "without Ratwall it passes"
 
 
-def test_a_second_instance_is_refused_and_harms_nothing(
-    lab: Lab, box: Box, rat: Identity, tmp_path: Path
-) -> None:
-    for state, complaint in ((box.state, "another ratwall"), (tmp_path / "s", "packet queue 0")):
-        second = Box(lab, state, "--web", "127.0.0.1:8444")
-        assert second.process.wait(20) == 2
-        assert any(complaint in line for line in second.output), second.output
-        assert not any("Traceback" in line for line in second.output)
-    assert meets(lab, rat, 6400) is End.RESET
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["--lan", "nosuch", "--wan", "wan"], "--lan: no interface 'nosuch' here; there are:"),
-        (["--lan", "lan", "--wan", "lan"], "two different interfaces are needed"),
-        (["--lan", "lan", "--wan", "wan", "--web", "nonsense"], "--web: expected HOST:PORT"),
-        (["--lan", "lan", "--wan", "wan", "--web", "127.0.0.1:6500"], "cannot listen there"),
-        (
-            ["--lan", "lan", "--wan", "wan", "--create-bridge", "--mode", "router"],
-            "--create-bridge",
-        ),
-    ],
-)
-def test_bad_arguments_are_one_line_and_change_nothing(
-    lab: Lab, tmp_path: Path, arguments: list[str], complaint: str
-) -> None:
-    before = fingerprint(lab)
-    holder = lab.box.popen(["python3", "-c", HOLD_PORT], stdout=subprocess.PIPE)
-    assert holder.stdout is not None
-    holder.stdout.readline()
-    done = lab.box.run(
-        [sys.executable, "-m", "ratwall", "run", "--state-dir", str(tmp_path / "state")]
-        + arguments,
-        check=False,
-    )
-    holder.kill()
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
-    assert complaint in line
-    assert fingerprint(lab) == before
-
-
-HOLD_PORT = """
-import socket, time
-listener = socket.create_server(("127.0.0.1", 6500))
-print("ready", flush=True)
-time.sleep(60)
+# Bits of somebody else, below the mask of ours. They hold those (0x12) that the machine's other
+# rules add on the way, so that a packet has exactly them from end to end.
+PACKET_BITS, CONNECTION_BITS = 0x00A5_0F12, 0x005A_F021
+OURS, THEIRS = 0xFF00_0000, 0x00FF_FFFF
+# It marks what comes in and what the machine itself sends, and counts behind all that is ours.
+OTHER_FIREWALL = f"""
+table inet foreign {{
+  counter forwarded_all {{ }}
+  counter forwarded_kept {{ }}
+  counter forwarded_ours {{ }}
+  counter forwarded_connection {{ }}
+  counter leaving_all {{ }}
+  counter leaving_kept {{ }}
+  counter leaving_ours {{ }}
+  counter leaving_connection {{ }}
+  chain label {{
+    meta mark set meta mark | {PACKET_BITS:#x}
+    ct mark set ct mark | {CONNECTION_BITS:#x}
+  }}
+  chain arriving {{
+    type filter hook prerouting priority mangle;
+    meta l4proto tcp jump label
+  }}
+  chain own {{
+    type filter hook output priority mangle;
+    meta l4proto tcp jump label
+  }}
 """
+COUNTING = f"""
+  chain NAME {{
+    type filter hook HOOK;
+    meta l4proto != tcp return
+    counter name NAME_all
+    meta mark & {THEIRS:#x} == {PACKET_BITS:#x} counter name NAME_kept
+    meta mark & {OURS:#x} != 0 counter name NAME_ours
+    ct mark & {THEIRS:#x} == {CONNECTION_BITS:#x} counter name NAME_connection
+  }}
+"""
+
+
+def counted(lab: Lab) -> dict[str, int]:
+    """What the other firewall has counted so far."""
+    listing = lab.box.run(["nft", "-j", "list", "counters", "table", "inet", "foreign"]).stdout
+    entries = (entry.get("counter") for entry in json.loads(listing)["nftables"])
+    return {entry["name"]: entry["packets"] for entry in entries if entry}
+
+
+def test_marks_of_others_pass_through_and_ours_do_not_get_out(
+    shared_machine: Lab, notary: Notary, rat: Identity, tmp_path: Path
+) -> None:
+    """Policy routing and other firewalls rely on their bits, packet for packet."""
+    lab = shared_machine
+    places = (("forwarded", "forward priority 10"), ("leaving", "postrouting priority mangle"))
+    rules = OTHER_FIREWALL + "".join(
+        COUNTING.replace("NAME", name).replace("HOOK", hook) for name, hook in places
+    )
+    lab.box.run(["nft", "-f", "-"], input=rules + "}")
+    with running_box(lab, tmp_path):
+        before = counted(lab)
+        with transfer(lab, notary, 6500):
+            assert meets(lab, rat, 6501) is End.RESET
+            assert meets(lab, rat, 6501) is End.REFUSED
+        seen = {name: number - before[name] for name, number in counted(lab).items()}
+    for place, _ in places:
+        everything = seen[f"{place}_all"]
+        assert everything > 100, "the transfer alone is more, even in segments of 64 KB"
+        assert seen[f"{place}_kept"] == everything, seen
+        assert seen[f"{place}_connection"] == everything, seen
+        assert seen[f"{place}_ours"] == 0, seen
