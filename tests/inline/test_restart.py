@@ -1,0 +1,62 @@
+"""The box is stopped and started again, as by an update or a power cut: what held still holds."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inline.conftest import Box, started_box
+from inline.traffic import RAT_HOST, meets, meets_far_from_the_server
+from ratwall.kernel.sets import Sets
+from ratwall_lab.certificates import Identity
+from ratwall_lab.endpoint import End
+from ratwall_lab.topology import Lab, Mode
+
+BLOCKED, ALLOWED = 6600, 6601
+BLOCK_SECONDS = 3600
+SLACK_SECONDS = 2  # the kernel counts in whole seconds, the ledger in microseconds
+
+
+@pytest.fixture(scope="module")
+def lab(mode: Mode) -> Iterator[Lab]:
+    with Lab(mode) as lab:
+        yield lab
+
+
+def kernel_seconds(box: Box, server: str, port: int) -> int:
+    """How long the kernel will go on refusing a server."""
+    with box.lab.box.enter():
+        (left,) = (
+            one.seconds_left
+            for one in Sets().blocked()
+            if (str(one.server), one.port) == (server, port)
+        )
+    assert left is not None
+    return left
+
+
+def test_blocks_incidents_and_allows_outlive_the_box(
+    lab: Lab, rat: Identity, tmp_path: Path
+) -> None:
+    server, state, config = lab.internet.address(RAT_HOST), tmp_path / "state", tmp_path / "r.toml"
+    config.write_text(f"[block]\nseconds = {BLOCK_SECONDS}\n")
+    with started_box(lab, state, "--config", str(config)) as box:
+        assert meets(lab, rat, BLOCKED) is End.RESET
+        incident = box.wait_blocked(server, BLOCKED)
+        box.cli("allow", f"{server}:{ALLOWED}", "--for", "1h", "--reason", "our own server")
+        assert meets(lab, rat, ALLOWED) is End.STOPPED, "allowed: it passes"
+        until = incident["blocked_until"]
+        assert box.stop() == 0
+    assert meets(lab, rat, 6602) is End.STOPPED, "nothing is inline"
+
+    with started_box(lab, state, "--config", str(config)) as box:
+        assert meets_far_from_the_server(lab, rat, BLOCKED)
+        again = box.ask("incidents", str(incident["id"]))
+        assert (again["state"], again["blocked_until"]) == ("blocked", until)
+        left = until / 1e6 - time.time()
+        assert 0 < left < BLOCK_SECONDS
+        assert abs(kernel_seconds(box, server, BLOCKED) - left) <= SLACK_SECONDS
+        assert meets(lab, rat, ALLOWED) is End.STOPPED, "still allowed"
+        kinds = {(one["kind"], one["server_port"]) for one in box.ask("actions")}
+        assert kinds == {("block", BLOCKED), ("allow", ALLOWED)}
