@@ -21,8 +21,10 @@ ANSWER_LIMIT = 8 * 1024 * 1024  # bytes; the longest answer, a full status, has 
 class Client:
     """The controller whose command socket is at `path`, `<state>/run/control.sock`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, timeout: float = TIMEOUT_SECONDS) -> None:
+        """`timeout` is how many seconds each step of an exchange may take."""
         self.path = path
+        self._timeout = timeout
 
     def call(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Return the result of a command.
@@ -39,7 +41,7 @@ class Client:
 
     def _exchange(self, request: bytes) -> bytes:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(TIMEOUT_SECONDS)
+            connection.settimeout(self._timeout)
             try:
                 connection.connect(str(self.path))
                 with suppress(BrokenPipeError):  # refused before it was read: the answer says why
@@ -53,7 +55,7 @@ class Client:
                 raise NotPermittedError(f"{self.path}: not permitted; run this as root") from error
             except TimeoutError as error:
                 raise NotRunningError(
-                    f"{self.path}: no answer within {TIMEOUT_SECONDS:.0f} s"
+                    f"{self.path}: no answer within {self._timeout:g} s"
                 ) from error
             except OSError as error:
                 raise NotRunningError(f"{self.path}: {error.strerror}") from error
