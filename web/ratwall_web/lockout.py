@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from ratwall_web.config import Config
 
-EVERYBODY = "*"
 # The part of an IPv6 address that names a network, not a device in it (RFC 4291 §2.5.4).
 IPV6_NETWORK_BITS = 64
 

@@ -68,7 +68,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--mode", choices=("router", "bridge"), required=True)
     parser.add_argument("--monitor-only", action="store_true")
     parser.add_argument(
-        "--web-group", "--web-gid", type=int, help="group that reads the ledger and sends commands"
+        "--web-group", type=int, help="group that reads the ledger and sends commands"
     )
     parser.add_argument("--inspector-group", type=int, help="group that sends reports")
     return parser.parse_args()

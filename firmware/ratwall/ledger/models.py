@@ -5,8 +5,6 @@ Never opens a file and is bound to no database: a query built on these models is
 are UTC microseconds in integers. Metadata only: no column ever holds payload.
 """
 
-from typing import Any, Final
-
 from peewee import (
     AutoField,
     BlobField,
@@ -162,16 +160,3 @@ class Remembered(LedgerModel):
         """One entry an endpoint."""
 
         indexes = ((("server", "server_port"), True),)
-
-
-MODELS: Final[tuple[Any, ...]] = (
-    Device,
-    Certificate,
-    Incident,
-    Flow,
-    Action,
-    AuditEntry,
-    HourlyRollup,
-    Note,
-    Remembered,
-)

@@ -53,9 +53,11 @@ class Network:
 class Detection:
     """From which score a flow is watched, reported or cut, and whether cutting is on."""
 
-    watch: int = field(default=30, metadata=accepts(SCORE))  # one weak fact is no reason to look
-    alert: int = field(default=60, metadata=accepts(SCORE))  # weak facts together end below it
-    block: int = field(default=80, metadata=accepts(SCORE))  # only a family certificate gets here
+    watch: int = field(default=30, metadata=accepts(SCORE))  # one oddity, or two everyday ones
+    # A suspicious certificate and a client that names no server: no weak fact alone gets here.
+    alert: int = field(default=60, metadata=accepts(SCORE))
+    # What a decisive fact gives; weak facts can reach `alert` together, and never this (see judge).
+    block: int = field(default=80, metadata=accepts(SCORE))
     # A new box protects; false is monitor mode, which says "would have blocked".
     enforce: bool = field(default=True, metadata=accepts(Boolean()))
 

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 class Evidence:
     """A fact about one connection.
 
-    `text` is a plain sentence; `technique` a MITRE ATT&CK id or None; `source` says where the fact
-    came from, as "pack asyncrat 1" or "memory". Only a `decisive` fact can lead to a block: a
-    family's certificate, a remembered verdict, an indicator.
+    `id` begins with the pack it came from, or "memory"; `text` is a plain sentence; `technique` a
+    MITRE ATT&CK id or None. Only a `decisive` fact can lead to a block: a family's certificate, a
+    remembered verdict, an indicator.
     """
 
     id: str
     points: int
     text: str
     technique: str | None
-    source: str
     decisive: bool = False
     family: str | None = None
 

@@ -57,7 +57,6 @@ def _evidence(pack: Pack, rule: Rule, sight: Sight) -> Evidence:
         points=rule.points,
         text=text,
         technique=rule.technique,
-        source=f"pack {pack.name} {pack.version}",
         decisive=rule.decisive,
         family=rule.family,
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ratwall.errors import UsageError
+from ratwall.settings.schema import Detection
 from ratwall.signatures.endpoint import Endpoint
 from ratwall.signatures.evidence import Evidence
 from ratwall.signatures.match import match
@@ -20,6 +21,7 @@ from ratwall.signatures.pack import Pack
 from ratwall.wire.tls.facts import TlsFacts
 
 SCORE_LIMIT = 100
+_DEFAULTS = Detection()  # the settings say what holds where nobody set anything, and why
 
 # ATT&CK "Encrypted Channel: Asymmetric Cryptography": what a resumed session belongs to.
 _MEMORY_TECHNIQUE = "T1573.002"
@@ -36,15 +38,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Scores from which on a connection is watched, reported, blocked.
+    """Scores from which on a connection is watched, reported, blocked."""
 
-    The defaults: watch at what one oddity or two everyday ones give; alert where a suspicious
-    certificate meets a client that names no server; block at what a decisive fact alone gives.
-    """
-
-    watch: int = 30
-    alert: int = 60
-    block: int = 80
+    watch: int = _DEFAULTS.watch
+    alert: int = _DEFAULTS.alert
+    block: int = _DEFAULTS.block
 
     def __post_init__(self) -> None:
         if not 1 <= self.watch < self.alert < self.block <= SCORE_LIMIT:
@@ -131,7 +129,6 @@ def _from_memory(remembered: Remembered, endpoint: Endpoint, as_of: int) -> Evid
         points=remembered.score,
         text=text,
         technique=_MEMORY_TECHNIQUE,
-        source="memory",
         decisive=True,
         family=remembered.family,
     )

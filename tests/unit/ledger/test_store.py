@@ -12,7 +12,7 @@ import pytest
 
 from ratwall.ledger import store
 from ratwall.ledger.migrations import DIRECTORY, migrate
-from ratwall.ledger.models import MODELS, Device, Note
+from ratwall.ledger.models import Device, LedgerModel, Note
 from ratwall.ledger.store import (
     SET_ASIDE_KEPT,
     SET_ASIDE_NOTE,
@@ -23,6 +23,7 @@ from ratwall.ledger.store import (
     open_ledger,
 )
 
+MODELS = LedgerModel.__subclasses__()
 VERSION_1 = Path(__file__).parent / "version1.sql"  # see the file's first line for how it was made
 READER = """
 import os, sys

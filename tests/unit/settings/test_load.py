@@ -15,6 +15,7 @@ from ratwall.settings.schema import (
     QUEUE_LENGTH_LOW,
     Settings,
 )
+from ratwall.verdict.judge import Thresholds
 
 
 @pytest.fixture
@@ -40,6 +41,11 @@ def test_without_a_file_a_new_box_protects() -> None:
     assert settings.detection.enforce
     assert settings.network.mode == "bridge"
     assert settings.kernel.mark_mask == 0xFF000000
+
+
+def test_without_a_file_the_judge_and_the_settings_agree() -> None:
+    detection = load_settings(None).detection
+    assert Thresholds(detection.watch, detection.alert, detection.block) == Thresholds()
 
 
 def test_an_empty_file_means_the_defaults(file: Path) -> None:

@@ -31,7 +31,7 @@ DEFAULTS = Thresholds()
 
 
 def evidence(rule: Rule) -> Evidence:
-    return Evidence(rule.id, rule.points, rule.text, rule.technique, "test", rule.decisive)
+    return Evidence(rule.id, rule.points, rule.text, rule.technique, rule.decisive)
 
 
 def test_families_asked_for_are_there() -> None:

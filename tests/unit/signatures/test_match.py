@@ -220,10 +220,6 @@ def test_a_quoted_name_is_cut(extra: int, quoting: tuple[Pack, ...]) -> None:
     assert shown == f"“{kept}” at 443."
 
 
-def test_evidence_says_which_pack_it_comes_from(quoting: tuple[Pack, ...]) -> None:
-    assert match(quoting, facts(), HTTPS)[0].source == "pack quote 1"
-
-
 def test_evidence_as_records_carry_it(quoting: tuple[Pack, ...]) -> None:
     assert match(quoting, facts(mint("x")), HTTPS)[0].as_dict() == {
         "id": "quote.all",

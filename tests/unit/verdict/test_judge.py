@@ -14,11 +14,11 @@ MINUTE = 60_000_000
 
 
 def weak(points: int) -> Evidence:
-    return Evidence(f"weak.{points}", points, "A sign.", None, "test")
+    return Evidence(f"weak.{points}", points, "A sign.", None)
 
 
 def decisive(points: int, family: str | None = "ShopRAT") -> Evidence:
-    return Evidence(f"sure.{points}", points, "A proof.", None, "test", True, family)
+    return Evidence(f"sure.{points}", points, "A proof.", None, True, family)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_strongest_reason_comes_first_and_names_the_family() -> None:
 
 def test_a_hint_names_no_family() -> None:
     """A port that a family uses is no reason to write its name over an incident."""
-    hint = Evidence("hint", 50, "A sign.", None, "test", False, "ShopRAT")
+    hint = Evidence("hint", 50, "A sign.", None, False, "ShopRAT")
     assert weigh((hint,), Thresholds()).family is None
 
 
@@ -96,7 +96,7 @@ def test_a_remembered_server_is_blocked_when_its_certificate_is_hidden() -> None
         "This server was recognised as Quasar by its certificate 2 hours ago; "
         "this connection hides the certificate, so the earlier verdict holds."
     )
-    assert (reason.id, reason.technique, reason.source) == ("memory.server", "T1573.002", "memory")
+    assert (reason.id, reason.technique) == ("memory.server", "T1573.002")
 
 
 def test_a_server_remembered_on_another_port_says_so() -> None:
