@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ratwall.supervisor.confine import Account, confined
+from ratwall_web.__main__ import main
 from ratwall_web.serving import (
     CONNECTIONS_PER_ADDRESS,
     HANDSHAKE_DEADLINE_S,
@@ -93,6 +94,19 @@ def test_a_forgotten_password_is_set_anew_from_the_console(owned_site: Site) -> 
     owned_site.code = done.stdout.split()[-1]
     assert Visitor(owned_site).set_up("another good password").status == 303
     assert visitor.get("/devices/").status == 303, "the old session must be gone"
+
+
+def test_root_gives_no_file_away_that_a_link_leads_to(state_dir: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs root, to give files away")
+    roots = state_dir / "of-root"
+    roots.write_text("12345678")
+    (state_dir / "web").mkdir(mode=0o700)
+    (state_dir / "web" / "setup-code").symlink_to(roots)
+    os.chown(state_dir / "web", NOBODY, NOBODY)
+    assert main(["--state-dir", str(state_dir), "--forget-password"]) == 0
+    assert roots.stat().st_uid == 0
+    assert (state_dir / "web" / "setup-code").lstat().st_uid == NOBODY
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])

@@ -86,7 +86,9 @@ def _give_to_owner(config: Config) -> None:
     """Hand the new code to the page's user when root took the password away."""
     if os.getuid() == 0:
         owner = config.web_dir.stat()
-        os.chown(config.web_dir / "setup-code", owner.st_uid, owner.st_gid)
+        code = config.web_dir / "setup-code"
+        # The directory is the page's: it may have put a link to a file of root's there.
+        os.chown(code, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _serve(config: Config, host: str, port: int) -> int:
