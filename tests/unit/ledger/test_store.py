@@ -24,7 +24,8 @@ from ratwall.ledger.store import (
 )
 
 MODELS = LedgerModel.__subclasses__()
-VERSION_1 = Path(__file__).parent / "version1.sql"  # see the file's first line for how it was made
+VERSION_1 = Path(__file__).parent / "version1.sql"
+FIXTURE_MAKER = Path(__file__).parents[3] / "scripts" / "make-ledger-fixture"  # made it
 READER = """
 import os, sys
 from pathlib import Path
@@ -194,6 +195,30 @@ def test_the_migrations_make_what_the_models_say(ledger: Ledger) -> None:
     for model in MODELS:
         made = {column.name for column in ledger.database.get_columns(model._meta.table_name)}
         assert made == {field.column_name for field in model._meta.sorted_fields}, model
+
+
+def test_the_fixture_is_what_its_script_makes() -> None:
+    made = subprocess.run(
+        [sys.executable, str(FIXTURE_MAKER), "1"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=True,
+        timeout=60,
+    ).stdout
+    assert contents(made) == contents(VERSION_1.read_text())
+
+
+def contents(script: str) -> list[tuple[object, ...]]:
+    """Return tables, indexes and rows that a dump makes, in whatever order it makes them."""
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(script)
+    found = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+    for kind, name, _ in list(found):
+        if kind == "table":
+            found += connection.execute(f"SELECT * FROM {name}").fetchall()
+    connection.close()
+    return found
 
 
 def test_version_1_comes_through_all_migrations_with_its_rows(path: Path) -> None:

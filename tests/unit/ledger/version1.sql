@@ -1,4 +1,4 @@
--- A ledger of schema version 1 with one row a table: sqlite3's iterdump of a file made by 0001_first.
+-- A ledger of schema version 1 with one row a table, made by 0001_first: scripts/make-ledger-fixture 1
 BEGIN TRANSACTION;
 CREATE TABLE "action" ("id" INTEGER NOT NULL PRIMARY KEY, "created" INTEGER NOT NULL, "kind" TEXT NOT NULL, "author" TEXT NOT NULL, "reason" TEXT NOT NULL, "device" TEXT, "server" TEXT, "server_port" INTEGER, "certificate_sha256" TEXT, "expires" INTEGER, "undone" INTEGER, "incident_id" INTEGER, FOREIGN KEY ("incident_id") REFERENCES "incident" ("id"));
 INSERT INTO "action" VALUES(1,1,'text','text','text','text','text',1,'text',1,1,1);
@@ -19,7 +19,7 @@ INSERT INTO "note" VALUES('text','text');
 CREATE TABLE "remembered" ("id" INTEGER NOT NULL PRIMARY KEY, "server" TEXT NOT NULL, "server_port" INTEGER NOT NULL, "entry" TEXT NOT NULL);
 INSERT INTO "remembered" VALUES(1,'text',1,'{}');
 CREATE TABLE "schema_migration" ("id" INTEGER NOT NULL PRIMARY KEY, "name" VARCHAR(255) NOT NULL, "applied" DATETIME NOT NULL);
-INSERT INTO "schema_migration" VALUES(1,'0001_first','2026-11-24 07:04:51.097466');
+INSERT INTO "schema_migration" VALUES(1,'0001_first','2026-01-01 00:00:00');
 CREATE UNIQUE INDEX "schema_migration_name" ON "schema_migration" ("name");
 CREATE UNIQUE INDEX "device_mac" ON "device" ("mac");
 CREATE INDEX "device_address" ON "device" ("address");
