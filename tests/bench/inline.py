@@ -121,11 +121,13 @@ def _figure(process: subprocess.Popen[str]) -> object:
     return json.loads(output)
 
 
-def measure(name: str, variant: Variant, figures: Figures, address: str, handshakes: int) -> None:
+def measure(
+    name: str, variant: Variant, figures: Figures, address: str, options: argparse.Namespace
+) -> None:
     """One round of one variant."""
-    lab = variant.lab
+    lab, handshakes, seconds = variant.lab, options.handshakes, options.seconds
     with variant.on(name):
-        bulk = _figure(_client(lab.anna, "bulk", address, str(SINK_PORT), str(BULK_SECONDS)))
+        bulk = _figure(_client(lab.anna, "bulk", address, str(SINK_PORT), str(seconds)))
         figures.bulk.append(float(str(bulk)))
         for version, port in (("TLS 1.2", TLS12_PORT), ("TLS 1.3", TLS13_PORT)):
             cpu = variant.cpu_seconds()
@@ -139,7 +141,7 @@ def measure(name: str, variant: Variant, figures: Figures, address: str, handsha
                 figures.queued.setdefault(version, []).append(per_handshake)
             used = (variant.cpu_seconds() - cpu) / handshakes * 1000
             figures.cpu.setdefault(version, []).append(used)
-        beside = _client(lab.ben, "bulk", address, str(SINK_PORT), str(BULK_SECONDS * 2))
+        beside = _client(lab.ben, "bulk", address, str(SINK_PORT), str(seconds * 2))
         busy = _figure(_client(lab.anna, "shake", address, str(TLS13_PORT), str(handshakes // 3)))
         assert isinstance(busy, list)
         figures.busy.extend(busy)
@@ -189,6 +191,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--handshakes", type=int, default=HANDSHAKES)
+    parser.add_argument("--seconds", type=float, default=BULK_SECONDS, help="of a bulk transfer")
+    parser.add_argument("--output", type=Path, default=ROOT / "artifacts" / "bench.json")
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("bench: the lab makes network namespaces: run it as root")
@@ -213,12 +217,11 @@ def main() -> None:
             for number in range(options.rounds):
                 for name in VARIANTS:
                     print(f"round {number + 1} of {options.rounds}: {name}", file=sys.stderr)
-                    measure(name, variant, results[name], address, options.handshakes)
+                    measure(name, variant, results[name], address, options)
     print(table(results))
-    target = ROOT / "artifacts" / "bench.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps({name: vars(f) for name, f in results.items()}, indent=1))
-    print(f"all figures: {target.relative_to(ROOT)}")
+    options.output.parent.mkdir(exist_ok=True)
+    options.output.write_text(json.dumps({name: vars(f) for name, f in results.items()}, indent=1))
+    print(f"all figures: {options.output}")
 
 
 if __name__ == "__main__":

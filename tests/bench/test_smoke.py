@@ -1,0 +1,40 @@
+"""The bench runs to its end; its figures are for a quiet machine and a person, never for a test."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parent / "inline.py"
+VARIANTS = ["plain", "accept-all", "ratwall"]
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces: run as root")
+def test_all_three_ways_are_measured_and_shown_side_by_side(tmp_path: Path) -> None:
+    output = tmp_path / "bench.json"
+    done = subprocess.run(
+        [sys.executable, str(BENCH), "--rounds", "1", "--handshakes", "3", "--seconds", "0.3"]
+        + ["--output", str(output)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    head, *rows = done.stdout.splitlines()
+    assert head.split() == [*VARIANTS, "ratwall/plain"]
+    bulk = next(row for row in rows if row.startswith("bulk, Gbit/s"))
+    assert all(float(figure) > 0 for figure in bulk.split()[-4:]), "three ways and the ratio"
+
+    figures = json.loads(output.read_text())
+    assert list(figures) == VARIANTS
+    for name in VARIANTS:
+        assert len(figures[name]["bulk"]) == 1
+        assert {version: len(times) for version, times in figures[name]["idle"].items()} == {
+            "TLS 1.2": 3,
+            "TLS 1.3": 3,
+        }
+    assert min(figures["ratwall"]["queued"]["TLS 1.2"]) >= 1, "Ratwall was in the path"
