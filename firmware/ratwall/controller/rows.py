@@ -15,6 +15,10 @@ from ratwall.ledger import models
 from ratwall.ledger.store import Ledger
 from ratwall.verdict.headline import Outcome
 
+# Bytes of a certificate kept whole. A leaf has 1 to 3 KB and a RAT's less than 2; what is larger
+# was padded by a stranger to fill the disk, and its SHA-256 and facts are kept all the same.
+DER_KEPT = 8192
+DER_VERDICTS = ("alert", "block")  # what somebody may want to look into later
 REASON_FACTS = 3  # facts named in the reason of a block: the rest is on the incident
 
 
@@ -64,6 +68,13 @@ def incident_values(incident: Incident) -> dict[str, Any]:
         "evidence": json.dumps(incident.evidence),
         "note": incident.note,
     }
+
+
+def kept_der(report: FlowReport) -> bytes | None:
+    """Return the certificate to keep whole, None where its facts are enough."""
+    if report.der is None or report.verdict not in DER_VERDICTS or len(report.der) > DER_KEPT:
+        return None
+    return report.der
 
 
 def block_reason(report: FlowReport) -> str:

@@ -21,6 +21,7 @@ from ratwall.controller.rows import (
     find_incident,
     flow_values,
     incident_values,
+    kept_der,
     recent_incidents,
 )
 from ratwall.controller.selftest import is_selftest
@@ -39,7 +40,8 @@ from ratwall.verdict.memory import VerdictMemory
 log = logging.getLogger(__name__)
 
 COUNTERS_US = 5_000_000  # asking the kernel costs a process of some 10 ms; the page polls slower
-RETENTION_US = 600_000_000  # ten minutes: the ledger cannot outgrow its limit by much meanwhile
+RETENTION_US = 600_000_000  # ten minutes: what is over its age may stay that long
+RETENTION_BYTES = 4_000_000  # of growth: as much may the ledger outgrow its limit in between
 REOPEN_US = 60_000_000  # how often a ledger that could not be opened is tried again
 RULE_AUTHOR = "rule"
 UNINSPECTED_NOTE = "uninspected"
@@ -102,6 +104,7 @@ class Service:
             self.ledger = open_in_memory()
             self.ledger_problem = str(error)
             self._due["reopen"] = now + REOPEN_US
+        self._retained_bytes = 0  # what the ledger held after the last look at its limits
         self.writer = LedgerWriter(self.ledger)
         self.measures = Measures(self.writer, self.sets, self._never_block)
         self.measures.load(queries.actions(self.ledger, now, limit=-1))
@@ -137,7 +140,7 @@ class Service:
         device_id = self.writer.device(mac, report.client, now)
         certificate_id = None
         if report.certificate is not None:
-            certificate_id = self.writer.certificate(report.certificate, report.der, now)
+            certificate_id = self.writer.certificate(report.certificate, kept_der(report), now)
         outcome = outcome_of(report)
         incident = None
         if outcome is not None:
@@ -195,6 +198,8 @@ class Service:
                 self.reconcile()
             self._count_uninspected(now)
             self.incidents.forget_old(now)
+            if self.ledger_bytes() - self._retained_bytes >= RETENTION_BYTES:
+                self._due["retention"] = now
             self._macs.clear()  # addresses change hands; a second look is cheap
             if not self.ledger.is_in_place():
                 log.warning("%s was taken away; starting a new ledger", self.ledger.path)
@@ -206,6 +211,7 @@ class Service:
             megabytes = MEMORY_MEGABYTES if self.ledger_problem else limits.max_megabytes
             if not self.writer.retain(now, limits.retention_days, megabytes * MEGABYTE):
                 self._due["retention"] = now + RETENTION_US
+                self._retained_bytes = self.ledger_bytes()
 
     @property
     def urgent(self) -> bool:

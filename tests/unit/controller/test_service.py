@@ -1,5 +1,7 @@
 """A whole controller at work: reports and proofs in, blocks, ledger rows and messages out."""
 
+import base64
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +9,13 @@ from typing import Any
 
 import pytest
 
-from ratwall.controller import selftest
+from ratwall.controller import selftest, service
+from ratwall.controller.messages import FlowReport, parse_report
+from ratwall.controller.rows import DER_KEPT, kept_der
+from ratwall.controller.service import RETENTION_BYTES
 from ratwall.kernel.marks import FlowClass
 from ratwall.ledger import queries
+from ratwall.ledger.models import Certificate
 from ratwall.ledger.store import FILE_NAME, Ledger, LedgerError, open_ledger
 from unit.controller.box import (
     CLIENT,
@@ -506,6 +512,53 @@ def test_old_history_is_forgotten_while_it_runs(box: Box, inspector: FakeInspect
     eventually(lambda: _flows(box) == 1)
     box.now += (box.settings.ledger.retention_days + 1) * DAY_SECONDS * SECOND
     eventually(lambda: _flows(box) == 0)
+
+
+@pytest.mark.parametrize(("growth", "kept"), [(1, 0), (RETENTION_BYTES, 100)])
+def test_a_ledger_that_grows_fast_is_held_to_its_limit_at_once(
+    box: Box, monkeypatch: pytest.MonkeyPatch, growth: int, kept: int
+) -> None:
+    monkeypatch.setattr(service, "RETENTION_BYTES", growth)
+    limits = replace(box.settings.ledger, max_megabytes=0)  # whatever there is, is too much
+    box.settings = replace(box.settings, ledger=limits)
+    running = Running(box)
+    inspector = FakeInspector(box.state)
+    for number in range(100):  # a few pages of the file
+        inspector.send(clean(client_port=50_000 + number))
+    eventually(lambda: _flows(box) == 100)
+    box.sets.uninspected = 3
+    box.now += service.COUNTERS_US  # long before the ten minutes are over
+    eventually(lambda: running.call("status")["uninspected"]["packets"] == 3)
+    eventually(lambda: _flows(box) == kept)
+    inspector.close()
+    running.stop()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "length", "kept"),
+    [
+        ("watch", 1, False),
+        ("alert", 1, True),
+        ("block", DER_KEPT - 1, True),
+        ("block", DER_KEPT, True),
+        ("block", DER_KEPT + 1, False),
+    ],
+)
+def test_only_certificates_that_matter_and_of_a_common_size_are_kept_whole(
+    verdict: str, length: int, kept: bool
+) -> None:
+    der = base64.b64encode(b"0" * length).decode()
+    told = parse_report(json.dumps(report(verdict=verdict, der=der)).encode())
+    assert isinstance(told, FlowReport)
+    assert kept_der(told) == (b"0" * length if kept else None)
+
+
+def test_a_padded_certificate_leaves_its_facts(box: Box, inspector: FakeInspector) -> None:
+    inspector.send(report(der=base64.b64encode(b"0" * 63_000).decode()))
+    certificate = only_incident(box)["certificate"]
+    assert certificate["sha256"] == SHA256
+    with box.reading() as ledger:
+        assert ledger.value(Certificate.select(Certificate.der)) is None
 
 
 def test_copying_the_state_directory_copies_the_story(box: Box, tmp_path: Path) -> None:
