@@ -12,6 +12,7 @@ from ratwall_web import create_app
 from ratwall_web.config import Config
 from ratwall_web.control import Control
 from ratwall_web.guard import SESSION_COOKIE, VISIT_COOKIE
+from ratwall_web.numbers import ROW_LIMIT
 from ratwall_web.services import EXTENSION
 from ratwall_web.views.entrance import _own_path
 from web.story import Office
@@ -231,3 +232,28 @@ def test_five_wrong_passwords_and_the_sixth_waits(client: FlaskClient, clock: Cl
     assert answer.headers["Retry-After"] == "301"
     clock.now += 5 * 60
     assert log_in(client).status_code == 303
+
+
+@pytest.mark.parametrize("number", [ROW_LIMIT - 1, ROW_LIMIT, ROW_LIMIT + 1, 10**20, "9" * 5000])
+def test_a_number_that_no_row_has_is_a_page_that_is_not_there(
+    client: FlaskClient, number: int | str
+) -> None:
+    log_in(client)
+    for path in (f"/incidents/{number}", f"/incidents/{number}/live", f"/devices/{number}"):
+        assert client.get(path, base_url=BASE).status_code == 404
+    form = {"csrf": csrf(client, "/incidents/1")}
+    for path in (f"/incidents/{number}/release", f"/incidents/1/undo/{number}"):
+        if int(str(number)[:20]) > ROW_LIMIT:  # the controller is asked about any other action
+            assert client.post(path, data=form, base_url=BASE).status_code == 404
+    for path in ("/incidents/", "/connections/"):
+        assert client.get(f"{path}?before={number}", base_url=BASE).status_code == 200
+
+
+@pytest.mark.parametrize(("words", "status"), [(15, 200), (16, 200), (17, 422), (126, 422)])
+def test_a_search_of_too_many_words_is_one_sentence(
+    client: FlaskClient, words: int, status: int
+) -> None:
+    log_in(client)
+    answer = client.get("/connections/?q=" + "+".join("a" * words), base_url=BASE)
+    assert answer.status_code == status
+    assert ("at most 16 words at once" in answer.text) is (status == 422)

@@ -13,6 +13,7 @@ from jinja2 import StrictUndefined
 
 from ratwall_web import failures, filters, guard
 from ratwall_web.config import Config
+from ratwall_web.numbers import RowNumber
 from ratwall_web.services import EXTENSION, make_services
 from ratwall_web.views import (
     allows,
@@ -33,6 +34,7 @@ def create_app(config: Config, clock: Callable[[], float] = time.monotonic) -> F
     """Make the application for the box whose state lies in `config.state_dir`."""
     app = Flask(__name__, static_folder=None)  # the assets blueprint serves them, compressed
     app.config.update(MAX_CONTENT_LENGTH=config.body_limit, MAX_FORM_PARTS=FORM_PARTS)
+    app.url_map.converters["int"] = RowNumber
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True

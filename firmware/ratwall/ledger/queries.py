@@ -11,6 +11,7 @@ from typing import Any
 
 from peewee import JOIN, fn
 
+from ratwall.errors import UsageError
 from ratwall.ledger.models import (
     Action,
     AuditEntry,
@@ -28,10 +29,16 @@ CHART_HOURS = 24  # a day: the dashboard's chart
 DASHBOARD_INCIDENTS = 5  # as many cards as a phone shows with one swipe
 INCIDENT_FLOWS = 20  # enough to see the repeats; the flow list has them all
 DEVICE_FLOWS = 20
+# Words of one search, each a condition over eleven columns: SQLite's parser gives up at 77.
+SEARCH_WORDS = 16
 BLOCKING_KINDS = ("block", "keep")  # actions that make the kernel refuse a server
 DEVICE_KEYS = ("id", "address", "mac", "name")
 
 Row = dict[str, Any]
+
+
+class SearchError(UsageError):
+    """A search that is not made; the text says why."""
 
 
 def dashboard(ledger: Ledger, now: int) -> Row:
@@ -120,9 +127,15 @@ def flows(
     limit: int = 50,
     before_id: int | None = None,
 ) -> list[Row]:
-    """Return flows, newest first; `search` is text within address, name, family or certificate."""
+    """Return flows, newest first; `search` is text within address, name, family or certificate.
+
+    SearchError if it has more than SEARCH_WORDS words.
+    """
+    words = search.split()
+    if len(words) > SEARCH_WORDS:
+        raise SearchError(f"search: at most {SEARCH_WORDS} words, found {len(words)}")
     query = _flow_select().order_by(Flow.id.desc()).limit(limit)
-    for word in search.split():
+    for word in words:
         query = query.where(_mentions(word))
     if verdict is not None:
         query = query.where(Flow.verdict == verdict)

@@ -110,6 +110,14 @@ def test_flows_are_found_by_what_a_person_would_type(
 
 
 @pytest.mark.usefixtures("story")
+def test_a_search_has_a_greatest_number_of_words(ledger: Ledger) -> None:
+    for count in (queries.SEARCH_WORDS - 1, queries.SEARCH_WORDS):
+        assert [flow["id"] for flow in queries.flows(ledger, "6606 " * count)] == [1]
+    with pytest.raises(queries.SearchError, match="at most 16 words, found 17"):
+        queries.flows(ledger, "6606 " * (queries.SEARCH_WORDS + 1))
+
+
+@pytest.mark.usefixtures("story")
 def test_flows_by_verdict(ledger: Ledger) -> None:
     assert [flow["id"] for flow in queries.flows(ledger, verdict="block")] == [1]
 

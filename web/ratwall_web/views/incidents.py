@@ -27,6 +27,7 @@ from ratwall_web.control import RefusedError
 from ratwall_web.evidence import explain
 from ratwall_web.filters import clock, endpoint, person
 from ratwall_web.guard import FORM_EXPIRED, background, current_session, shows_form_again
+from ratwall_web.numbers import row_number
 from ratwall_web.records import Row, split_page
 from ratwall_web.services import services
 
@@ -42,7 +43,7 @@ def index() -> str:
     """List incidents, newest first."""
     state = request.args.get("state")
     state = state if state in wording.INCIDENT_STATE else None
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=row_number)
     rows, older = split_page(services().records.incidents(before, state))
     return render_template(
         "incidents/index.html", incidents=rows, older=older, state=state, before=before
