@@ -1,12 +1,9 @@
 """The command line against a real controller and ledger: what people read, and exit codes."""
 
-import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +11,7 @@ from ratwall.cli import main as cli
 from ratwall.cli.main import COMMANDS, main
 from ratwall.errors import ExitCode
 from ratwall.ledger.store import FILE_NAME
+from unit.cli.conftest import SCREEN, Shell
 from unit.controller.box import (
     CLIENT,
     NOON,
@@ -21,62 +19,9 @@ from unit.controller.box import (
     Box,
     FakeInspector,
     Running,
-    clean,
     eventually,
-    proof,
     report,
 )
-
-SCREEN = 120  # columns
-
-
-@pytest.fixture(autouse=True)
-def _screen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", str(SCREEN))
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-
-
-class Shell:
-    """Runs commands in this process and keeps what they printed."""
-
-    def __init__(self, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self._state = state
-        self._capsys = capsys
-
-    def run(self, *words: str, code: int = 0) -> str:
-        """Return what a command printed; check its exit code and that errors are one line."""
-        self._capsys.readouterr()
-        returned = main([*words, "--state-dir", str(self._state)])
-        printed = self._capsys.readouterr()
-        assert returned == code, printed
-        if code:
-            assert printed.err.startswith("ratwall: ")
-            assert printed.err.count("\n") == 1, printed.err
-            assert printed.out == ""
-            return printed.err.removeprefix("ratwall: ").rstrip("\n")
-        assert printed.err == ""
-        return printed.out
-
-    def json(self, *words: str) -> Any:
-        return json.loads(self.run(*words, "--json"))
-
-
-@pytest.fixture
-def shell(box: Box, capsys: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(box.state, capsys)
-
-
-@pytest.fixture
-def attacked(box: Box, running: Running, inspector: FakeInspector) -> Running:
-    """Have one proven block and one everyday connection in the ledger."""
-    inspector.send(report())
-    inspector.send(clean(sni="www.example.org", tls_version="TLS 1.3", client_port=50_001))
-    box.watch.show(proof())
-    eventually(lambda: box.sets.blocked)
-    running.call("status")
-    running.call("status")  # the proof may come a turn later; this one is written
-    return running
 
 
 def test_the_help_lists_every_command_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
