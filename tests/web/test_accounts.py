@@ -182,6 +182,20 @@ def test_many_addresses_together_lock_everybody_out(clock: Clock) -> None:
     assert lockout.wait("198.51.100.1") == 60
 
 
+def test_a_known_browser_waits_for_its_own_guesses_only(clock: Clock) -> None:
+    config = Config(Path(), tries_per_address=2, tries_in_all=4, lockout_s=60)
+    lockout = Lockout(config, clock)
+    for number in range(4):
+        lockout.fail(f"192.0.2.{number}")
+    assert lockout.wait("198.51.100.1") == 60
+    assert lockout.wait("198.51.100.1", "anna") == 0
+    lockout.fail("198.51.100.1", "anna")
+    assert (lockout.wait("198.51.100.1", "anna"), lockout.left("198.51.100.1", "anna")) == (0, 1)
+    lockout.fail("198.51.100.2", "anna")
+    assert lockout.wait("198.51.100.3", "anna") == 60  # wherever it asks from
+    assert lockout.wait("198.51.100.1", "bert") == 0
+
+
 def test_the_table_of_addresses_is_bounded(clock: Clock) -> None:
     lockout = Lockout(Config(Path(), lockout_addresses=4, tries_in_all=1000), clock)
     for number in range(5):

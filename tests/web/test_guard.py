@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from ratwall_web import create_app
 from ratwall_web.config import Config
 from ratwall_web.control import Control
-from ratwall_web.guard import SESSION_COOKIE, VISIT_COOKIE
+from ratwall_web.guard import KNOWN_COOKIE, SESSION_COOKIE, VISIT_COOKIE
 from ratwall_web.numbers import ROW_LIMIT
 from ratwall_web.services import EXTENSION
 from ratwall_web.views.entrance import _own_path
@@ -257,3 +257,57 @@ def test_a_search_of_too_many_words_is_one_sentence(
     answer = client.get("/connections/?q=" + "+".join("a" * words), base_url=BASE)
     assert answer.status_code == status
     assert ("at most 16 words at once" in answer.text) is (status == 422)
+
+
+def guess_from_everywhere(client: FlaskClient) -> None:
+    """Guess wrong 55 times, from 11 addresses: all who are not known have to wait then."""
+    form = {"password": "wrong", "csrf": csrf(client)}
+    for number in range(55):
+        address = {"REMOTE_ADDR": f"192.0.2.{number // 5 + 1}"}
+        client.post("/login", data=form, base_url=BASE, environ_overrides=address)
+
+
+@pytest.fixture
+def stranger(app: Flask) -> FlaskClient:
+    stranger = app.test_client()
+    stranger.environ_base["HTTP_HOST"] = "192.168.1.1:8443"
+    return stranger
+
+
+def test_nobody_can_lock_out_a_browser_that_has_signed_in_before(
+    client: FlaskClient, stranger: FlaskClient
+) -> None:
+    log_in(client)
+    client.post("/logout", data={"csrf": csrf(client, "/incidents/1")}, base_url=BASE)
+    guess_from_everywhere(stranger)
+    assert log_in(stranger).status_code == 429
+    assert log_in(client).status_code == 303
+
+
+def test_a_known_browser_has_no_more_guesses_than_anybody(
+    client: FlaskClient, clock: Clock
+) -> None:
+    log_in(client)
+    client.delete_cookie(SESSION_COOKIE, domain="192.168.1.1")
+    for _ in range(4):
+        assert log_in(client, password="wrong").status_code == 422
+    assert log_in(client, password="wrong").status_code == 429
+    assert log_in(client).status_code == 429
+    clock.now += 5 * 60
+    assert log_in(client).status_code == 303
+
+
+def test_a_new_password_or_a_forged_cookie_makes_no_browser_known(
+    app: Flask, client: FlaskClient, stranger: FlaskClient
+) -> None:
+    log_in(client)
+    known = client.get_cookie(KNOWN_COOKIE, domain="192.168.1.1")
+    assert known is not None
+    name, _, signature = known.value.partition(".")
+    guess_from_everywhere(stranger)
+    for forged in ("", ".", name, f"{name}.", f"x{name}.{signature}", f"{name}.{signature}0"):
+        stranger.set_cookie(KNOWN_COOKIE, forged, domain="192.168.1.1", secure=True)
+        assert log_in(stranger).status_code == 429
+    app.extensions[EXTENSION].credentials.set("quite another password")
+    client.delete_cookie(SESSION_COOKIE, domain="192.168.1.1")
+    assert log_in(client, password="quite another password").status_code == 429

@@ -38,7 +38,8 @@ class Config:
     session_limit: int = 64
 
     # Five wrong passwords are a person who forgot; the sixth waits. The limit over all addresses
-    # is higher, or one infected PC could lock the owner out by asking from many addresses.
+    # is for a PC that asks from many: at 50 in five minutes a password of 12 letters holds for
+    # ever. It is not for browsers that signed in before, or that PC could lock the owner out.
     tries_per_address: int = 5
     tries_in_all: int = 50
     lockout_s: float = 5 * 60

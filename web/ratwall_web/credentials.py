@@ -58,20 +58,27 @@ class Credentials:
 
     def check(self, password: str) -> bool:
         """Tell whether `password` is the one that was set; BusyError under a flood of guesses."""
-        try:
-            stored = json.loads(self._path.read_text())["password"].encode()
-        except FileNotFoundError:
+        stored = self.secret()
+        if stored is None:
             return False
-        except (ValueError, KeyError, AttributeError) as error:
-            raise RatwallError(
-                f"{self._path} is damaged ({error}); as root, run "
-                f"`python -m ratwall_web --state-dir {self._config.state_dir} --forget-password`"
-            ) from error
         with _Turn(self._hashing):
             try:
                 return bool(argon2id.verify(stored, password.encode()))
             except nacl.exceptions.InvalidkeyError:
                 return False
+
+    def secret(self) -> bytes | None:
+        """Return the hash of the password, None if none is set: known to this process only."""
+        try:
+            stored: bytes = json.loads(self._path.read_text())["password"].encode()
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, AttributeError) as error:
+            raise RatwallError(
+                f"{self._path} is damaged ({error}); as root, run "
+                f"`python -m ratwall_web --state-dir {self._config.state_dir} --forget-password`"
+            ) from error
+        return stored
 
     def forget(self) -> None:
         """Remove the password, so that the set-up page opens again; it asks for a new code."""

@@ -23,6 +23,9 @@ from ratwall_web.sessions import Session
 SESSION_COOKIE = "__Host-ratwall"
 # Before the sign-in a form is bound to this browser by a cookie of its own.
 VISIT_COOKIE = "__Host-ratwall-visit"
+# Stays when the session ends: this browser has signed in before (`ratwall_web.known`).
+KNOWN_COOKIE = "__Host-ratwall-known"
+KNOWN_SECONDS = 400 * 86_400  # browsers keep no cookie for longer
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "X-CSRF-Token"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -169,9 +172,14 @@ def current_session() -> Session:
     return session
 
 
-def set_cookie(response: BaseResponse, name: str, value: str) -> None:
-    """Set a cookie that only this page's own requests over HTTPS carry, until the browser ends."""
-    response.set_cookie(name, value, secure=True, httponly=True, samesite="Strict", path="/")
+def set_cookie(response: BaseResponse, name: str, value: str, seconds: int | None = None) -> None:
+    """Set a cookie that only this page's own requests over HTTPS carry.
+
+    It lasts for `seconds`, None: until the browser ends.
+    """
+    response.set_cookie(
+        name, value, max_age=seconds, secure=True, httponly=True, samesite="Strict", path="/"
+    )
 
 
 def drop_cookie(response: BaseResponse, name: str) -> None:

@@ -3,6 +3,8 @@
 Bounded: the table holds a fixed number of addresses and forgets the least recently seen first;
 the count over all addresses is kept apart, so that changing the address gains nothing for long.
 An IPv6 network of 64 bits counts as one address: a device has as many as it likes.
+A browser that signed in before (`known`) has a count of its own and meets no other, so that nobody
+can lock the owner out by guessing wrong from elsewhere.
 Knows no clock: seconds that only ever grow are passed in.
 """
 
@@ -34,38 +36,41 @@ class Lockout:
         self._config = config
         self._clock = clock
         self._lock = threading.Lock()
-        self._addresses: OrderedDict[str, Tally] = OrderedDict()
+        self._guessers: OrderedDict[str, Tally] = OrderedDict()
         self._everybody = Tally(0, 0.0, 0.0)
 
-    def wait(self, address: str) -> float:
-        """Return the seconds until `address` may guess again; 0 when it may now."""
+    def wait(self, address: str, browser: str | None = None) -> float:
+        """Return the seconds until `address`, or a known browser, may guess again; 0 for now."""
         now = self._clock()
         with self._lock:
-            tally = self._addresses.get(network_of(address))
-            until = max(tally.locked_until if tally else 0.0, self._everybody.locked_until)
+            tally = self._guessers.get(_guesser(address, browser))
+            until = tally.locked_until if tally else 0.0
+            if browser is None:
+                until = max(until, self._everybody.locked_until)
         return max(0.0, until - now)
 
-    def fail(self, address: str) -> None:
+    def fail(self, address: str, browser: str | None = None) -> None:
         """Count one wrong guess."""
         now = self._clock()
-        key = network_of(address)
+        key = _guesser(address, browser)
         with self._lock:
-            tally = self._addresses.setdefault(key, Tally(0, now, 0.0))
-            self._addresses.move_to_end(key)
+            tally = self._guessers.setdefault(key, Tally(0, now, 0.0))
+            self._guessers.move_to_end(key)
             self._count(tally, self._config.tries_per_address, now)
-            self._count(self._everybody, self._config.tries_in_all, now)
-            while len(self._addresses) > self._config.lockout_addresses:
-                self._addresses.popitem(last=False)
+            if browser is None:
+                self._count(self._everybody, self._config.tries_in_all, now)
+            while len(self._guessers) > self._config.lockout_addresses:
+                self._guessers.popitem(last=False)
 
-    def succeed(self, address: str) -> None:
-        """Forget the wrong guesses of an address that got it right."""
+    def succeed(self, address: str, browser: str | None = None) -> None:
+        """Forget the wrong guesses of an address, or a known browser, that got it right."""
         with self._lock:
-            self._addresses.pop(network_of(address), None)
+            self._guessers.pop(_guesser(address, browser), None)
 
-    def left(self, address: str) -> int:
-        """Return how many wrong guesses `address` has left before it must wait."""
+    def left(self, address: str, browser: str | None = None) -> int:
+        """Return how many wrong guesses are left before one must wait."""
         with self._lock:
-            tally = self._addresses.get(network_of(address))
+            tally = self._guessers.get(_guesser(address, browser))
         return self._config.tries_per_address - (tally.failures if tally else 0)
 
     def _count(self, tally: Tally, limit: int, now: float) -> None:
@@ -75,6 +80,10 @@ class Lockout:
         if tally.failures >= limit:
             tally.locked_until = now + self._config.lockout_s
             tally.failures, tally.since = 0, now
+
+
+def _guesser(address: str, browser: str | None) -> str:
+    return network_of(address) if browser is None else f"browser {browser}"
 
 
 def network_of(address: str) -> str:

@@ -14,6 +14,7 @@ from flask import current_app
 from ratwall_web.config import Config
 from ratwall_web.control import Control
 from ratwall_web.credentials import Credentials
+from ratwall_web.known import KnownBrowsers
 from ratwall_web.lockout import Lockout
 from ratwall_web.records import Records
 from ratwall_web.sessions import Sessions
@@ -30,6 +31,7 @@ class Services:
     credentials: Credentials
     setup_code: SetupCode
     sessions: Sessions
+    known: KnownBrowsers
     lockout: Lockout
     records: Records
     control: Control
@@ -42,9 +44,11 @@ class Services:
 
 def make_services(config: Config, clock: Callable[[], float]) -> Services:
     """Make the parts; `clock` is seconds that only ever grow."""
+    credentials = Credentials(config)
     return Services(
         config=config,
-        credentials=Credentials(config),
+        credentials=credentials,
+        known=KnownBrowsers(credentials),
         setup_code=SetupCode(config),
         sessions=Sessions(config, clock),
         lockout=Lockout(config, clock),

@@ -86,7 +86,8 @@ def log_in() -> BaseResponse:
         return redirect(url_for("entrance.setup"), 303)
     if g.get("form_expired"):
         return _refuse(_login_form(guard.FORM_EXPIRED), UNPROCESSABLE)
-    wait = parts.lockout.wait(_address())
+    browser = parts.known.name_in(request.cookies.get(guard.KNOWN_COOKIE, ""))
+    wait = parts.lockout.wait(_address(), browser)
     if wait > 0:
         return _locked(_login_form(_locked_text(wait, "passwords")), wait)
     try:
@@ -94,16 +95,16 @@ def log_in() -> BaseResponse:
     except BusyError as error:
         return _refuse(_login_form(str(error)), UNAVAILABLE)
     if not right:
-        parts.lockout.fail(_address())
+        parts.lockout.fail(_address(), browser)
         parts.control.record("sign-in refused", f"wrong password from {_address()}")
-        wait = parts.lockout.wait(_address())
+        wait = parts.lockout.wait(_address(), browser)
         if wait > 0:
             return _locked(_login_form(_locked_text(wait, "passwords")), wait)
-        left = parts.lockout.left(_address())
+        left = parts.lockout.left(_address(), browser)
         tries = "One try is" if left == 1 else f"{left} tries are"
         text = f"That is not the password. {tries} left before this device has to wait."
         return _refuse(_login_form(text), UNPROCESSABLE)
-    parts.lockout.succeed(_address())
+    parts.lockout.succeed(_address(), browser)
     parts.control.record("sign-in", f"from {_address()}")
     return _sign_in(_own_path(request.form.get("next")))
 
@@ -138,6 +139,8 @@ def _sign_in(target: str) -> BaseResponse:
     response = redirect(target, 303)
     guard.set_cookie(response, guard.SESSION_COOKIE, services().sessions.start())
     guard.drop_cookie(response, guard.VISIT_COOKIE)
+    known = services().known.cookie(request.cookies.get(guard.KNOWN_COOKIE, ""))
+    guard.set_cookie(response, guard.KNOWN_COOKIE, known, guard.KNOWN_SECONDS)
     g.visit = None
     return response
 
