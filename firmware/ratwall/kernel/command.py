@@ -13,7 +13,13 @@ from ratwall.errors import RatwallError
 
 # Long enough for a loaded Pi, short enough that a hung tool is noticed.
 TIMEOUT_SECONDS = 20
-PACKAGES = {"nft": "nftables", "ip": "iproute2", "iptables": "iptables", "ip6tables": "iptables"}
+PACKAGES = {  # where the package has another name than the tool
+    "nft": "nftables",
+    "ip": "iproute2",
+    "ip6tables": "iptables",
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
+}
 
 
 class ToolError(RatwallError):

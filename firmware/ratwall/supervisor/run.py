@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--create-bridge: goes with --mode bridge, found mode router")
     if os.geteuid() != 0:
         raise NotPermittedError("run: must be root to go inline; try: sudo ratwall run …")
-    require("nft", "ip", "setpriv", "unshare", "openssl")
+    require("nft", "ip", "setpriv", "unshare", "mount", "openssl")
     check_ports(network.lan, network.wan)
     rules = RulesetConfig(
         network.lan,
