@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from ratwall.errors import RatwallError, UsageError
-from ratwall.ledger.models import Action
+from ratwall.ledger import models
 from ratwall.ledger.writer import LedgerWriter
 
 SECOND = 1_000_000  # microseconds
@@ -43,7 +43,7 @@ class RefusedError(UsageError):
 
 
 @dataclass(slots=True)
-class Measure:
+class Action:
     """One action in force; times are UTC microseconds, `expires` None is always."""
 
     id: int
@@ -71,21 +71,21 @@ class Measure:
         return self.device, self.server, self.server_port, self.certificate_sha256
 
 
-class Measures:
+class Actions:
     """All actions in force; every change goes to the kernel and to the ledger."""
 
     def __init__(self, writer: LedgerWriter, sets: KernelSets, never_block: frozenset[str]) -> None:
         self._writer = writer
         self._sets = sets
         self._never_block = never_block
-        self._in_force: dict[int, Measure] = {}
+        self._in_force: dict[int, Action] = {}
         self._refused: list[int] = []  # in force, but not in the kernel yet
 
     def load(self, rows: Iterable[dict[str, Any]]) -> None:
         """Take over the actions in force from the ledger."""
         for row in rows:
             kept = {key: value for key, value in row.items() if key != "undone"}
-            self._in_force[row["id"]] = Measure(**kept)
+            self._in_force[row["id"]] = Action(**kept)
 
     def restore(self, now: int) -> list[str]:
         """Make the kernel hold what is in force; return what it refused, in words.
@@ -98,41 +98,41 @@ class Measures:
     def retry(self, now: int) -> list[str]:
         """Try some of what the kernel refused again; return what it refuses still, in words."""
         turn, self._refused = self._refused[:RETRIES_A_TURN], self._refused[RETRIES_A_TURN:]
-        measures = []
-        for measure_id in turn:
-            measure = self._in_force.get(measure_id)
-            if measure is None:
+        actions = []
+        for action_id in turn:
+            action = self._in_force.get(action_id)
+            if action is None:
                 continue  # over or undone meanwhile
-            if measure.kind in BLOCKING and measure.endpoint is not None:
+            if action.kind in BLOCKING and action.endpoint is not None:
                 # Another block of the endpoint may have come, and must not be cut short.
-                measure = max(self.blocks_of(*measure.endpoint), key=_expiry)
-            measures.append(measure)
-        return self._try(measures, now)
+                action = max(self.blocks_of(*action.endpoint), key=_expiry)
+            actions.append(action)
+        return self._try(actions, now)
 
-    def _try(self, measures: Iterable[Measure], now: int) -> list[str]:
+    def _try(self, actions: Iterable[Action], now: int) -> list[str]:
         failures = []
-        for measure in measures:
+        for action in actions:
             try:
-                self._apply(measure, now)
+                self._apply(action, now)
             except RatwallError as error:
                 failures.append(str(error))
-                self._refused.append(measure.id)
+                self._refused.append(action.id)
         return failures
 
-    def blocking(self) -> list[Measure]:
+    def blocking(self) -> list[Action]:
         """Return the blocks in force."""
-        return [measure for measure in self._in_force.values() if measure.kind in BLOCKING]
+        return [action for action in self._in_force.values() if action.kind in BLOCKING]
 
-    def blocks_of(self, server: str, port: int) -> list[Measure]:
+    def blocks_of(self, server: str, port: int) -> list[Action]:
         """Return the blocks in force on one endpoint."""
-        return [measure for measure in self.blocking() if measure.endpoint == (server, port)]
+        return [action for action in self.blocking() if action.endpoint == (server, port)]
 
     def allowed_certificates(self) -> list[dict[str, str | None]]:
         """Return the allows by certificate in the form that inspectors take."""
         return [
-            {"sha256": measure.certificate_sha256, "device": measure.device}
-            for measure in self._in_force.values()
-            if measure.kind == "allow" and measure.certificate_sha256 is not None
+            {"sha256": action.certificate_sha256, "device": action.device}
+            for action in self._in_force.values()
+            if action.kind == "allow" and action.certificate_sha256 is not None
         ]
 
     def may_block(self, server: str) -> bool:
@@ -149,123 +149,123 @@ class Measures:
         reason: str,
         incident: int | None,
         now: int,
-    ) -> Measure:
+    ) -> Action:
         """Block an endpoint; one that this incident blocks already is only prolonged."""
         self._check_room()
         if not self.may_block(server):
             raise RefusedError(f"block: {server} is on the never-block list")
         expires = now + seconds * SECOND
         standing = self.blocks_of(server, port)
-        latest = max([expires, *(measure.expires or 0 for measure in standing)])
+        latest = max([expires, *(action.expires or 0 for action in standing)])
         self._sets.block(server, port, _seconds_left(latest, now))
-        for measure in standing:
-            if measure.incident == incident:
-                measure.expires = max(expires, measure.expires or 0)
-                self._writer.update(Action, measure.id, {"expires": measure.expires})
-                return measure
+        for action in standing:
+            if action.incident == incident:
+                action.expires = max(expires, action.expires or 0)
+                self._writer.update(models.Action, action.id, {"expires": action.expires})
+                return action
         return self._record(
-            Measure(0, now, "block", author, reason, None, server, port, None, expires, incident)
+            Action(0, now, "block", author, reason, None, server, port, None, expires, incident)
         )
 
-    def keep(self, incident: int, seconds: int, *, author: str, reason: str, now: int) -> Measure:
+    def keep(self, incident: int, seconds: int, *, author: str, reason: str, now: int) -> Action:
         """Let every block of an incident last `seconds` from now; RefusedError if it has none."""
-        blocks = [measure for measure in self.blocking() if measure.incident == incident]
+        blocks = [action for action in self.blocking() if action.incident == incident]
         if not blocks:
             raise RefusedError(f"keep: incident {incident} blocks nothing now")
         expires = now + seconds * SECOND
         kept = blocks[0]
-        for measure in blocks:
-            if measure.endpoint is None:
+        for action in blocks:
+            if action.endpoint is None:
                 continue
-            self._sets.block(*measure.endpoint, seconds)
-            self._end(measure, now)
-            server, port = measure.endpoint
+            self._sets.block(*action.endpoint, seconds)
+            self._end(action, now)
+            server, port = action.endpoint
             kept = self._record(
-                Measure(0, now, "keep", author, reason, None, server, port, None, expires, incident)
+                Action(0, now, "keep", author, reason, None, server, port, None, expires, incident)
             )
         return kept
 
-    def unblock(self, server: str, port: int, now: int) -> list[Measure]:
+    def unblock(self, server: str, port: int, now: int) -> list[Action]:
         """Take every block of an endpoint away; return them."""
         self._sets.unblock(server, port)
         blocks = self.blocks_of(server, port)
-        for measure in blocks:
-            self._end(measure, now)
+        for action in blocks:
+            self._end(action, now)
         return blocks
 
-    def allow(self, measure: Measure, now: int) -> Measure:
+    def allow(self, action: Action, now: int) -> Action:
         """Put an allow in force in place of any other of the same scope."""
         self._check_room()
-        self._apply(measure, now)
+        self._apply(action, now)
         for other in list(self._in_force.values()):
-            if other.kind == "allow" and other.scope == measure.scope:
+            if other.kind == "allow" and other.scope == action.scope:
                 self._end(other, now)
-        return self._record(measure)
+        return self._record(action)
 
-    def note(self, measure: Measure) -> Measure:
+    def note(self, action: Action) -> Action:
         """Write an action that is over as soon as it is done, such as a release."""
-        return self._record(measure, in_force=False)
+        return self._record(action, in_force=False)
 
-    def get(self, measure_id: int) -> Measure | None:
+    def get(self, action_id: int) -> Action | None:
         """Return an action in force by id."""
-        return self._in_force.get(measure_id)
+        return self._in_force.get(action_id)
 
-    def undo(self, measure: Measure, now: int) -> None:
+    def undo(self, action: Action, now: int) -> None:
         """Take one action back; what another action still says about the same stays."""
-        endpoint = measure.endpoint
-        if endpoint is not None and measure.kind == "allow":
-            self._sets.disallow(measure.device, *endpoint)
+        endpoint = action.endpoint
+        if endpoint is not None and action.kind == "allow":
+            self._sets.disallow(action.device, *endpoint)
         elif endpoint is not None:
-            others = [other for other in self.blocks_of(*endpoint) if other is not measure]
+            others = [other for other in self.blocks_of(*endpoint) if other is not action]
             if not others:
                 self._sets.unblock(*endpoint)
             for other in others:
                 self._apply(other, now)
-        self._end(measure, now)
+        self._end(action, now)
 
-    def revive(self, rows: Iterable[dict[str, Any]], now: int) -> list[Measure]:
+    def revive(self, rows: Iterable[dict[str, Any]], now: int) -> list[Action]:
         """Put blocks that an allow had ended in force again, for the time they have left."""
         revived = []
         for row in rows:
-            measure = Measure(**{key: value for key, value in row.items() if key != "undone"})
-            self._apply(measure, now)
-            self._in_force[measure.id] = measure
-            self._writer.update(Action, measure.id, {"undone": None})
-            revived.append(measure)
+            action = Action(**{key: value for key, value in row.items() if key != "undone"})
+            self._apply(action, now)
+            self._in_force[action.id] = action
+            self._writer.update(models.Action, action.id, {"undone": None})
+            revived.append(action)
         return revived
 
-    def expire(self, now: int) -> list[Measure]:
+    def expire(self, now: int) -> list[Action]:
         """Let go of what is over; the kernel's own timers have ended it there."""
         over = [
-            measure
-            for measure in self._in_force.values()
-            if measure.expires is not None and measure.expires <= now
+            action
+            for action in self._in_force.values()
+            if action.expires is not None and action.expires <= now
         ]
-        for measure in over:
-            del self._in_force[measure.id]
+        for action in over:
+            del self._in_force[action.id]
         return over
 
-    def _apply(self, measure: Measure, now: int) -> None:
+    def _apply(self, action: Action, now: int) -> None:
         """Make the kernel hold one action for the time it has left."""
-        if measure.endpoint is None:
+        if action.endpoint is None:
             return  # an allow by certificate is the inspectors' business
-        seconds = None if measure.expires is None else _seconds_left(measure.expires, now)
-        if measure.kind == "allow":
-            self._sets.allow(measure.device, *measure.endpoint, seconds)
+        seconds = None if action.expires is None else _seconds_left(action.expires, now)
+        if action.kind == "allow":
+            self._sets.allow(action.device, *action.endpoint, seconds)
         elif seconds is not None:
-            self._sets.block(*measure.endpoint, seconds)
+            self._sets.block(*action.endpoint, seconds)
 
-    def _record(self, measure: Measure, *, in_force: bool = True) -> Measure:
-        values = asdict(measure)
+    def _record(self, action: Action, *, in_force: bool = True) -> Action:
+        values = asdict(action)
         del values["id"]
-        measure.id = self._writer.insert(Action, values)
+        action.id = self._writer.insert(models.Action, values)
         if in_force:
-            self._in_force[measure.id] = measure
-        return measure
+            self._in_force[action.id] = action
+        return action
 
-    def _end(self, measure: Measure, now: int) -> None:
-        self._in_force.pop(measure.id, None)
-        self._writer.update(Action, measure.id, {"undone": now})
+    def _end(self, action: Action, now: int) -> None:
+        self._in_force.pop(action.id, None)
+        self._writer.update(models.Action, action.id, {"undone": now})
 
     def _check_room(self) -> None:
         if len(self._in_force) >= IN_FORCE_LIMIT:
@@ -275,9 +275,9 @@ class Measures:
             )
 
 
-def _expiry(measure: Measure) -> int:
+def _expiry(action: Action) -> int:
     """Return when a block ends; an allow may be for always, but none shares its scope."""
-    return measure.expires or 0
+    return action.expires or 0
 
 
 def _seconds_left(expires: int, now: int) -> int:

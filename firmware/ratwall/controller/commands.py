@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ratwall.address import PORT_LIMIT, place
-from ratwall.controller.blocks import SECOND, Measure, RefusedError
+from ratwall.controller.blocks import SECOND, Action, RefusedError
 from ratwall.controller.incidents import Incident
 from ratwall.controller.messages import (
     ALLOW_SECONDS_HIGH,
@@ -91,8 +91,8 @@ class Commands:
             raise fields.error("server", "either server and server_port, or certificate_sha256")
         seconds = fields.optional_integer("seconds", ALLOW_SECONDS_LOW, ALLOW_SECONDS_HIGH)
         incident = self._named_incident(fields)
-        measure = service.measures.allow(
-            Measure(
+        action = service.actions.allow(
+            Action(
                 id=0,
                 created=now,
                 kind="allow",
@@ -108,18 +108,18 @@ class Commands:
             now,
         )
         try:
-            self._make_way(measure, now)
+            self._make_way(action, now)
         except RatwallError:
-            service.measures.undo(measure, now)
+            service.actions.undo(action, now)
             raise
-        for touched in self._touched_by(measure, incident):
+        for touched in self._touched_by(action, incident):
             service.set_state(touched, Outcome.ALLOWED)
         if certificate is not None:
             service.push_allows()
-        service.writer.audit(now, author, "allow", f"{_scope(measure)}: {measure.reason}")
-        return {"action": measure.id, "expires": measure.expires}
+        service.writer.audit(now, author, "allow", f"{_scope(action)}: {action.reason}")
+        return {"action": action.id, "expires": action.expires}
 
-    def _make_way(self, allow: Measure, now: int) -> None:
+    def _make_way(self, allow: Action, now: int) -> None:
         """End blocks and memory that stand against an allow.
 
         An allow of one endpoint for one device goes before the block in the kernel, so that the
@@ -139,15 +139,15 @@ class Commands:
             }
             endpoints |= {
                 block.endpoint
-                for block in service.measures.blocking()
+                for block in service.actions.blocking()
                 if block.endpoint is not None
                 and (block.incident in shown or block.incident == allow.incident is not None)
             }
         for server, port in endpoints:
-            service.measures.unblock(server, port, now)
+            service.actions.unblock(server, port, now)
             service.push(service.memory.forget(server, port))
 
-    def _touched_by(self, allow: Measure, named: Incident | None) -> list[Incident]:
+    def _touched_by(self, allow: Action, named: Incident | None) -> list[Incident]:
         """Return the incidents whose story an allow changes."""
         touched = {} if named is None else {named.id: named}
         for incident in self._service.incidents:
@@ -163,37 +163,37 @@ class Commands:
 
     def _undo(self, fields: Fields, author: str) -> Answer:
         service, now = self._service, self._service.clock()
-        action = fields.integer("action", 1, ID_LIMIT)
-        measure = service.measures.get(action)
-        if measure is None:
-            raise RefusedError(f"undo: action {action} is not in force")
+        number = fields.integer("action", 1, ID_LIMIT)
+        action = service.actions.get(number)
+        if action is None:
+            raise RefusedError(f"undo: action {number} is not in force")
         ended = []
-        if measure.kind == "allow" and measure.incident is not None:
+        if action.kind == "allow" and action.incident is not None:
             service.flush()  # what the allow had ended is looked up in the ledger
             ended = service.ledger.rows(
                 models.Action.select().where(
-                    (models.Action.undone == measure.created)
-                    & (models.Action.incident == measure.incident)
+                    (models.Action.undone == action.created)
+                    & (models.Action.incident == action.incident)
                     & models.Action.kind.in_(("block", "keep"))
                     & (models.Action.expires > now)
                 )
             )
-        service.measures.undo(measure, now)
-        revived = service.measures.revive(ended, now)
-        if measure.certificate_sha256 is not None:
+        service.actions.undo(action, now)
+        revived = service.actions.revive(ended, now)
+        if action.certificate_sha256 is not None:
             service.push_allows()
-        if measure.incident is not None:
-            incident = service.find_incident(measure.incident)
+        if action.incident is not None:
+            incident = service.find_incident(action.incident)
             if incident is not None:
                 service.set_state(incident, self._state_after(incident))
         service.writer.audit(
-            now, author, "undo", f"{measure.kind} {_scope(measure)} (action {measure.id})"
+            now, author, "undo", f"{action.kind} {_scope(action)} (action {action.id})"
         )
-        return {"action": measure.id, "kind": measure.kind, "blocks": len(revived)}
+        return {"action": action.id, "kind": action.kind, "blocks": len(revived)}
 
     def _state_after(self, incident: Incident) -> Outcome:
         """Return what an incident is when an action of its was taken back."""
-        for block in self._service.measures.blocking():
+        for block in self._service.actions.blocking():
             if block.incident == incident.id:
                 return Outcome.BLOCKED
         return Outcome.RELEASED
@@ -202,7 +202,7 @@ class Commands:
         service, now = self._service, self._service.clock()
         server = fields.address("server")
         port = fields.integer("server_port", 1, PORT_LIMIT)
-        measure = service.measures.block(
+        action = service.actions.block(
             server,
             port,
             self._seconds(fields, service.settings.block.seconds),
@@ -211,8 +211,8 @@ class Commands:
             incident=None,
             now=now,
         )
-        service.writer.audit(now, author, "block", f"{_scope(measure)}: {measure.reason}")
-        return {"action": measure.id, "expires": measure.expires}
+        service.writer.audit(now, author, "block", f"{_scope(action)}: {action.reason}")
+        return {"action": action.id, "expires": action.expires}
 
     def _release(self, fields: Fields, author: str) -> Answer:
         service, now = self._service, self._service.clock()
@@ -221,7 +221,7 @@ class Commands:
             endpoints = {(incident.server, port) for port in incident.ports}
             endpoints |= {
                 block.endpoint
-                for block in service.measures.blocking()
+                for block in service.actions.blocking()
                 if block.incident == incident.id and block.endpoint is not None
             }
         else:
@@ -230,7 +230,7 @@ class Commands:
         touched = {} if incident is None else {incident.id: incident}
         released = 0
         for server, port in sorted(endpoints):
-            for block in service.measures.unblock(server, port, now):
+            for block in service.actions.unblock(server, port, now):
                 released += 1
                 of = None if block.incident is None else service.find_incident(block.incident)
                 if of is not None:
@@ -238,8 +238,8 @@ class Commands:
             service.push(service.memory.forget(server, port))
             if is_selftest_server(server, port):
                 continue  # the inspectors had to hear of it; the books need not
-            service.measures.note(
-                Measure(
+            service.actions.note(
+                Action(
                     id=0,
                     created=now,
                     kind="release",
@@ -260,7 +260,7 @@ class Commands:
         incident = self._named_incident(fields)
         if incident is None:
             raise fields.error("incident", f"an integer from 1 to {ID_LIMIT}")
-        measure = service.measures.keep(
+        action = service.actions.keep(
             incident.id,
             # A person who says "keep" without a time means as long as blocks may last.
             self._seconds(fields, BLOCK_SECONDS_HIGH),
@@ -268,8 +268,8 @@ class Commands:
             reason=_reason(fields),
             now=now,
         )
-        service.writer.audit(now, author, "keep", f"{_scope(measure)}: {measure.reason}")
-        return {"action": measure.id, "expires": measure.expires}
+        service.writer.audit(now, author, "keep", f"{_scope(action)}: {action.reason}")
+        return {"action": action.id, "expires": action.expires}
 
     def _audit(self, fields: Fields, author: str) -> Answer:
         event = fields.text("event", EVENT_LIMIT)
@@ -307,10 +307,10 @@ def _reason(fields: Fields) -> str:
     return reason or "no reason given"
 
 
-def _scope(measure: Measure) -> str:
+def _scope(action: Action) -> str:
     """Say in words what an action is about."""
-    if measure.endpoint is not None:
-        what = place(*measure.endpoint)
+    if action.endpoint is not None:
+        what = place(*action.endpoint)
     else:
-        what = f"certificate {measure.certificate_sha256}"
-    return what if measure.device is None else f"{what} for {measure.device}"
+        what = f"certificate {action.certificate_sha256}"
+    return what if action.device is None else f"{what} for {action.device}"

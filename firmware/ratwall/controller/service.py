@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ratwall.controller.blocks import KernelSets, Measures
+from ratwall.controller.blocks import Actions, KernelSets
 from ratwall.controller.incidents import Incident, IncidentBook, join, outcome_of
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.proofs import Connection, EventWatch, Proofs, Reported
@@ -106,9 +106,9 @@ class Service:
             self._due["reopen"] = now + REOPEN_US
         self._retained_bytes = 0  # what the ledger held after the last look at its limits
         self.writer = LedgerWriter(self.ledger)
-        self.measures = Measures(self.writer, self.sets, self._never_block)
-        self.measures.load(queries.actions(self.ledger, now, limit=-1))
-        for failure in self.measures.restore(now):
+        self.actions = Actions(self.writer, self.sets, self._never_block)
+        self.actions.load(queries.actions(self.ledger, now, limit=-1))
+        for failure in self.actions.restore(now):
             self._complain(failure)
         self.incidents = IncidentBook(recent_incidents(self.ledger, now))
         self.memory = Recollection(self.writer, VerdictMemory())
@@ -122,13 +122,13 @@ class Service:
         """Return what an inspector must know first."""
         return [
             {"type": "mode", "enforce": self.enforce},
-            *allow_messages(self.measures.allowed_certificates()),
+            *allow_messages(self.actions.allowed_certificates()),
             *memory_messages(self.memory.entries()),
         ]
 
     def push_allows(self) -> None:
         """Tell the inspectors the full list of allowed certificates."""
-        for message in allow_messages(self.measures.allowed_certificates()):
+        for message in allow_messages(self.actions.allowed_certificates()):
             self.push(message)
 
     def take_report(self, report: FlowReport) -> None:
@@ -185,14 +185,14 @@ class Service:
     def tick(self) -> None:
         """Do what is due by time, all but `flush`; call at least once a second."""
         now = self.clock()
-        over = self.measures.expire(now)
-        if any(measure.certificate_sha256 is not None for measure in over):
+        over = self.actions.expire(now)
+        if any(action.certificate_sha256 is not None for action in over):
             self.push_allows()
         if self._due["counters"] <= now:
             self._due["counters"] = now + COUNTERS_US
             self.kernel_problem = None  # what is still wrong says so again
             self._pay_owed(now)
-            for failure in self.measures.retry(now):
+            for failure in self.actions.retry(now):
                 self._complain(failure)
             if self._table_unread:
                 self.reconcile()
@@ -302,12 +302,12 @@ class Service:
 
     def _block(self, report: FlowReport, incident: Incident, now: int) -> None:
         """Give the block that the packet path has made its author, reason and expiry."""
-        if not self.measures.may_block(report.server):
+        if not self.actions.may_block(report.server):
             incident.note = "only this connection was cut: the server is on the never-block list"
             self.writer.update(models.Incident, incident.id, {"note": incident.note})
             return
         try:
-            self.measures.block(
+            self.actions.block(
                 report.server,
                 report.server_port,
                 self.settings.block.seconds,

@@ -43,7 +43,7 @@ def status(
             "packets": service.uninspected.packets,
             "last": service.uninspected.last,
         },
-        "blocks": len({block.endpoint for block in service.measures.blocking()}),
+        "blocks": len({block.endpoint for block in service.actions.blocking()}),
         "kernel_problem": service.kernel_problem,
         "ledger": {
             "path": str(service.ledger.path),
