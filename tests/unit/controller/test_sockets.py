@@ -158,7 +158,7 @@ def test_when_all_places_are_taken_the_one_longest_there_goes(box: Box, running:
 def test_a_request_that_trips_the_controller_is_answered_and_logged(
     box: Box, running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(running.service, "ledger_bytes", lambda: 1 // 0)
+    monkeypatch.setattr("ratwall.controller.process.status", lambda *_, **__: 1 // 0)
     wire = Wire(box)
     answer = wire.ask(b'{"command": "status"}\n')
     wire.close()
