@@ -158,7 +158,7 @@ def fingerprint(lab: Lab) -> str:
         ["ip", "route", "show", "table", "all"],
         ["ip", "-6", "route", "show", "table", "all"],
         ["ip", "rule"],
-        ["ip", "-details", "-oneline", "link"],
+        ["ip", "-oneline", "link"],
         ["sh", "-c", "grep . /proc/sys/net/netfilter/nf_conntrack_* | grep -v _count:"],
         ["sh", "-c", "grep . /sys/class/net/*/bridge/nf_call_*"],
     )
