@@ -5,7 +5,7 @@ tell of a block that is not there. A block outlives this process in the kernel; 
 everything it is made again from the ledger with the time it had left.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -33,6 +33,13 @@ class KernelSets(Protocol):
 
     def disallow(self, device: str | None, server: str, port: int) -> None:
         """Take an allow away."""
+
+    def restore(
+        self,
+        blocks: Sequence[tuple[str, int, int]],
+        allows: Sequence[tuple[str | None, str, int, int | None]],
+    ) -> None:
+        """Put many blocks and allows in at once."""
 
     def counters(self) -> dict[str, int]:
         """Return packets counted by the kernel."""
@@ -93,7 +100,22 @@ class Actions:
         What it refused is kept for `retry`.
         """
         # The last one counts where two block the same endpoint: it must be the longest.
-        return self._try(sorted(self._in_force.values(), key=_expiry), now)
+        actions = sorted(self._in_force.values(), key=_expiry)
+        blocks, allows = [], []
+        for action in actions:
+            seconds = None if action.expires is None else _seconds_left(action.expires, now)
+            if action.endpoint is None:
+                continue  # an allow by certificate is the inspectors' business
+            if action.kind == "allow":
+                allows.append((action.device, *action.endpoint, seconds))
+            elif seconds is not None:
+                blocks.append((*action.endpoint, seconds))
+        self._refused.clear()
+        try:
+            self._sets.restore(blocks, allows)
+        except RatwallError:
+            return self._try(actions, now)  # one by one, to find those that are refused
+        return []
 
     def retry(self, now: int) -> list[str]:
         """Try some of what the kernel refused again; return what it refuses still, in words."""

@@ -95,6 +95,7 @@ class Process:
         self._protection.update(
             alive=sum(is_alive(inspector, now) for inspector in inspectors),
             connected=len(inspectors),
+            rules=self._service.rules_there,
             enforce=self._service.enforce,
             now=now,
         )

@@ -22,14 +22,19 @@ class Protection:
     def __post_init__(self) -> None:
         self.since = self.started
 
-    def update(self, *, alive: int, connected: int, enforce: bool, now: int) -> None:
-        """Take in how many inspectors are connected and how many of them were heard of lately."""
-        state, reason = self._judge(alive, connected, enforce, now)
+    def update(self, *, alive: int, connected: int, rules: bool, enforce: bool, now: int) -> None:
+        """Take in how many inspectors are connected, how many of them were heard of lately, and
+        whether the kernel has the rules that send them anything."""
+        state, reason = self._judge(alive, connected, rules, enforce, now)
         if state != self.state:
             self.since = now
         self.state, self.reason = state, reason
 
-    def _judge(self, alive: int, connected: int, enforce: bool, now: int) -> tuple[str, str | None]:
+    def _judge(
+        self, alive: int, connected: int, rules: bool, enforce: bool, now: int
+    ) -> tuple[str, str | None]:
+        if not rules:
+            return "bypassed", "the rules are not in the kernel: traffic passes uninspected"
         if alive:
             if not enforce:
                 return "monitor", "monitor mode: connections are judged, none is cut"

@@ -214,6 +214,11 @@ class Service:
                 self._retained_bytes = self.ledger_bytes()
 
     @property
+    def rules_there(self) -> bool:
+        """Say whether the kernel had our rules at the last look."""
+        return not self._uncounted
+
+    @property
     def urgent(self) -> bool:
         """Say whether what waits should be written at once."""
         return self._durable
@@ -370,7 +375,11 @@ class Service:
                 self._complain(self.kernel_problem)
             self._uncounted = True
             return
-        self._uncounted = False
+        if self._uncounted:
+            # The rules are new: what the sets held went with the old ones.
+            self._uncounted = False
+            for failure in self.actions.restore(now):
+                self._complain(failure)
         before = self.uninspected.kernel
         if more := self.uninspected.take(count, now):
             self.writer.count(now, "uninspected", more)

@@ -4,6 +4,7 @@ Every change is one nftables transaction. Blocks and allows hold in the kernel w
 process of ours; the ledger says why they are there.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
@@ -28,17 +29,15 @@ class Sets:
 
     def block(self, server: str, port: int, seconds: int) -> None:
         """Refuse an endpoint to every device for a time; a block that is there is renewed."""
-        address = ip_address(server)
-        self._replace(f"blocked{address.version}", f"{address} . {port}", seconds)
+        nft(self._replacement(*self._block_element(server, port), seconds))
 
     def unblock(self, server: str, port: int) -> None:
         """Take a block away; nothing happens where there is none."""
-        address = ip_address(server)
-        nft(self._absent(f"blocked{address.version}", f"{address} . {port}"))
+        nft(self._absent(*self._block_element(server, port)))
 
     def allow(self, device: str | None, server: str, port: int, seconds: int | None) -> None:
         """Let an endpoint pass uninspected, for one device or for all (None), None for always."""
-        self._replace(*self._allow_element(device, server, port), seconds)
+        nft(self._replacement(*self._allow_element(device, server, port), seconds))
 
     def disallow(self, device: str | None, server: str, port: int) -> None:
         """Take an allow away; nothing happens where there is none."""
@@ -52,6 +51,22 @@ class Sets:
             for value, left in _elements(nft_json("list", "set", "inet", TABLE, name))
         ]
 
+    def restore(
+        self,
+        blocks: Sequence[tuple[str, int, int]],
+        allows: Sequence[tuple[str | None, str, int, int | None]],
+    ) -> None:
+        """Put many blocks (server, port, seconds) and allows (device, server, port, seconds) in
+        as one transaction; of two for an element the last one counts."""
+        elements = {
+            self._block_element(server, port): seconds for server, port, seconds in blocks
+        } | {
+            self._allow_element(device, server, port): seconds
+            for device, server, port, seconds in allows
+        }
+        if elements:
+            nft("".join(self._replacement(*place, left) for place, left in elements.items()))
+
     def counters(self) -> dict[str, int]:
         """Return packets counted by the kernel: `uninspected_packets`, `refused_packets`."""
         return {
@@ -59,6 +74,11 @@ class Sets:
             for entry in nft_json("list", "counters", "table", "inet", TABLE)
             if "counter" in entry
         }
+
+    @staticmethod
+    def _block_element(server: str, port: int) -> tuple[str, str]:
+        address = ip_address(server)
+        return f"blocked{address.version}", f"{address} . {port}"
 
     @staticmethod
     def _allow_element(device: str | None, server: str, port: int) -> tuple[str, str]:
@@ -80,9 +100,9 @@ class Sets:
             f"delete element inet {TABLE} {name} {{ {element} }}\n"
         )
 
-    def _replace(self, name: str, element: str, seconds: int | None) -> None:
+    def _replacement(self, name: str, element: str, seconds: int | None) -> str:
         timed = element if seconds is None else f"{element} timeout {seconds}s"
-        nft(self._absent(name, element) + f"add element inet {TABLE} {name} {{ {timed} }}\n")
+        return self._absent(name, element) + f"add element inet {TABLE} {name} {{ {timed} }}\n"
 
 
 def _elements(listing: list[dict[str, Any]]) -> list[tuple[dict[str, Any], int | None]]:

@@ -59,6 +59,11 @@ class FakeSets:
         self._check()
         self.allowed.pop((device, server, port), None)
 
+    def restore(self, blocks: Any, allows: Any) -> None:
+        self._check()
+        self.blocked |= {(server, port): seconds for server, port, seconds in blocks}
+        self.allowed |= {tuple(place): seconds for *place, seconds in allows}
+
     def counters(self) -> dict[str, int]:
         self._check()
         return {"uninspected_packets": self.uninspected}

@@ -5,8 +5,15 @@ import pytest
 from ratwall.controller.protection import STARTING_US, Protection
 
 
-def told(protection: Protection, alive: int, connected: int, now: int, enforce: bool = True) -> str:
-    protection.update(alive=alive, connected=connected, enforce=enforce, now=now)
+def told(
+    protection: Protection,
+    alive: int,
+    connected: int,
+    now: int,
+    enforce: bool = True,
+    rules: bool = True,
+) -> str:
+    protection.update(alive=alive, connected=connected, rules=rules, enforce=enforce, now=now)
     return protection.state
 
 
@@ -43,3 +50,13 @@ def test_after_a_loss_it_is_not_starting_again() -> None:
     assert told(protection, 0, 0, now=6) == "bypassed"
     assert told(protection, 1, 1, now=7) == "protecting"
     assert protection.since == 7
+
+
+def test_without_rules_nothing_is_protected_whoever_is_there() -> None:
+    protection = Protection(0)
+    told(protection, 1, 1, now=1)
+    assert protection.state == "protecting"
+    told(protection, 1, 1, rules=False, now=2)
+    assert (protection.state, protection.since) == ("bypassed", 2)
+    assert protection.reason is not None
+    assert "rules are not in the kernel" in protection.reason
