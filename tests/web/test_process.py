@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,35 @@ def test_clients_that_dawdle_hold_nobody_up(site: Site) -> None:
         assert time.monotonic() - started < 2
         for client in held:
             client.close()
+
+
+@pytest.mark.parametrize(
+    ("dawdler", "half"),
+    [
+        (connect, b"\x16\x03\x01\x02\x00\x01"),
+        (speak_tls, b"GET / HTTP/1.1\r\nHost:"),
+        (speak_tls, b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\ncsrf"),
+    ],
+    ids=["half a hello", "half a request", "half a form"],
+)
+def test_one_address_that_dawdles_in_mid_sentence_holds_no_other_up(
+    site: Site, dawdler: Callable[[Site], socket.socket], half: bytes
+) -> None:
+    """All connections that it may have; each would hold a thread until its deadline."""
+    held = [dawdler(site) for _ in range(CONNECTIONS_PER_ADDRESS)]
+    for client in held:
+        client.sendall(half)
+    time.sleep(0.3)  # until the page has seen them
+    started = time.monotonic()
+    other = socket.create_connection(
+        ("127.0.0.1", site.port), timeout=30, source_address=("127.0.0.2", 0)
+    )
+    with ssl._create_unverified_context().wrap_socket(other) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+    assert time.monotonic() - started < 2
+    for client in held:
+        client.close()
 
 
 def test_half_a_hello_is_dropped_in_time(site: Site) -> None:

@@ -4,7 +4,7 @@ Never knows what it serves. As it comes, cheroot shakes hands in its accepting t
 each new connection to a worker thread that then waits for the client: one silent client stops the
 page for everybody, and a browser's spare connections use up the workers. Here a connection waits in
 the selector until it has something to say, a worker does the handshake, each step has a deadline
-as a whole (not one per byte), and the connections of one address are bounded.
+as a whole (not one per byte), and one address has bounded shares of connections and of workers.
 """
 
 import errno
@@ -27,9 +27,13 @@ from ratwall.address import place
 from ratwall.errors import RatwallError
 from ratwall_web.certificate import ServerCertificate
 from ratwall_web.config import Config
+from ratwall_web.turns import Turns
 
 # A page takes milliseconds; more threads only cost memory on a small box.
-THREADS = 8
+THREADS = 16
+# Two for the tabs that poll while the controller hangs, one for what is clicked. Whoever dawdles
+# from so many addresses that no thread is left could as well take all CONNECTIONS.
+THREADS_PER_ADDRESS = 3
 # A whole handshake, a whole request, a whole answer (at most 100 KB), from first byte to last.
 HANDSHAKE_DEADLINE_S = 5.0
 REQUEST_DEADLINE_S = 10.0
@@ -110,6 +114,19 @@ class PatientConnection(cheroot.server.HTTPConnection):
 
     def communicate(self) -> bool:
         """Do the next step and tell whether the connection stays open."""
+        try:
+            return self._step()
+        finally:
+            self.server.turns.end(self.remote_addr)
+
+    def close(self) -> None:
+        """Close, and let the next connection of this address in."""
+        if self.counted:
+            self.counted = False
+            self.server.leave(self.remote_addr)
+        super().close()
+
+    def _step(self) -> bool:
         if not self.shaken:
             if not self._shake_hands():
                 return False
@@ -119,13 +136,6 @@ class PatientConnection(cheroot.server.HTTPConnection):
                 return True
         self.socket.deadline = time.monotonic() + REQUEST_DEADLINE_S
         return bool(super().communicate())  # type: ignore[no-untyped-call]
-
-    def close(self) -> None:
-        """Close, and let the next connection of this address in."""
-        if self.counted:
-            self.counted = False
-            self.server.leave(self.remote_addr)
-        super().close()
 
     def _shake_hands(self) -> bool:
         self.socket.settimeout(HANDSHAKE_DEADLINE_S)
@@ -185,6 +195,7 @@ class PageServer(cheroot.wsgi.Server):
         self._listener = listener
         self._present: Counter[str] = Counter()
         self._present_lock = threading.Lock()
+        self.turns: Turns[PatientConnection] = Turns(THREADS_PER_ADDRESS, super().process_conn)
 
     def bind(self, family: int, type: int, proto: int = 0) -> socket.socket:
         """Take the socket that is open already."""
@@ -194,12 +205,18 @@ class PageServer(cheroot.wsgi.Server):
     def process_conn(self, conn: PatientConnection) -> None:
         """Give a connection that has something to say to a worker; let a new one wait for it."""
         if conn.last_used is not None:
-            super().process_conn(conn)
+            self.turns.ask(conn.remote_addr, conn)
         elif self._enter(conn.remote_addr):
             conn.counted = True
             self.put_conn(conn)
         else:
             conn.close()
+
+    def stop(self) -> None:
+        """End the workers, and close what still waits for one."""
+        for conn in self.turns.clear():
+            conn.close()
+        super().stop()
 
     def leave(self, address: str) -> None:
         """Count one connection of `address` less."""
