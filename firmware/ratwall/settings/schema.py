@@ -5,6 +5,7 @@ its rule in the field's metadata, so that the loader, the error messages and the
 speak from this one place.
 """
 
+import os
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -23,8 +24,10 @@ from ratwall.settings.rules import (
 
 BLOCK_SECONDS_LOW = 60  # a shorter block is over before a RAT has tried its list of ports once
 BLOCK_SECONDS_HIGH = 30 * 86_400  # a month; what shall last longer is a decision for a person
+QUEUE_HIGH = 65_535  # NFQUEUE numbers have 16 bits
 QUEUE_LENGTH_LOW = 1024  # one 64 KB GSO packet becomes up to 45 entries: shorter queues leak
 QUEUE_LENGTH_HIGH = 65_536  # beyond it the packets waiting outweigh the memory of a small box
+WORKERS_HIGH = 4  # more would wait for each other: connections are spread by address pair only
 RETENTION_DAYS_HIGH = 3650  # ten years: longer than any duty to keep such records
 LEDGER_MEGABYTES_LOW = 16  # below it retention would eat flows as fast as they come
 LEDGER_MEGABYTES_HIGH = 65_536  # 64 GB: the largest storage of a supported box
@@ -71,15 +74,24 @@ class Block:
     )
 
 
+def default_workers() -> int:
+    """Return one inspector a core that this process may use, within the limit."""
+    return min(len(os.sched_getaffinity(0)), WORKERS_HIGH)
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """What Ratwall takes of the machine's packet marks and queues."""
 
     mark_mask: int = field(default=0xFF00_0000, metadata=accepts(MarkMask()))  # others start low
-    queue: int = field(default=0, metadata=accepts(Integer(0, 65_535)))  # NFQUEUE numbers: 16 bits
+    queue: int = field(default=0, metadata=accepts(Integer(0, QUEUE_HIGH)))
     queue_length: int = field(
         default=4096,  # four times the least, about 6 MB of full-sized packets
         metadata=accepts(Integer(QUEUE_LENGTH_LOW, QUEUE_LENGTH_HIGH)),
+    )
+    # Inspectors, each with a queue of its own, numbered from `queue` on.
+    workers: int = field(
+        default_factory=default_workers, metadata=accepts(Integer(1, WORKERS_HIGH))
     )
 
 

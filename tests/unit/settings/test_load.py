@@ -65,6 +65,7 @@ def test_every_key_can_be_set(file: Path) -> None:
         mark_mask = 0x00ff0000
         queue = 7
         queue_length = 2048
+        workers = 3
         [web]
         listen = "[2001:db8::1]:443"
         [ledger]
@@ -79,6 +80,7 @@ def test_every_key_can_be_set(file: Path) -> None:
     assert settings.detection.block == 90
     assert not settings.detection.enforce
     assert settings.kernel.mark_mask == 0x00FF0000
+    assert settings.kernel.workers == 3
     assert settings.web.address == ("2001:db8::1", 443)
     assert settings.never_block.addresses == ("192.0.2.1", "2001:db8::1")  # canonical, once
 
@@ -186,7 +188,7 @@ def test_the_size_of_the_file_is_limited(file: Path) -> None:
     ("section", "key", "low", "high"),
     [
         ("block", "seconds", BLOCK_SECONDS_LOW, BLOCK_SECONDS_HIGH),
-        ("kernel", "queue", 0, 65_535),
+        ("kernel", "workers", 1, 4),
         ("kernel", "queue_length", QUEUE_LENGTH_LOW, QUEUE_LENGTH_HIGH),
         ("ledger", "retention_days", 1, 3650),
         ("ledger", "max_megabytes", LEDGER_MEGABYTES_LOW, 65_536),
@@ -198,6 +200,24 @@ def test_number_limits(file: Path, section: str, key: str, low: int, high: int) 
         assert getattr(getattr(load_settings(file), section), key) == value
     for value in (low - 1, high + 1):
         assert f"found {value}" in complaint(file, f"[{section}]\n{key} = {value}")
+
+
+def test_each_worker_needs_a_queue_number(file: Path) -> None:
+    for queue, workers in ((65_532, 4), (65_535, 1), (0, 4), (1, 1)):
+        file.write_text(f"[kernel]\nqueue = {queue}\nworkers = {workers}")
+        assert load_settings(file).kernel.queue == queue
+    assert complaint(file, "[kernel]\nqueue = 65533\nworkers = 4") == (
+        "[kernel]: expected a queue for each worker up to number 65535, "
+        "found 4 workers from queue 65533 on"
+    )
+    for queue in (-1, 65_536):
+        assert f"found {queue}" in complaint(file, f"[kernel]\nqueue = {queue}\nworkers = 1")
+
+
+def test_by_default_there_is_a_worker_a_core_up_to_four(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, workers in ((1, 1), (2, 2), (3, 3), (4, 4), (5, 4)):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        assert load_settings(None).kernel.workers == workers
 
 
 def test_score_limits(file: Path) -> None:
