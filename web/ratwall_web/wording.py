@@ -22,6 +22,12 @@ PROTECTION = {
         "Protecting",
         "New outbound TLS connections are inspected, and remote-control servers are cut off.",
     ),
+    "partial": Phrase(
+        "warn",
+        "Partly protecting",
+        "Some new connections pass without being inspected. What is missing is restarted by "
+        "itself; if this stays for a minute, restart the box.",
+    ),
     "monitor": Phrase(
         "warn",
         "Monitor only",

@@ -9,6 +9,7 @@ from ratwall.controller.client import Client
 
 WORDS = {
     "protecting": "Protecting",
+    "partial": "Partly protecting",
     "monitor": "Monitor only",
     "bypassed": "Bypassed",
     "starting": "Starting",

@@ -37,7 +37,7 @@ class Process:
         """`options` as parsed by `ratwall.controller.__main__`."""
         self._service = service
         self._options = options
-        self._protection = Protection(service.clock())
+        self._protection = Protection(service.clock(), service.settings.kernel.workers)
         self._selector = selectors.DefaultSelector()
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._stopping = False

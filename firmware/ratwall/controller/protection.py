@@ -15,15 +15,18 @@ class Protection:
     """The state of protection; times are UTC microseconds."""
 
     started: int
+    workers: int = 1  # inspectors that there shall be
     state: str = "starting"
     since: int = 0
     reason: str | None = None
+    _full: bool = False  # all have been there
 
     def __post_init__(self) -> None:
         self.since = self.started
 
     def update(self, *, alive: int, connected: int, enforce: bool, now: int) -> None:
         """Take in how many inspectors are connected and how many of them were heard of lately."""
+        self._full = self._full or alive >= self.workers
         state, reason = self._judge(alive, connected, enforce, now)
         if state != self.state:
             self.since = now
@@ -31,6 +34,11 @@ class Protection:
 
     def _judge(self, alive: int, connected: int, enforce: bool, now: int) -> tuple[str, str | None]:
         if alive:
+            if alive < self.workers and (self._full or now - self.started >= STARTING_US):
+                return "partial", (
+                    f"{alive} of {self.workers} inspectors at work: "
+                    "the others' share passes uninspected"
+                )
             if not enforce:
                 return "monitor", "monitor mode: connections are judged, none is cut"
             return "protecting", None

@@ -82,9 +82,12 @@ class Installation:
     def _add_xtables_queue(self, config: RulesetConfig) -> None:
         """Queue by xtables where nftables cannot; everything else stays in nftables."""
         bit = f"{config.marks.to_inspect:#x}"
+        queues = ("--queue-num", str(config.queue))
+        if config.workers > 1:
+            queues = ("--queue-balance", f"{config.queue}:{config.last_queue}")
         rule = (
             *("FORWARD", "-m", "mark", "--mark", f"{bit}/{bit}"),
-            *("-j", "NFQUEUE", "--queue-num", str(config.queue), "--queue-bypass"),
+            *("-j", "NFQUEUE", *queues, "--queue-bypass"),
         )
         for tool, family in (("iptables", "ip"), ("ip6tables", "ip6")):
             if not _has_table(family, "mangle"):

@@ -43,9 +43,15 @@ class RulesetConfig:
     bridge: str | None = None  # its name in bridge mode, None in router mode
     marks: Marks = field(default_factory=Marks)
     queue: int = 0
+    workers: int = 1  # each with a queue of its own, numbered from `queue` on
     block_seconds: int = 3600
     never_block: Sequence[IPv4Network | IPv6Network] = ()
     nft_queue: bool = True  # False: the kernel has no nft_queue, xtables queues instead
+
+    @property
+    def last_queue(self) -> int:
+        """The number of the last worker's queue."""
+        return self.queue + self.workers - 1
 
 
 def ruleset(config: RulesetConfig) -> str:
@@ -161,7 +167,9 @@ def _refuse_chain(config: RulesetConfig) -> Iterator[str]:
 def _inspect_chain(config: RulesetConfig) -> Iterator[str]:
     yield "  chain inspect {"
     yield f"    type filter hook forward priority {INSPECT_PRIORITY}; policy accept;"
-    yield f"    {_wants_inspection(config.marks)} queue num {config.queue} bypass"
+    # Spread by address pair, both directions alike: a connection stays with one worker.
+    queues = f"{config.queue}" if config.workers == 1 else f"{config.queue}-{config.last_queue}"
+    yield f"    {_wants_inspection(config.marks)} queue num {queues} bypass"
     yield "  }"
 
 

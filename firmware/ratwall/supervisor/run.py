@@ -1,6 +1,7 @@
 """`ratwall run`: puts the box inline, keeps its processes alive, takes everything out again.
 
-Order of coming up: the inspector binds the queue, then the rules go in, then controller and page.
+Order of coming up: the inspectors bind their queues, then the rules go in, then controller and
+page.
 Going down is the reverse, rules first. At every moment in between traffic flows: the queue rule
 has `bypass`.
 """
@@ -67,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
         network.wan,
         marks=Marks(settings.kernel.mark_mask),
         queue=settings.kernel.queue,
+        workers=settings.kernel.workers,
         block_seconds=settings.block.seconds,
         never_block=[ip_network(address) for address in settings.never_block.addresses],
     )
@@ -78,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
         state.write_settings(options.config)
         family = Family(stop)
         stack.callback(family.end)
-        family.start(state.inspector())
+        family.start(*state.inspectors(settings, monitor_only=options.monitor_only))
         installation = Installation(
             rules, bridge_mode=network.mode == "bridge", create_bridge=options.create_bridge
         )
@@ -117,20 +119,22 @@ class Family:
         self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
 
-    def start(self, child: Child) -> None:
-        """Start a process and wait until it says that it is ready; RatwallError if it does not."""
+    def start(self, *children: Child) -> None:
+        """Start processes and wait until each says that it is ready; RatwallError if one fails."""
         deadline = time.monotonic() + READY_SECONDS
-        self._children.append(child)
-        self._launch(child)
-        while not child.ready and not self._stop:
+        self._children += children
+        for child in children:
+            self._launch(child)
+        while not self._stop and (waiting := [child for child in children if not child.ready]):
             if time.monotonic() > deadline:
-                raise RatwallError(f"{child.name} was not ready within {READY_SECONDS:.0f} s")
+                raise RatwallError(f"{waiting[0].name} was not ready within {READY_SECONDS:.0f} s")
             self._turn()
-            if child.restart_at is not None:
-                error = RatwallError(f"{child.name} could not start; see the line above")
-                if child.exit_status in list(ExitCode):
-                    error.exit_code = ExitCode(child.exit_status)
-                raise error
+            for child in waiting:
+                if child.restart_at is not None:
+                    error = RatwallError(f"{child.name} could not start; see the line above")
+                    if child.exit_status in list(ExitCode):
+                        error.exit_code = ExitCode(child.exit_status)
+                    raise error
 
     def watch(self) -> None:
         """Keep every process alive until asked to stop."""

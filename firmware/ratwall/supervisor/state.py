@@ -59,13 +59,25 @@ class StateDirectory:
             shutil.copyfile(source, self.settings)
         self.settings.chmod(0o644)
 
-    def inspector(self) -> Child:
-        """Return the inspector, with CAP_NET_ADMIN for the queue and nothing else."""
-        argv = [*self._module("ratwall.inspector"), "--config", str(self.settings)]
-        return Child(
-            "the inspector",
-            confined(argv, self._inspector, capabilities=("net_admin",), state_dir=self.path),
-        )
+    def inspectors(self, settings: Settings, *, monitor_only: bool) -> list[Child]:
+        """Return the inspectors, with CAP_NET_ADMIN for their queues and nothing else."""
+        workers = settings.kernel.workers
+        return [
+            Child(
+                "the inspector" if workers == 1 else f"inspector {worker}",
+                confined(
+                    [
+                        *self._module("ratwall.inspector"),
+                        *("--config", str(self.settings), "--worker", str(worker)),
+                        *(["--monitor-only"] if monitor_only else []),
+                    ],
+                    self._inspector,
+                    capabilities=("net_admin",),
+                    state_dir=self.path,
+                ),
+            )
+            for worker in range(workers)
+        ]
 
     def controller(self, settings: Settings, *, monitor_only: bool) -> Child:
         """Return the controller, with CAP_NET_ADMIN for sets and conntrack events."""

@@ -19,6 +19,11 @@ def test_nothing_is_queued_by_nftables_where_the_kernel_cannot() -> None:
     assert "queue num 7 bypass" in with_queue
 
 
+def test_several_workers_share_the_load() -> None:
+    text = ruleset(RulesetConfig("eth1", "eth0", queue=7, workers=4))
+    assert "queue num 7-10 bypass" in text
+
+
 def test_the_queue_never_lacks_bypass() -> None:
     lines = ruleset(RulesetConfig("eth1", "eth0")).splitlines()
     queued = [line for line in lines if "queue num" in line]
