@@ -148,9 +148,18 @@ def wait_for(what: Any, timeout: float, otherwise: Any) -> Any:
 
 
 @contextmanager
-def running_box(lab: Lab, folder: Path, *options: str) -> Iterator[Box]:
-    """Start a box and wait until it is inline; stopped at the end, whatever happens."""
-    box = Box(lab, folder / "state", *options)
+def running_box(
+    lab: Lab, folder: Path, *options: str, workers: int = 1, settings: str = ""
+) -> Iterator[Box]:
+    """Start a box and wait until it is inline; stopped at the end, whatever happens.
+
+    One inspector unless a test says otherwise: then it knows which one it has to do with.
+    """
+    file = folder / "ratwall.toml"
+    file.write_text(f"[kernel]\nworkers = {workers}\n{settings}")
+    box = Box(
+        lab, folder / "state", *(() if "--config" in options else ("--config", str(file))), *options
+    )
     try:
         box.wait_line("ratwall: ready")
         yield box
@@ -184,7 +193,13 @@ def lab(mode: Mode) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def box(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    """One box for the tests of a module; each test takes ports of its own."""
-    with running_box(lab, tmp_path_factory.mktemp("box")) as box:
+def box(
+    request: pytest.FixtureRequest, lab: Lab, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Box]:
+    """One box for the tests of a module; each test takes ports of its own.
+
+    A module that defines WORKERS has as many inspectors.
+    """
+    workers = getattr(request.module, "WORKERS", 1)
+    with running_box(lab, tmp_path_factory.mktemp("box"), workers=workers) as box:
         yield box

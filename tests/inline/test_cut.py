@@ -19,6 +19,7 @@ from ratwall_lab.watch import SegmentWatch
 CLIENT_SECONDS, SERVER_SECONDS = 1.0, 3.0  # the bounds for both ends to know
 BULK_BYTES = 30_000_000
 BULK_RATE = 12_000_000  # bytes per second: it runs before, through and after the cut
+WORKERS = 2  # as on a machine of two cores: every promise holds with the load spread
 ports = itertools.count(7000)
 
 
