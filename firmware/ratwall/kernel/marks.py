@@ -3,17 +3,17 @@
 One mask of eight contiguous bits holds everything; no rule and no verdict touches another bit, so
 policy routing and other firewalls keep theirs. Within the mask, from its highest bit:
 
-    LAN  TO_INSPECT  WAN  (unused)  class class class class
+    LAN  TO_INSPECT  WAN  ALONE  class class class class
 
-The side bits and TO_INSPECT live on the packet only, for as long as it crosses the forward hook.
-The class lives on the packet between the inspector's verdict and the rule that saves it, and on the
-conntrack entry for the life of the flow.
+The side bits, TO_INSPECT and ALONE live on the packet only, for as long as it crosses the forward
+hook. The class lives on the packet between the inspector's verdict and the rule that saves it, and
+on the conntrack entry for the life of the flow.
 """
 
 from dataclasses import dataclass
 from enum import IntEnum
 
-MARK_BITS = 8  # two sides, TO_INSPECT, one spare, four for the class
+MARK_BITS = 8  # two sides, TO_INSPECT, ALONE, four for the class
 DEFAULT_MASK = 0xFF000000  # the top byte: the one least used by other software
 
 
@@ -23,10 +23,11 @@ class FlowClass(IntEnum):
     NONE = 0  # nothing was decided: payload is queued
     CLEAN = 1  # judged and found clean: stays in the kernel
     WATCH = 2  # being inspected: still queued
-    OBSERVED = 3  # unjudged or certificate hidden: no longer queued
-    UNINSPECTED = 4  # a packet passed while nobody inspected
+    OBSERVED = 3  # unjudged or certificate hidden: no longer queued, what its client says copied
+    UNINSPECTED = 4  # a packet passed while nobody inspected; copied like OBSERVED
     EXEMPT = 5  # outside what is inspected: inbound, or allowed by rule
     BLOCK = 6  # cut
+    EVICTED = 7  # was observed, made room for a more suspicious one: no longer copied
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ class Marks:
     def wan(self) -> int:
         """Set on a packet that entered at the WAN port."""
         return 0x20 << self.shift
+
+    @property
+    def alone(self) -> int:
+        """Set with BLOCK on a packet whose connection is cut but whose endpoint is not blocked."""
+        return 0x10 << self.shift
 
     @property
     def class_mask(self) -> int:

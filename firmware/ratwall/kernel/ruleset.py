@@ -28,6 +28,15 @@ BRIDGE_SIDE_PRIORITY = -200  # before br_netfilter (-1) hands the packet to the 
 CT_EVENTS = 0x85  # IPCT_NEW | IPCT_DESTROY | IPCT_MARK (bits 0, 2, 7): start, end, proof of a block
 SET_SIZE = 65536  # entries of each dynamic set: 64 bytes each or so, 4 MiB at worst
 
+# What an observed client says is copied: up to here the headers of IP (40 bytes) and TCP (60 with
+# all its options, rarely more than 32) leave room for a TLS record header and a little more.
+COPY_BYTES = 96
+# Every path carries full-sized segments of at least this many bytes (RFC 8200 section 5): a shorter
+# one ends a message, a longer one belongs to an upload, of which a sample will do.
+SMALL_SEGMENT = 1280
+SMALL_COPIES = 5000  # a second, of all flows: 4 % of one core for the controller to read
+LARGE_COPIES = 100
+
 SELFTEST_LAN = "rwtest-lan"  # `ratwall selftest` attaches its two hosts here
 SELFTEST_WAN = "rwtest-wan"
 
@@ -44,6 +53,7 @@ class RulesetConfig:
     marks: Marks = field(default_factory=Marks)
     queue: int = 0
     workers: int = 1  # each with a queue of its own, numbered from `queue` on
+    log_group: int = 0  # the NFLOG group that gets the copies
     block_seconds: int = 3600
     never_block: Sequence[IPv4Network | IPv6Network] = ()
     nft_queue: bool = True  # False: the kernel has no nft_queue, xtables queues instead
@@ -77,7 +87,9 @@ def _inet_table(config: RulesetConfig) -> str:
         *_sets(config),
         "  counter uninspected { }",
         "  counter refused { }",
+        "  counter uncopied { }",
         *_gate_chain(config),
+        *_observe_chain(config),
         *_refuse_chain(config),
         *queue,
         *_missed_chain(config),
@@ -146,13 +158,33 @@ def _gate_chain(config: RulesetConfig) -> Iterator[str]:
         f"    meta mark & {marks.wan:#010x} != 0 ct state new tcp flags & (syn | ack) == syn "
         f"{_ct_set(marks, FlowClass.EXEMPT)} accept"
     )
-    for freed in (FlowClass.CLEAN, FlowClass.OBSERVED, FlowClass.UNINSPECTED):
+    for freed in (FlowClass.CLEAN, FlowClass.EVICTED):
         yield f"    {_ct_is(marks, freed)} accept"
+    for copied in (FlowClass.OBSERVED, FlowClass.UNINSPECTED):
+        yield f"    {_ct_is(marks, copied)} goto observe"
     # The inspector learns from the class that this connection is not a new one on old ports.
     watched = f"meta mark set meta mark | {marks.of(FlowClass.WATCH):#010x}"
     yield f"    {_ct_is(marks, FlowClass.WATCH)} {watched}"
     # Exactly the segments with payload: the inner header begins behind the TCP options.
     yield f"    @ih,0,8 >= 0 meta mark set meta mark | {marks.to_inspect:#010x}"
+    yield "  }"
+
+
+def _observe_chain(config: RulesetConfig) -> Iterator[str]:
+    """Copy what the client says and let it pass: a copy holds nothing up, read or not."""
+    copied = f"log group {config.log_group} snaplen {COPY_BYTES} accept"
+    yield "  chain observe {"
+    yield f"    meta mark & {config.marks.lan:#010x} == 0 accept"
+    yield "    meta l4proto tcp @ih,0,8 >= 0 jump copy"
+    yield "    accept"
+    yield "  }"
+    yield "  chain copy {"
+    for sizes, rate in (
+        (f"< {SMALL_SEGMENT}", SMALL_COPIES),
+        (f">= {SMALL_SEGMENT}", LARGE_COPIES),
+    ):
+        yield f"    meta length {sizes} limit rate {rate}/second burst {rate} packets {copied}"
+    yield "    counter name uncopied"
     yield "  }"
 
 
@@ -199,6 +231,7 @@ def _cut_chain(config: RulesetConfig) -> Iterator[str]:
     timeout = f"timeout {config.block_seconds}s"
     yield "  chain cut {"
     yield f"    {_ct_set(marks, FlowClass.BLOCK)}"
+    yield f"    meta mark & {marks.alone:#010x} != 0 return"
     for suffix, ip, _ in FAMILIES:
         for bit, address, port in ((marks.wan, "saddr", "sport"), (marks.lan, "daddr", "dport")):
             yield (

@@ -28,6 +28,8 @@ QUEUE_HIGH = 65_535  # NFQUEUE numbers have 16 bits
 QUEUE_LENGTH_LOW = 1024  # one 64 KB GSO packet becomes up to 45 entries: shorter queues leak
 QUEUE_LENGTH_HIGH = 65_536  # beyond it the packets waiting outweigh the memory of a small box
 WORKERS_HIGH = 4  # more would wait for each other: connections are spread by address pair only
+OBSERVED_LOW = 16  # fewer would be a lottery
+OBSERVED_HIGH = 65_536  # 60 MB of the controller's memory
 RETENTION_DAYS_HIGH = 3650  # ten years: longer than any duty to keep such records
 LEDGER_MEGABYTES_LOW = 16  # below it retention would eat flows as fast as they come
 LEDGER_MEGABYTES_HIGH = 65_536  # 64 GB: the largest storage of a supported box
@@ -92,6 +94,14 @@ class Kernel:
     # Inspectors, each with a queue of its own, numbered from `queue` on.
     workers: int = field(
         default_factory=default_workers, metadata=accepts(Integer(1, WORKERS_HIGH))
+    )
+    log_group: int = field(
+        default=7474,  # anywhere but low, where ulogd and others start counting
+        metadata=accepts(Integer(0, 65_535)),  # NFLOG groups: 16 bits
+    )
+    # Flows whose copies are read at one time: fifty devices with fifty connections each, and spare.
+    observed_flows: int = field(
+        default=4096, metadata=accepts(Integer(OBSERVED_LOW, OBSERVED_HIGH))
     )
 
 

@@ -69,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
         marks=Marks(settings.kernel.mark_mask),
         queue=settings.kernel.queue,
         workers=settings.kernel.workers,
+        log_group=settings.kernel.log_group,
         block_seconds=settings.block.seconds,
         never_block=[ip_network(address) for address in settings.never_block.addresses],
     )

@@ -48,6 +48,18 @@ def test_never_block_goes_into_the_set_of_its_family() -> None:
     assert "elements = { 2001:db8::/64 }" in text
 
 
+def test_only_what_the_client_says_is_copied_and_every_copy_is_short() -> None:
+    text = ruleset(RulesetConfig("eth1", "eth0", log_group=5, nft_queue=False))
+    observe = text[text.index("chain observe") : text.index("chain copy")]
+    assert "meta mark & 0x80000000 == 0 accept" in observe, "what the server says passes first"
+    logged = [line for line in text.splitlines() if " log " in line]
+    assert len(logged) == 2
+    for line in logged:
+        assert "log group 5 snaplen 96 accept" in line
+        assert "limit rate" in line
+    assert "ct mark & 0x0f000000 == 0x07000000 accept" in text, "an evicted flow is not copied"
+
+
 @pytest.mark.root
 @pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("nft") is None, reason="needs root and nft to check rules"
