@@ -9,12 +9,11 @@ from dataclasses import replace
 from ipaddress import ip_network
 from types import TracebackType
 
-from ratwall.errors import RatwallError
 from ratwall.kernel import links
-from ratwall.kernel.command import ToolError, nft, nft_json, require, run
-from ratwall.kernel.ruleset import RulesetConfig, remove_text, ruleset
+from ratwall.kernel.command import ToolError, nft, require, run
+from ratwall.kernel.ruleset import RulesetConfig, ruleset
+from ratwall.kernel.undo import Journal, Undo, delete_queue_rule, has_table
 
-CREATED_BRIDGE = "br-ratwall"
 PROBE_TABLE = "ratwall_probe"  # a table without hooks: asks the kernel, touches no packet
 
 
@@ -31,11 +30,18 @@ def kernel_has_nft_queue() -> bool:
 class Installation:
     """Ratwall's rules in the kernel for as long as the context lasts."""
 
-    def __init__(self, config: RulesetConfig, *, bridge_mode: bool, create_bridge: bool) -> None:
+    def __init__(
+        self,
+        config: RulesetConfig,
+        *,
+        bridge_mode: bool,
+        create_bridge: bool,
+        journal: Journal | None = None,
+    ) -> None:
         self._config = config
         self._bridge_mode = bridge_mode
         self._create_bridge = create_bridge
-        self._undo = links.Undo()
+        self._undo = Undo(journal)
         self.failures: list[str] = []
 
     def __enter__(self) -> "Installation":
@@ -61,8 +67,7 @@ class Installation:
         bridge = None
         if self._bridge_mode:
             if self._create_bridge:
-                bridge = CREATED_BRIDGE
-                links.create_bridge(bridge, config.lan, config.wan, self._undo)
+                bridge = links.create_bridge(config.lan, config.wan, self._undo)
             else:
                 bridge = links.find_bridge(config.lan, config.wan)
             links.add_last_resort_routes(self._undo)
@@ -71,7 +76,7 @@ class Installation:
         config = replace(config, bridge=bridge, nft_queue=nft_queue, never_block=never)
         if not nft_queue:
             require("iptables", "ip6tables")
-        self._undo.add("table ratwall", nft, remove_text())
+        self._undo.add("tables")
         nft(ruleset(config))
         links.apply_settings(self._undo)
         if not nft_queue:
@@ -90,12 +95,16 @@ class Installation:
             *("-j", "NFQUEUE", *queues, "--queue-bypass"),
         )
         for tool, family in (("iptables", "ip"), ("ip6tables", "ip6")):
-            if not _has_table(family, "mangle"):
-                self._undo.add(f"table {family} mangle", _delete_if_empty, family, "mangle")
-            while _succeeds(tool, "-t", "mangle", "-C", *rule):  # left by a killed predecessor
-                run(tool, "-w", "-t", "mangle", "-D", *rule)
+            if not has_table(family, "mangle"):
+                self._undo.add("empty table", family, "mangle")
+            self._undo.add("queue rule", tool, *rule)
+            delete_queue_rule(tool, *rule)  # of a predecessor whose journal was lost
             run(tool, "-w", "-t", "mangle", "-I", *rule)
-            self._undo.add(f"{tool} NFQUEUE rule", run, tool, "-w", "-t", "mangle", "-D", *rule)
+
+    @property
+    def problem(self) -> str | None:
+        """Why the journal is not complete, None if it is."""
+        return self._undo.problem
 
     def _remove(self) -> None:
         self.failures = self._undo.restore()
@@ -103,24 +112,3 @@ class Installation:
 
 def _networks(addresses: Sequence[str]) -> list[links.Network]:
     return [ip_network(address) for address in addresses]
-
-
-def _has_table(family: str, name: str) -> bool:
-    return any(
-        entry["table"]["family"] == family and entry["table"]["name"] == name
-        for entry in nft_json("list", "tables")
-    )
-
-
-def _delete_if_empty(family: str, name: str) -> None:
-    """Delete a table that iptables made for our rule, unless somebody has put a rule into it."""
-    if not any("rule" in entry for entry in nft_json("list", "table", family, name)):
-        nft(f"delete table {family} {name}\n")
-
-
-def _succeeds(*argv: str) -> bool:
-    try:
-        run(*argv)
-    except RatwallError:
-        return False
-    return True
