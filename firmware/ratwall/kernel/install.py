@@ -4,14 +4,13 @@
 rule, route, bridge and setting it made is gone. Running connections live through both.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 from types import TracebackType
 
 from ratwall.kernel import links
 from ratwall.kernel.command import ToolError, nft, require, run
-from ratwall.kernel.ruleset import RulesetConfig, ruleset
+from ratwall.kernel.ruleset import RulesetConfig, reload_text, ruleset
 from ratwall.kernel.undo import Journal, Undo, delete_queue_rule, has_table
 
 PROBE_TABLE = "ratwall_probe"  # a table without hooks: asks the kernel, touches no packet
@@ -72,8 +71,8 @@ class Installation:
                 bridge = links.find_bridge(config.lan, config.wan)
             links.add_last_resort_routes(self._undo)
         nft_queue = kernel_has_nft_queue()
-        never = [*config.never_block, *_networks(links.own_addresses() + links.gateways())]
-        config = replace(config, bridge=bridge, nft_queue=nft_queue, never_block=never)
+        config = replace(config, bridge=bridge, nft_queue=nft_queue)
+        config = _sparing_the_way_out(config)
         if not nft_queue:
             require("iptables", "ip6tables")
         self._undo.add("tables")
@@ -83,6 +82,10 @@ class Installation:
             self._add_xtables_queue(config)
         if bridge is not None:
             links.hand_bridge_to_rules(bridge, self._undo)
+
+    def reload(self, config: RulesetConfig) -> None:
+        """Put what `config` says of blocking in force, as one transaction; all else stays."""
+        nft(reload_text(_sparing_the_way_out(config)))
 
     def _add_xtables_queue(self, config: RulesetConfig) -> None:
         """Queue by xtables where nftables cannot; everything else stays in nftables."""
@@ -110,5 +113,7 @@ class Installation:
         self.failures = self._undo.restore()
 
 
-def _networks(addresses: Sequence[str]) -> list[links.Network]:
-    return [ip_network(address) for address in addresses]
+def _sparing_the_way_out(config: RulesetConfig) -> RulesetConfig:
+    """Return the rules with the box itself and its gateways never blocked."""
+    found = [ip_network(address) for address in links.own_addresses() + links.gateways()]
+    return replace(config, never_block=[*config.never_block, *found])

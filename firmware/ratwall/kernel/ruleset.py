@@ -72,6 +72,21 @@ def ruleset(config: RulesetConfig) -> str:
     return "\n".join(parts) + "\n"
 
 
+def reload_text(config: RulesetConfig) -> str:
+    """Return the text that puts the changeable of `config` in force in the tables that are there.
+
+    What may be blocked and for how long; no rule is missing for a moment, and no element of
+    another set is touched.
+    """
+    lines = [f"flush chain inet {TABLE} cut"]
+    for suffix, _, _ in FAMILIES:
+        lines.append(f"flush set inet {TABLE} never_block{suffix}")
+        if never := _never_block(config, int(suffix)):
+            lines.append(f"add element inet {TABLE} never_block{suffix} {{ {never} }}")
+    lines += [f"table inet {TABLE} {{", *_cut_chain(config), "}"]
+    return "\n".join(lines) + "\n"
+
+
 def remove_text() -> str:
     """Return the text that removes Ratwall's tables whether or not they exist."""
     return "\n".join(
@@ -102,8 +117,7 @@ def _inet_table(config: RulesetConfig) -> str:
 
 def _sets(config: RulesetConfig) -> Iterator[str]:
     for suffix, _, kind in FAMILIES:
-        version = int(suffix)
-        never = ", ".join(str(net) for net in config.never_block if net.version == version)
+        never = _never_block(config, int(suffix))
         elements = f" elements = {{ {never} }};" if never else ""
         yield f"  set never_block{suffix} {{ type {kind}; flags interval; auto-merge;{elements} }}"
         yield (
@@ -118,6 +132,10 @@ def _sets(config: RulesetConfig) -> Iterator[str]:
             f"  set allowed_device{suffix} {{ type {kind} . {kind} . inet_service; "
             f"size {SET_SIZE}; flags timeout; }}"
         )
+
+
+def _never_block(config: RulesetConfig, version: int) -> str:
+    return ", ".join(str(net) for net in config.never_block if net.version == version)
 
 
 def _sides(config: RulesetConfig) -> tuple[tuple[str, str, int], ...]:

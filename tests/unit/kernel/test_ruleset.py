@@ -8,7 +8,7 @@ from ipaddress import ip_network
 import pytest
 
 from ratwall.kernel.marks import Marks
-from ratwall.kernel.ruleset import RulesetConfig, ruleset
+from ratwall.kernel.ruleset import RulesetConfig, reload_text, ruleset
 
 CONFIG = RulesetConfig("eth1", "eth0", nft_queue=False)
 
@@ -83,3 +83,34 @@ def test_nft_accepts_the_rules(bridge: str | None, mask: int) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.root
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("nft") is None, reason="needs root and nft to check rules"
+)
+def test_a_reload_changes_what_may_be_blocked_and_leaves_every_block() -> None:
+    """In a network namespace of its own: rules, a block half over, the reload, what is there."""
+    first = RulesetConfig("a", "b", nft_queue=False, never_block=[ip_network("192.0.2.1")])
+    second = RulesetConfig(
+        "a", "b", nft_queue=False, block_seconds=77, never_block=[ip_network("2001:db8::9")]
+    )
+    block = "add element inet ratwall blocked4 { 198.51.100.1 . 443 timeout 5000s expires 500s }\n"
+    commands = [
+        ruleset(first) + block,
+        "list table inet ratwall\n",
+        reload_text(second),
+        "list table inet ratwall\n",
+    ]
+    program = "\n".join(f"nft -f - <<'.' && echo ====\n{text}." for text in commands)
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-c", program], text=True, capture_output=True, check=False
+    )
+    assert done.stderr == ""
+    _, before, _, after, _ = done.stdout.split("====\n")
+    assert "elements = { 198.51.100.1 . 443 timeout 1h23m20s expires 8m" in after
+    assert after.count("timeout 1m17s") == 4
+    assert ("elements = { 192.0.2.1 }" in before, "192.0.2.1" in after) == (True, False)
+    assert "elements = { 2001:db8::9 }" in after
+    kept = [line for line in before.splitlines() if "timeout 1h" not in line]
+    assert {line for line in kept if "192.0.2.1" not in line} <= set(after.splitlines())
