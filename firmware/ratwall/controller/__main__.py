@@ -19,6 +19,9 @@ from ratwall.kernel.marks import Marks
 from ratwall.kernel.sets import Sets
 from ratwall.ledger.store import FILE_NAME, open_ledger
 from ratwall.settings.load import load_settings
+from ratwall.settings.schema import Settings
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -40,23 +43,44 @@ def main() -> None:
         ) from error
     # First of all: a second controller must not touch the ledger of the first.
     doors = open_doors(run_directory, options.inspector_group, options.web_group)
-    never_block = {*settings.never_block.addresses, *own_addresses(), *gateways()}
     service = Service(
         settings,
-        enforce=settings.detection.enforce and not options.monitor_only,
+        enforce=_enforces(settings, options),
         open_ledger=lambda: open_ledger(options.state_dir / FILE_NAME, group=options.web_group),
         sets=Sets(),
         watch=watch,
-        never_block=frozenset(str(ip_address(address)) for address in never_block),
+        never_block=_never_block(settings),
         neighbour=_neighbour,
         clock=lambda: time.time_ns() // 1000,
     )
-    process = Process(service, watch.fileno(), doors, options)
+
+    def read_again() -> None:
+        try:
+            changed = load_settings(options.config)
+        except RatwallError as error:
+            log.warning("going on with the settings before: %s", error)
+            return
+        service.reconfigure(
+            changed, enforce=_enforces(changed, options), never_block=_never_block(changed)
+        )
+        print("ready", flush=True)
+
+    process = Process(service, watch.fileno(), doors, options, read_again)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.stop())
+    signal.signal(signal.SIGHUP, lambda *_: process.hang_up())
     print("ready", flush=True)
     process.run()
     watch.close()
+
+
+def _enforces(settings: Settings, options: argparse.Namespace) -> bool:
+    return settings.detection.enforce and not options.monitor_only
+
+
+def _never_block(settings: Settings) -> frozenset[str]:
+    addresses = {*settings.never_block.addresses, *own_addresses(), *gateways()}
+    return frozenset(str(ip_address(address)) for address in addresses)
 
 
 def _parse() -> argparse.Namespace:

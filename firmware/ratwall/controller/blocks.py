@@ -76,7 +76,7 @@ class Measures:
     def __init__(self, writer: LedgerWriter, sets: KernelSets, never_block: frozenset[str]) -> None:
         self._writer = writer
         self._sets = sets
-        self._never_block = never_block
+        self.never_block = never_block
         self._in_force: dict[int, Measure] = {}
 
     def load(self, rows: Iterable[dict[str, Any]]) -> None:
@@ -113,7 +113,7 @@ class Measures:
 
     def may_block(self, server: str) -> bool:
         """Say whether a server may be blocked at all."""
-        return server not in self._never_block
+        return server not in self.never_block
 
     def block(
         self,

@@ -1,7 +1,7 @@
 """The controller process: opens sockets, ledger and kernel, turns the selector, leaves in order.
 
 SIGTERM and SIGINT write everything down and end it; the rules and blocks in the kernel stay: they
-are not its own.
+are not its own. SIGHUP makes it read its settings again.
 """
 
 import argparse
@@ -33,10 +33,13 @@ class Process:
         watch_fileno: int | None,
         doors: Doors,
         options: argparse.Namespace,
+        read_again: Callable[[], None],
     ) -> None:
-        """`options` as parsed by `ratwall.controller.__main__`."""
+        """`options` as parsed by `ratwall.controller.__main__`; `read_again` answers SIGHUP."""
         self._service = service
         self._options = options
+        self._read_again = read_again
+        self._reread = False
         self._protection = Protection(service.clock(), service.settings.kernel.workers)
         self._selector = selectors.DefaultSelector()
         self._wake_reader, self._wake_writer = socket.socketpair()
@@ -67,6 +70,9 @@ class Process:
             for key, events in self._selector.select(TURN_SECONDS):
                 serve: Callable[[int], None] = key.data
                 serve(events)
+            if self._reread:
+                self._reread = False
+                self._read_again()
             self._watch_inspectors()
             self._service.tick()
             now = time.monotonic()
@@ -83,6 +89,11 @@ class Process:
     def stop(self) -> None:
         """Ask `run` to end; may be called from a signal handler or another thread."""
         self._stopping = True
+        self._wake_writer.send(b"\0")
+
+    def hang_up(self) -> None:
+        """Have `run` read the settings again; may be called from a signal handler."""
+        self._reread = True
         self._wake_writer.send(b"\0")
 
     def _woken(self, _: int) -> None:

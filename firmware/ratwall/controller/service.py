@@ -130,6 +130,16 @@ class Service:
         self.uninspected_last = uninspected.get("last")
         self._kernel_count: int = uninspected.get("kernel", 0)
 
+    def reconfigure(
+        self, settings: Settings, *, enforce: bool, never_block: frozenset[str]
+    ) -> None:
+        """Go on by changed settings; blocks in force keep the time they have left."""
+        self.settings = settings
+        self.enforce = enforce
+        self._never_block = self.measures.never_block = never_block
+        self._due["retention"] = self.clock()
+        self.push({"type": "mode", "enforce": enforce})
+
     def greeting(self) -> list[dict[str, Any]]:
         """Return what an inspector must know first."""
         return [

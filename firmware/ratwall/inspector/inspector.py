@@ -91,6 +91,12 @@ class Inspector:
         self.cut = 0
         self.evicted = 0  # connections that left unjudged because the table was full
 
+    def judge_by(self, packs: Sequence[Pack], thresholds: Thresholds, *, enforce: bool) -> None:
+        """Judge by these from now on; what was decided stays decided."""
+        self._packs = packs
+        self._thresholds = thresholds
+        self.enforce = enforce
+
     def decide(self, packet: QueuedPacket) -> Release:
         """Return what to do with one packet."""
         self.queued += 1

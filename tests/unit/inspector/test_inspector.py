@@ -194,6 +194,18 @@ def test_monitor_mode_cuts_nothing_and_says_what_it_would_have_done(
     assert (reports[0]["verdict"], reports[0]["enforced"]) == ("block", False)
 
 
+def test_changed_thresholds_and_mode_count_for_connections_already_begun(
+    inspector: Inspector, reports: list[Report]
+) -> None:
+    story = Story(inspector)
+    pieces = in_order(recording("rat").flight(), 700)
+    releases = play(story, pieces[:1])
+    inspector.judge_by(PACKS, Thresholds(1, 2, 3), enforce=False)
+    releases += [story.server(piece.data, piece.start) for piece in pieces[1:]]
+    assert [class_of(one).name for one in releases] == ["WATCH", "WATCH", "OBSERVED", "OBSERVED"]
+    assert (reports[0]["verdict"], reports[0]["enforced"]) == ("block", False)
+
+
 @pytest.mark.parametrize(
     ("device", "flow_class"),
     [(None, FlowClass.EXEMPT), (DEVICE, FlowClass.EXEMPT), ("192.168.77.99", FlowClass.BLOCK)],
