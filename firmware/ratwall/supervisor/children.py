@@ -7,11 +7,13 @@ it does its work; every other line is for the person in front of the console and
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 FIRST_DELAY = 0.2  # seconds before a restart; protection must be back soon
-LONGEST_DELAY = 30.0  # a child that keeps dying must not eat the box
+# Protection is to be back within 5 s however often somebody brings an inspector down; one that dies
+# at once, again and again, costs a sixth of a core at this delay.
+LONGEST_DELAY = 3.0
 STEADY_SECONDS = 30.0  # after a run this long the next failure counts as the first again
 END_SECONDS = 5.0  # from SIGTERM to SIGKILL
 REAP_SECONDS = 1.0  # its output is closed: it is ending
@@ -25,6 +27,9 @@ class Child:
     name: str
     argv: Sequence[str]
     inherited: Sequence[int] = ()  # descriptors, kept under their numbers
+    environment: Mapping[str, str] = field(default_factory=dict)  # on top of our own
+    watchdog: bool = False  # it feeds one, and is killed when it does not
+    own_session: bool = False  # what ends the supervisor's terminal does not end it
     ready: bool = False
     exit_status: int | None = None  # of the run before, negative for a signal
     restart_at: float | None = None
@@ -40,6 +45,8 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             pass_fds=self.inherited,
+            env={**os.environ, **self.environment},
+            start_new_session=self.own_session,
         )
         self._started, self.ready, self.restart_at = now, False, None
 

@@ -24,10 +24,12 @@ from ratwall.kernel.install import Installation
 from ratwall.kernel.links import check_ports
 from ratwall.kernel.marks import Marks
 from ratwall.kernel.ruleset import RulesetConfig
+from ratwall.kernel.undo import take_back
 from ratwall.settings.load import load_settings
 from ratwall.settings.rules import is_listen
 from ratwall.settings.schema import Settings
 from ratwall.supervisor.children import Child
+from ratwall.supervisor.guarding import Guarding
 from ratwall.supervisor.state import StateDirectory, listening_socket, sole_instance
 
 READY_SECONDS = 30.0  # for one process to come up: a Pi with a slow card and a cold cache
@@ -79,13 +81,24 @@ def run(options: argparse.Namespace) -> int:
         stack.enter_context(sole_instance(state))
         page = stack.enter_context(listening_socket(settings.web.address))
         state.write_settings(options.config)
-        family = Family(stop)
+        for line in take_back(state.journal) or ():
+            say(line)
+        guarding = Guarding(state.journal)
+        family = Family(stop, guarding)
         stack.callback(family.end)
-        family.start(*state.inspectors(settings, monitor_only=options.monitor_only))
+        family.start(guarding.guard())
+        family.start(
+            *state.inspectors(settings, guarding.environment, monitor_only=options.monitor_only)
+        )
         installation = Installation(
-            rules, bridge_mode=network.mode == "bridge", create_bridge=options.create_bridge
+            rules,
+            bridge_mode=network.mode == "bridge",
+            create_bridge=options.create_bridge,
+            journal=guarding.journal,
         )
         with installation:
+            if installation.problem is not None:
+                say(f"going on without a complete journal: {installation.problem}")
             family.start(state.controller(settings, monitor_only=options.monitor_only))
             family.start(state.web(settings, page))
             if not stop:
@@ -112,11 +125,12 @@ def _effective_settings(options: argparse.Namespace) -> Settings:
 
 
 class Family:
-    """The supervised processes, started in order and ended in reverse."""
+    """The supervised processes, started in order and ended in reverse; the guard is the first."""
 
-    def __init__(self, stop: list[int]) -> None:
+    def __init__(self, stop: list[int], guarding: Guarding) -> None:
         """`stop` gets an entry when a signal asks to end."""
         self._stop = stop
+        self._guarding = guarding
         self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
 
@@ -152,11 +166,20 @@ class Family:
         for child in reversed(self._children):
             child.terminate()
         for child in reversed(self._children):
+            if child is self._guard:
+                self._guarding.leave()
             child.finish()
+
+    @property
+    def _guard(self) -> Child | None:
+        return self._children[0] if self._children else None
 
     def _launch(self, child: Child) -> None:
         child.start(time.monotonic())
         self._selector.register(child, selectors.EVENT_READ, child)
+        for ward in self._children if child is self._guard else (child,):
+            if ward is not self._guard:
+                self._guarding.hand_over(ward)
 
     def _turn(self) -> None:
         for key, _ in self._selector.select(POLL_SECONDS):

@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from ratwall.settings.schema import Settings
 from ratwall.supervisor.children import Child
 from ratwall.supervisor.confine import ACTIVATION_DESCRIPTOR, account, confined
 
+JOURNAL_NAME = "undo.jsonl"  # in run/; see ratwall.kernel.undo
 BACKLOG = 64  # connections waiting for the page
 
 
@@ -28,6 +29,7 @@ class StateDirectory:
         self.path = path.absolute()
         self.run = self.path / "run"
         self.settings = self.run / "settings.toml"
+        self.journal = self.run / JOURNAL_NAME
         self._controller = account("ratwall")
         self._inspector = account("ratwall-inspector")
         self._web = account("ratwall-web")
@@ -59,8 +61,13 @@ class StateDirectory:
             shutil.copyfile(source, self.settings)
         self.settings.chmod(0o644)
 
-    def inspectors(self, settings: Settings, *, monitor_only: bool) -> list[Child]:
-        """Return the inspectors, with CAP_NET_ADMIN for their queues and nothing else."""
+    def inspectors(
+        self, settings: Settings, environment: Mapping[str, str], *, monitor_only: bool
+    ) -> list[Child]:
+        """Return the inspectors, with CAP_NET_ADMIN for their queues and nothing else.
+
+        `environment` tells them of the watchdog that they feed.
+        """
         workers = settings.kernel.workers
         return [
             Child(
@@ -75,6 +82,8 @@ class StateDirectory:
                     capabilities=("net_admin",),
                     state_dir=self.path,
                 ),
+                environment=environment,
+                watchdog=True,
             )
             for worker in range(workers)
         ]
@@ -97,6 +106,7 @@ class StateDirectory:
                 groups=(self._web.gid, self._inspector.gid),
                 capabilities=("net_admin",),
                 state_dir=self.path,
+                orphan_signal="TERM",  # it writes down what it knows
             ),
         )
 
