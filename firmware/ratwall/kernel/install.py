@@ -65,6 +65,7 @@ class Installation:
         config = self._config
         bridge = None
         if self._bridge_mode:
+            links.check_bridge_netfilter()
             if self._create_bridge:
                 bridge = links.create_bridge(config.lan, config.wan, self._undo)
             else:
@@ -81,6 +82,7 @@ class Installation:
         if not nft_queue:
             self._add_xtables_queue(config)
         if bridge is not None:
+            links.apply_settings(self._undo, links.TAGGED_SETTINGS)
             links.hand_bridge_to_rules(bridge, self._undo)
 
     def reload(self, config: RulesetConfig) -> None:

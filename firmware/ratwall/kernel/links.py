@@ -4,6 +4,7 @@ The way back of every change is noted before it is made (`ratwall.kernel.undo`).
 per bridge and per network namespace: the machine's other bridges are not touched.
 """
 
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from ratwall.errors import UsageError
@@ -18,6 +19,11 @@ SETTINGS = {
     "net/netfilter/nf_conntrack_events": "1",
     "net/netfilter/nf_conntrack_acct": "1",
     "net/netfilter/nf_conntrack_timestamp": "1",
+}
+# Without them frames with a VLAN tag or in a PPPoE session go past the inet hooks of every bridge.
+TAGGED_SETTINGS = {
+    "net/bridge/bridge-nf-filter-vlan-tagged": "1",
+    "net/bridge/bridge-nf-filter-pppoe-tagged": "1",
 }
 
 
@@ -114,9 +120,18 @@ def add_last_resort_routes(undo: Undo) -> None:
         run("ip", family, "route", "replace", *route)
 
 
-def apply_settings(undo: Undo) -> None:
-    """Switch conntrack events, accounting and time stamps on."""
-    for name, value in SETTINGS.items():
+def check_bridge_netfilter() -> None:
+    """Raise UsageError where the kernel cannot show a bridge's frames to the rules."""
+    if not (SYSCTL / "net/bridge").exists():
+        raise UsageError(
+            "--mode bridge: this kernel shows bridged frames to no rule; "
+            "load what does it with: modprobe br_netfilter"
+        )
+
+
+def apply_settings(undo: Undo, settings: Mapping[str, str] = SETTINGS) -> None:
+    """Set kernel settings, by default those that switch conntrack's event reports fully on."""
+    for name, value in settings.items():
         path = SYSCTL / name
         before = path.read_text().strip()
         if before != value:

@@ -67,6 +67,11 @@ class Marks:
         return 0x10 << self.shift
 
     @property
+    def tagged(self) -> int:
+        """Set on a packet of a tagged frame until the gate is passed: the same bit as `alone`."""
+        return 0x10 << self.shift
+
+    @property
     def class_mask(self) -> int:
         """The bits that hold the class."""
         return 0x0F << self.shift

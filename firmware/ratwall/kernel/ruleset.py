@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
+from ratwall.kernel import passing
 from ratwall.kernel.marks import FlowClass, Marks
 
 TABLE = "ratwall"
@@ -56,6 +57,7 @@ class RulesetConfig:
     log_group: int = 0  # the NFLOG group that gets the copies
     block_seconds: int = 3600
     never_block: Sequence[IPv4Network | IPv6Network] = ()
+    refuse_quic: bool = False
     nft_queue: bool = True  # False: the kernel has no nft_queue, xtables queues instead
 
     @property
@@ -103,7 +105,9 @@ def _inet_table(config: RulesetConfig) -> str:
         "  counter uninspected { }",
         "  counter refused { }",
         "  counter uncopied { }",
+        *passing.counters(passing.INET_COUNTERS),
         *_gate_chain(config),
+        *passing.quic_chain(config.marks, refuse=config.refuse_quic),
         *_observe_chain(config),
         *_refuse_chain(config),
         *queue,
@@ -156,11 +160,15 @@ def _gate_chain(config: RulesetConfig) -> Iterator[str]:
             f'    iifname "{entered}" oifname "{leaves}" '
             f"meta mark set meta mark & {rest:#010x} | {bit:#010x}"
         )
+    if config.bridge is None:
+        yield passing.local_rule(config.lan, config.wan)
     yield f"    meta mark & {marks.lan | marks.wan:#010x} == 0 return"
     yield f"    ct state new ct event set {CT_EVENTS:#x}"
     yield f"    {_ct_is(marks, FlowClass.BLOCK)} goto refuse"
     yield f"    {_ct_is(marks, FlowClass.EXEMPT)} accept"
+    yield passing.quic_rule(marks)
     yield "    meta l4proto != tcp accept"
+    yield passing.one_way_rule()
     for suffix, ip, _ in FAMILIES:
         outbound = f"meta mark & {marks.lan:#010x} != 0"
         inbound = f"meta mark & {marks.wan:#010x} != 0"
@@ -174,7 +182,7 @@ def _gate_chain(config: RulesetConfig) -> Iterator[str]:
     # A connection that somebody outside opened (a port forward) is not ours to judge.
     yield (
         f"    meta mark & {marks.wan:#010x} != 0 ct state new tcp flags & (syn | ack) == syn "
-        f"{_ct_set(marks, FlowClass.EXEMPT)} accept"
+        f"counter name passed_inbound {_ct_set(marks, FlowClass.EXEMPT)} accept"
     )
     for freed in (FlowClass.CLEAN, FlowClass.EVICTED):
         yield f"    {_ct_is(marks, freed)} accept"
@@ -184,7 +192,10 @@ def _gate_chain(config: RulesetConfig) -> Iterator[str]:
     watched = f"meta mark set meta mark | {marks.of(FlowClass.WATCH):#010x}"
     yield f"    {_ct_is(marks, FlowClass.WATCH)} {watched}"
     # Exactly the segments with payload: the inner header begins behind the TCP options.
-    yield f"    @ih,0,8 >= 0 meta mark set meta mark | {marks.to_inspect:#010x}"
+    # Behind the gate the bit of a tagged frame has another meaning.
+    kept = 0xFFFFFFFF & ~marks.tagged
+    inspected = f"meta mark set meta mark & {kept:#010x} | {marks.to_inspect:#010x}"
+    yield f"    @ih,0,8 >= 0 {inspected}"
     yield "  }"
 
 
@@ -209,6 +220,9 @@ def _observe_chain(config: RulesetConfig) -> Iterator[str]:
 def _refuse_chain(config: RulesetConfig) -> Iterator[str]:
     yield "  chain refuse {"
     yield "    counter name refused"
+    if config.bridge is not None:
+        # `reject` answers without the tag, into a network that may be somebody else's.
+        yield f"    meta mark & {config.marks.tagged:#010x} != 0 drop"
     yield "    meta l4proto tcp reject with tcp reset"
     yield "    drop"
     yield "  }"
@@ -263,6 +277,7 @@ def _bridge_table(config: RulesetConfig) -> str:
     rest = 0xFFFFFFFF & ~config.marks.mask
     lines = [
         f"table bridge {TABLE} {{",
+        *passing.counters(passing.BRIDGE_COUNTERS),
         "  chain side {",
         f"    type filter hook forward priority {BRIDGE_SIDE_PRIORITY}; policy accept;",
         *(
@@ -270,6 +285,8 @@ def _bridge_table(config: RulesetConfig) -> str:
             f"meta mark set meta mark & {rest:#010x} | {bit:#010x}"
             for entered, leaves, bit in _sides(config)
         ),
+        passing.local_rule(config.lan, config.wan),
+        *passing.tag_lines(config.marks),
         "  }",
         "}",
     ]
