@@ -17,10 +17,32 @@ PROBE_TABLE = "ratwall_probe"  # a table without hooks: asks the kernel, touches
 
 
 def kernel_has_nft_queue() -> bool:
-    """Say whether nftables can queue here; asked by adding a rule to a chain without a hook."""
-    remove = f"delete table inet {PROBE_TABLE}\n"
+    """Say whether nftables can queue here."""
+    return _takes("chain probe { queue num 0 bypass; }")
+
+
+def kernel_has_ct_timeout() -> bool:
+    """Say whether nftables knows conntrack's time-out policies here."""
+    return _takes("ct timeout probe { protocol tcp; l3proto ip; policy = { established: 7440 }; }")
+
+
+def kernel_has_bridge_reject() -> bool:
+    """Say whether a rule of the bridge family can answer with a reset."""
+    return _takes("chain probe { reject with tcp reset; }", family="bridge")
+
+
+def kernel_has_log() -> bool:
+    """Say whether packets can be copied to a process."""
+    return _takes("chain probe { log group 0 snaplen 64; }")
+
+
+def _takes(content: str, family: str = "inet") -> bool:
+    """Ask the kernel with a table without hooks, made and removed as one transaction."""
+    table = f"{family} {PROBE_TABLE}"
+    # One line each: nft 1.0.6 wants the end of a line after some statements.
+    content = content.replace("{ ", "{\n").replace(" }", "\n}").replace("; ", "\n")
     try:
-        nft(f"table inet {PROBE_TABLE} {{ chain probe {{ queue num 0 bypass; }} }}\n" + remove)
+        nft(f"table {table} {{\n{content}\n}}\ndelete table {table}\n")
     except ToolError:
         return False
     return True
@@ -72,13 +94,16 @@ class Installation:
                 bridge = links.find_bridge(config.lan, config.wan)
             links.add_last_resort_routes(self._undo)
         nft_queue = kernel_has_nft_queue()
-        config = replace(config, bridge=bridge, nft_queue=nft_queue)
+        config = replace(
+            config, bridge=bridge, nft_queue=nft_queue, ct_timeout=kernel_has_ct_timeout()
+        )
         config = _sparing_the_way_out(config)
         if not nft_queue:
             require("iptables", "ip6tables")
         self._undo.add("tables")
         nft(ruleset(config))
         links.apply_settings(self._undo)
+        links.size_conntrack(config.connections, self._undo)
         if not nft_queue:
             self._add_xtables_queue(config)
         if bridge is not None:

@@ -4,6 +4,7 @@ The way back of every change is noted before it is made (`ratwall.kernel.undo`).
 per bridge and per network namespace: the machine's other bridges are not touched.
 """
 
+import stat
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
@@ -137,3 +138,18 @@ def apply_settings(undo: Undo, settings: Mapping[str, str] = SETTINGS) -> None:
         if before != value:
             undo.add("sysctl", name, before)
             path.write_text(value)
+
+
+def size_conntrack(connections: int, undo: Undo) -> None:
+    """Let the kernel track so many connections, if it tracks fewer now and lets us say so.
+
+    In a network namespace of its own it does not: there the machine's limit holds.
+    """
+    for name in ("nf_conntrack_buckets", "nf_conntrack_max"):
+        path = SYSCTL / "net/netfilter" / name
+        before = path.read_text().strip()
+        if int(before) >= connections:
+            continue
+        if path.stat().st_mode & stat.S_IWUSR:
+            undo.add("sysctl", f"net/netfilter/{name}", before)
+            path.write_text(str(connections))

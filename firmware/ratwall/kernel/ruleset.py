@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
-from ratwall.kernel import passing
+from ratwall.kernel import crowding, passing
 from ratwall.kernel.marks import FlowClass, Marks
 
 TABLE = "ratwall"
@@ -58,7 +58,9 @@ class RulesetConfig:
     block_seconds: int = 3600
     never_block: Sequence[IPv4Network | IPv6Network] = ()
     refuse_quic: bool = False
+    connections: int = 0  # that conntrack shall have room for; 0 leaves it as it is
     nft_queue: bool = True  # False: the kernel has no nft_queue, xtables queues instead
+    ct_timeout: bool = True  # False: the kernel takes no time-out policies
 
     @property
     def last_queue(self) -> int:
@@ -106,6 +108,8 @@ def _inet_table(config: RulesetConfig) -> str:
         "  counter refused { }",
         "  counter uncopied { }",
         *passing.counters(passing.INET_COUNTERS),
+        *crowding.declarations(),
+        *(crowding.timeout_policies() if config.ct_timeout else ()),
         *_gate_chain(config),
         *passing.quic_chain(config.marks, refuse=config.refuse_quic),
         *_observe_chain(config),
@@ -164,6 +168,8 @@ def _gate_chain(config: RulesetConfig) -> Iterator[str]:
         yield passing.local_rule(config.lan, config.wan)
     yield f"    meta mark & {marks.lan | marks.wan:#010x} == 0 return"
     yield f"    ct state new ct event set {CT_EVENTS:#x}"
+    if config.ct_timeout:
+        yield from crowding.timeout_rules()
     yield f"    {_ct_is(marks, FlowClass.BLOCK)} goto refuse"
     yield f"    {_ct_is(marks, FlowClass.EXEMPT)} accept"
     yield passing.quic_rule(marks)
@@ -179,6 +185,7 @@ def _gate_chain(config: RulesetConfig) -> Iterator[str]:
         for direction, key in ((outbound, "daddr . tcp dport"), (inbound, "saddr . tcp sport")):
             yield f"    {direction} {ip} {key} @allowed{suffix} {exempt}"
             yield f"    {direction} {ip} {key} @blocked{suffix} goto refuse"
+    yield crowding.untracked_rule()
     # A connection that somebody outside opened (a port forward) is not ours to judge.
     yield (
         f"    meta mark & {marks.wan:#010x} != 0 ct state new tcp flags & (syn | ack) == syn "
@@ -253,6 +260,9 @@ def _settle_chain(config: RulesetConfig) -> Iterator[str]:
 def _missed_chain(config: RulesetConfig) -> Iterator[str]:
     yield "  chain missed {"
     yield "    counter name uninspected"
+    marks = config.marks
+    first = f"ct mark & {marks.class_mask:#010x} != {marks.of(FlowClass.UNINSPECTED):#010x}"
+    yield f"    {first} counter name uninspected_flows"
     yield f"    {_ct_set(config.marks, FlowClass.UNINSPECTED)}"
     yield f"    {_forget_marks(config.marks)}"
     yield "  }"

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from ratwall.kernel.crowding import CONNECTIONS_HIGH, CONNECTIONS_LOW, default_connections
 from ratwall.settings.rules import (
     Addresses,
     Boolean,
@@ -81,6 +82,11 @@ def default_workers() -> int:
     return min(len(os.sched_getaffinity(0)), WORKERS_HIGH)
 
 
+def default_tracked() -> int:
+    """Return how many connections this machine shall track."""
+    return default_connections(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """What Ratwall takes of the machine's packet marks and queues."""
@@ -98,6 +104,11 @@ class Kernel:
     log_group: int = field(
         default=7474,  # anywhere but low, where ulogd and others start counting
         metadata=accepts(Integer(0, 65_535)),  # NFLOG groups: 16 bits
+    )
+    # Connections that conntrack has room for, by default a sixteenth of the machine's memory.
+    connections: int = field(
+        default_factory=default_tracked,
+        metadata=accepts(Integer(CONNECTIONS_LOW, CONNECTIONS_HIGH)),
     )
     # Flows whose copies are read at one time: fifty devices with fifty connections each, and spare.
     observed_flows: int = field(
