@@ -28,6 +28,7 @@ class FlowClass(IntEnum):
     EXEMPT = 5  # outside what is inspected: inbound, or allowed by rule
     BLOCK = 6  # cut
     EVICTED = 7  # was observed, made room for a more suspicious one: no longer copied
+    STRAY = 8  # on a packet only: conntrack counts it to no connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,11 @@ class Marks:
     @property
     def tagged(self) -> int:
         """Set on a packet of a tagged frame until the gate is passed: the same bit as `alone`."""
+        return 0x10 << self.shift
+
+    @property
+    def told(self) -> int:
+        """Set on a conntrack entry with BLOCK once the client was sent a second reset."""
         return 0x10 << self.shift
 
     @property

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
-from ratwall.kernel import crowding, passing
+from ratwall.kernel import crowding, evasion, passing
 from ratwall.kernel.marks import FlowClass, Marks
 
 TABLE = "ratwall"
@@ -170,6 +170,7 @@ def _gate_chain(config: RulesetConfig) -> Iterator[str]:
     yield f"    ct state new ct event set {CT_EVENTS:#x}"
     if config.ct_timeout:
         yield from crowding.timeout_rules()
+    yield evasion.repeat_rule(marks)
     yield f"    {_ct_is(marks, FlowClass.BLOCK)} goto refuse"
     yield f"    {_ct_is(marks, FlowClass.EXEMPT)} accept"
     yield passing.quic_rule(marks)
@@ -198,6 +199,7 @@ def _gate_chain(config: RulesetConfig) -> Iterator[str]:
     # The inspector learns from the class that this connection is not a new one on old ports.
     watched = f"meta mark set meta mark | {marks.of(FlowClass.WATCH):#010x}"
     yield f"    {_ct_is(marks, FlowClass.WATCH)} {watched}"
+    yield from evasion.catching_rules(marks)
     # Exactly the segments with payload: the inner header begins behind the TCP options.
     # Behind the gate the bit of a tagged frame has another meaning.
     kept = 0xFFFFFFFF & ~marks.tagged
@@ -210,6 +212,7 @@ def _observe_chain(config: RulesetConfig) -> Iterator[str]:
     """Copy what the client says and let it pass: a copy holds nothing up, read or not."""
     copied = f"log group {config.log_group} snaplen {COPY_BYTES} accept"
     yield "  chain observe {"
+    yield evasion.hello_rule(config.marks)
     yield f"    meta mark & {config.marks.lan:#010x} == 0 accept"
     yield "    meta l4proto tcp @ih,0,8 >= 0 jump copy"
     yield "    accept"
@@ -258,9 +261,11 @@ def _settle_chain(config: RulesetConfig) -> Iterator[str]:
 
 
 def _missed_chain(config: RulesetConfig) -> Iterator[str]:
-    yield "  chain missed {"
-    yield "    counter name uninspected"
     marks = config.marks
+    yield "  chain missed {"
+    # Its reset could not be made: better nothing than what it stands for.
+    yield f"    {_ct_is(marks, FlowClass.BLOCK)} drop"
+    yield "    counter name uninspected"
     first = f"ct mark & {marks.class_mask:#010x} != {marks.of(FlowClass.UNINSPECTED):#010x}"
     yield f"    {first} counter name uninspected_flows"
     yield f"    {_ct_set(config.marks, FlowClass.UNINSPECTED)}"
@@ -272,6 +277,7 @@ def _cut_chain(config: RulesetConfig) -> Iterator[str]:
     marks = config.marks
     timeout = f"timeout {config.block_seconds}s"
     yield "  chain cut {"
+    yield f"    {_ct_is(marks, FlowClass.BLOCK)} return"
     yield f"    {_ct_set(marks, FlowClass.BLOCK)}"
     yield f"    meta mark & {marks.alone:#010x} != 0 return"
     for suffix, ip, _ in FAMILIES:

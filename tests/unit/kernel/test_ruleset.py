@@ -114,3 +114,19 @@ def test_a_reload_changes_what_may_be_blocked_and_leaves_every_block() -> None:
     assert "elements = { 2001:db8::9 }" in after
     kept = [line for line in before.splitlines() if "timeout 1h" not in line]
     assert {line for line in kept if "192.0.2.1" not in line} <= set(after.splitlines())
+
+
+def test_what_could_slip_past_the_queue_is_shown_to_the_inspector() -> None:
+    text = ruleset(CONFIG)
+    gate = text[text.index("chain gate") : text.index("chain quic")]
+    repeated = gate.index("ct mark & 0x1f000000 == 0x06000000")
+    assert repeated < gate.index("ct mark & 0x0f000000 == 0x06000000 goto refuse")
+    assert "ct state invalid meta mark set meta mark | 0x08000000" in gate
+    observe = text[text.index("chain observe") : text.index("chain copy")]
+    assert observe.index("@ih,0,16 0x1603") < observe.index("accept\n")
+
+
+def test_a_cut_connection_never_passes_for_want_of_an_inspector() -> None:
+    text = ruleset(CONFIG)
+    missed = text[text.index("chain missed") :].splitlines()
+    assert missed[1].strip() == "ct mark & 0x0f000000 == 0x06000000 drop"
