@@ -66,14 +66,18 @@ class Recording:
 
 
 def record(
-    identity: Identity, version: Version = "1.0", *, key_exchange: str = SCHANNEL_PICK
+    identity: Identity,
+    version: Version = "1.0",
+    *,
+    key_exchange: str = SCHANNEL_PICK,
+    server_name: str | None = None,
 ) -> Recording:
     """Let OpenSSL shake hands with itself in memory and keep the first flight of each side."""
     client_side = rat_client_context(version)
     server_side = rat_server_context(identity, version)
     server_side.set_ciphers(key_exchange)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = client_side.wrap_bio(to_client, to_server)
+    client = client_side.wrap_bio(to_client, to_server, server_hostname=server_name)
     server = server_side.wrap_bio(to_server, to_client, server_side=True)
     _step(client)
     hello = to_server.read()

@@ -41,6 +41,7 @@ class FlowReport:
     worker: int
     flow_class: str
     enforced: bool
+    proxied: bool  # the endpoint is a proxy's, the TLS that of a server behind it
     mac: str | None
     client: str
     client_port: int
@@ -166,6 +167,7 @@ def parse_report(data: bytes) -> FlowReport | StatusReport:
         worker=fields.integer("worker", 0, WORKER_LIMIT),
         flow_class=fields.choice("class", CLASSES),
         enforced=fields.boolean("enforced"),
+        proxied=fields.boolean("proxied"),
         mac=_mac(fields),
         client=fields.address("client"),
         client_port=fields.integer("client_port", 0, PORT_LIMIT),

@@ -3,19 +3,22 @@
 It never decides anything and has no clock: segments go in, facts come out, and with them the one
 number that a reset needs, the next byte each side expects.
 
-Inline, neither SYNs nor empty ACKs are seen. Where the server's stream starts is then told by the
-first data segment of the client, whose acknowledgement number is exactly the first byte that the
-client still waits for; if the server spoke first, by its own first segment.
+Inline, neither SYNs nor empty ACKs are seen. Where one side's stream starts is then told by the
+first data segment of the other, whose acknowledgement number is exactly the first byte that it
+still waits for; where a side spoke first, by its own segments.
 """
 
 from typing import Final
 
-from ratwall.flow.preamble import Preamble
+from ratwall.flow.opening import Opening, Outcome, begins_connection
 from ratwall.wire.packet import Segment, TcpFlag
 from ratwall.wire.reassembly import Stream
 from ratwall.wire.tls.conversation import Conversation, ConversationState
 from ratwall.wire.tls.facts import Anomaly, TlsFacts
-from ratwall.wire.tls.record import looks_like_record
+
+# In-order bytes of both directions that may pass before the certificate is decided: a flight of
+# 64 KiB in records of one byte each takes six times its length. Beyond, nobody means well.
+HANDSHAKE_LIMIT: Final = 1024 * 1024
 
 _MASK: Final = 0xFFFFFFFF
 # As plain numbers: an operator of IntFlag costs more than all else done here for a packet.
@@ -26,8 +29,8 @@ _ACK: Final = TcpFlag.ACK.value
 class Connection:
     """Feed it with `push`; read `state`, `facts` and `released`.
 
-    With `search_preamble` a cleartext dialogue before the first TLS record (STARTTLS, CONNECT,
-    SOCKS) is stepped over; without it such a connection is NOT_TLS.
+    A cleartext dialogue before TLS (STARTTLS, CONNECT, SOCKS) is stepped over, and TLS that began
+    before our time is told from other bytes: `ratwall.flow.opening`.
     """
 
     __slots__ = (
@@ -36,25 +39,23 @@ class Connection:
         "_client",
         "_client_spoke",
         "_conversation",
-        "_preambles",
+        "_opening",
+        "_received",
         "_server",
         "first_seen",
     )
 
-    def __init__(self, first_seen: int, search_preamble: bool = False) -> None:
+    def __init__(self, first_seen: int) -> None:
         self.first_seen = first_seen  # UTC microseconds, as the caller counts them
-        # A preamble is no record: the first segment must do as the start then.
-        self._client = Stream() if search_preamble else Stream(None, looks_like_record)
+        self._client = Stream(None, begins_connection)
         self._server = Stream()
+        self._opening: Opening | None = Opening()  # None once TLS was the first thing said
         self._conversation = Conversation()
-        self._preambles = (
-            {True: Preamble(from_client=True), False: Preamble(from_client=False)}
-            if search_preamble
-            else None
-        )
         self._client_spoke = False
-        self._acknowledged_client = 0  # what each side last said that it expects
-        self._acknowledged_server = 0
+        # What each side last said that it expects; None while it has said nothing.
+        self._acknowledged_client: int | None = None
+        self._acknowledged_server: int | None = None
+        self._received = 0  # bytes in order, both directions
 
     @property
     def facts(self) -> TlsFacts:
@@ -70,6 +71,20 @@ class Connection:
     def carried_tls(self) -> bool:
         """Whether at least one TLS record has been seen."""
         return self._conversation.carried_tls
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the certificate will never be read: too much was out of order, or said."""
+        return (
+            self._received > HANDSHAKE_LIMIT or self._client.overflowed or self._server.overflowed
+        )
+
+    @property
+    def held(self) -> int:
+        """Bytes kept of both directions, for order or to complete a message."""
+        streams = self._client.buffered + self._server.buffered
+        opening = 0 if self._opening is None else self._opening.held
+        return streams + opening + self._conversation.held
 
     def push(self, segment_from_client: bool, segment: Segment) -> None:
         """Take one segment of this connection, with or without payload."""
@@ -93,8 +108,13 @@ class Connection:
                 # Also corrects the start that a SYN gave, had the server answered with two.
                 self._client_spoke = True
                 self._server.start_at(segment.acknowledgement)
-        elif stream.next_sequence is None:
-            stream.start_at(sequence)
+        else:
+            if stream.next_sequence is None:
+                stream.start_at(sequence)
+            if self._client.next_sequence is None and flags & _ACK:
+                waited = self._client.start_by(segment.acknowledgement)
+                if waited:
+                    self._receive(True, waited)
         data = stream.push(sequence, payload)
         if stream.conflict:
             self.facts.anomalies.add(Anomaly.OVERLAP_CONFLICT)
@@ -103,11 +123,11 @@ class Connection:
         if data:
             self._receive(segment_from_client, data)
 
-    def released(self, to_client: bool) -> int:
+    def released(self, to_client: bool) -> int | None:
         """The sequence number that the receiver of that direction expects next.
 
         Everything before it has been released in order. While the stream's start is unknown it is
-        what the receiver itself last acknowledged.
+        what the receiver itself last acknowledged, None if it has not been heard.
         """
         stream = self._server if to_client else self._client
         if stream.next_sequence is not None:
@@ -115,8 +135,24 @@ class Connection:
         return self._acknowledged_client if to_client else self._acknowledged_server
 
     def _receive(self, from_client: bool, data: bytes) -> None:
-        if self._preambles is not None:
-            data = self._preambles[from_client].strip(data)
-            if not data:
-                return
-        self._conversation.receive(from_client, data)
+        self._received += len(data)
+        if self._received > HANDSHAKE_LIMIT:
+            self.facts.anomalies.add(Anomaly.OVERSIZED_HANDSHAKE)
+        opening = self._opening
+        if opening is not None:
+            searching = opening.outcome is Outcome.SEARCHING
+            data = opening.take(from_client, data)
+            if searching:
+                self._begin(opening)
+        if data:
+            self._conversation.receive(from_client, data)
+
+    def _begin(self, opening: Opening) -> None:
+        if opening.outcome is Outcome.TLS:
+            self.facts.preamble = opening.dialogue
+            if self.facts.preamble is None:
+                self._opening = None
+        elif opening.outcome is Outcome.PICKED_UP:
+            self._conversation.pick_up()
+        elif opening.outcome is Outcome.PLAIN:
+            self._conversation.refuse()

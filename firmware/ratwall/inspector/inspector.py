@@ -11,11 +11,12 @@ Every connection ends up in the controller's hands as exactly one report.
 import base64
 import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ratwall.flow.connection import Connection
-from ratwall.flow.table import FlowTable, flow_key
+from ratwall.flow.opening import PROXIED
+from ratwall.flow.table import flow_key
+from ratwall.inspector.tracked import Tracked, TrackedTable
 from ratwall.kernel.marks import FlowClass, Marks
 from ratwall.queue.binding import QueuedPacket, Release
 from ratwall.signatures.endpoint import Endpoint
@@ -28,38 +29,11 @@ from ratwall.wire.errors import ParseError
 from ratwall.wire.packet import Segment, parse_segment
 from ratwall.wire.reset import rewrite_to_reset
 from ratwall.wire.tls.conversation import ConversationState
+from ratwall.wire.tls.facts import TlsFacts
 
-# Connections being read at one time. A flow is here from its first payload to its certificate,
-# half a second at most; one holds 1 to 100 KB, so the table stays below 40 MB at its very worst.
-TABLE_CAPACITY = 4096
 MAC_LENGTH = 6
-IDLE_US = 60_000_000  # nothing for a minute: retransmission has given up on a handshake by then
 
 Report = dict[str, Any]
-
-
-@dataclass(slots=True)
-class Tracked:
-    """A connection, seen from the packet path; addresses packed, network order."""
-
-    connection: Connection
-    device: bytes
-    device_port: int
-    server: bytes
-    server_port: int
-    hardware_address: str | None = None
-    last_seen: int = 0  # UTC microseconds
-    settled: bool = False  # the kernel has saved our class on its conntrack entry
-    final: FlowClass | None = None  # the rest of a burst gets the class that its connection got
-
-    def is_over(self, packet_class: FlowClass, now: int) -> bool:
-        """Say whether a packet with this class on its conntrack entry begins another connection.
-
-        The same two ports are used again when a connection has ended; then the entry in the
-        kernel is a new one, without a class.
-        """
-        fresh = packet_class is FlowClass.NONE and self.settled
-        return fresh or now - self.last_seen > IDLE_US
 
 
 class Inspector:
@@ -83,13 +57,17 @@ class Inspector:
         self._memory = memory
         self._report = report
         self._clock = clock
-        self._table: FlowTable[Tracked] = FlowTable(TABLE_CAPACITY)
+        self._table = TrackedTable()
         self.enforce = enforce
         self.allowed_certificates: frozenset[tuple[str, str | None]] = frozenset()
         self.queued = 0
         self.judged = 0
         self.cut = 0
-        self.evicted = 0  # connections that left unjudged because the table was full
+
+    @property
+    def evicted(self) -> int:
+        """Connections that left unjudged because the table was full."""
+        return self._table.evicted
 
     def judge_by(self, packs: Sequence[Pack], thresholds: Thresholds, *, enforce: bool) -> None:
         """Judge by these from now on; what was decided stays decided."""
@@ -115,69 +93,96 @@ class Inspector:
         tracked = self._table.get(key)
         if tracked is None or tracked.is_over(packet_class, now):
             tracked = _begin(segment, from_client, now)
-            evicted = self._table.put(key, tracked)
-            if evicted is not None and evicted.final is None:
-                self.evicted += 1
+            self._table.begin(key, tracked)
         tracked.last_seen = now
         tracked.settled = tracked.settled or packet_class is not FlowClass.NONE
         if from_client and tracked.hardware_address is None:
             tracked.hardware_address = _hardware_address(packet)
+        if tracked.connection is not None:
+            self._advance(tracked, tracked.connection, from_client, segment)
+        if tracked.final is FlowClass.BLOCK:
+            return self._cut(packet, tracked, from_client, segment)
+        return self._release(packet, tracked.final or FlowClass.WATCH)
+
+    def _advance(
+        self, tracked: Tracked, connection: Connection, from_client: bool, segment: Segment
+    ) -> None:
+        """Read one more segment of a connection that is not judged yet, and judge it if that can
+        be done."""
         # Before this segment is counted as released: it will not be, if it is what gives them away.
-        expected = tracked.connection.released(to_client=not from_client)
-        if tracked.final is None:
-            tracked.connection.push(from_client, segment)
-            flow_class = self._classify(tracked)
-            if flow_class is FlowClass.WATCH:
-                return self._release(packet, FlowClass.WATCH)
-            tracked.final = flow_class
-            self.cut += flow_class is FlowClass.BLOCK
-        if tracked.final is not FlowClass.BLOCK:
-            return self._release(packet, tracked.final)
+        expected = connection.released(to_client=not from_client)
+        connection.push(from_client, segment)
+        tracked.final = self._classify(tracked, connection)
+        if tracked.final is not None:
+            tracked.connection = None
+            if tracked.final is FlowClass.BLOCK:
+                self.cut += 1
+                tracked.alone = connection.facts.preamble in PROXIED
+                other = connection.released(to_client=from_client)
+                tracked.server_expects = expected if from_client else other
+                tracked.client_expects = other if from_client else expected
+        self._table.weigh(tracked)
+
+    def _cut(
+        self, packet: QueuedPacket, tracked: Tracked, from_client: bool, segment: Segment
+    ) -> Release:
+        expected = tracked.server_expects if from_client else tracked.client_expects
+        if expected is None:  # nothing of this direction was seen before: it is in order, likely
+            expected = segment.sequence
+        mark = self._marks.verdict(packet.mark, FlowClass.BLOCK)
+        if tracked.alone:
+            mark |= self._marks.alone
         reset = rewrite_to_reset(packet.datagram, segment, expected, segment.acknowledgement)
-        return Release(self._marks.verdict(packet.mark, FlowClass.BLOCK), reset)
+        return Release(mark, reset)
 
     def _release(self, packet: QueuedPacket, flow_class: FlowClass) -> Release:
         return Release(self._marks.verdict(packet.mark, flow_class))
 
-    def _classify(self, tracked: Tracked) -> FlowClass:
-        state = tracked.connection.state
-        if state in (ConversationState.UNKNOWN, ConversationState.HANDSHAKE):
-            return FlowClass.WATCH
-        if state == ConversationState.NOT_TLS and not tracked.connection.carried_tls:
+    def _classify(self, tracked: Tracked, connection: Connection) -> FlowClass | None:
+        """Return the class that a connection gets, None while it is being read."""
+        state = connection.state
+        undecided = state in (ConversationState.UNKNOWN, ConversationState.HANDSHAKE)
+        if undecided and not connection.hopeless:
+            return None
+        if state != ConversationState.CERTIFICATE and not connection.carried_tls:
             return FlowClass.OBSERVED
-        return self._judge(tracked, hidden=state != ConversationState.CERTIFICATE)
+        return self._judge(tracked, connection, hidden=state != ConversationState.CERTIFICATE)
 
-    def _judge(self, tracked: Tracked, *, hidden: bool) -> FlowClass:
-        facts = tracked.connection.facts
+    def _judge(self, tracked: Tracked, connection: Connection, *, hidden: bool) -> FlowClass:
+        facts = connection.facts
         now = self._clock()
         endpoint = Endpoint(tracked.server, tracked.server_port)
+        proxied = facts.preamble in PROXIED  # what the memory knows is of the proxy then
         remembered = None
-        if hidden:
+        if hidden and not proxied:
             remembered = self._memory.recall(
                 tracked.server, tracked.server_port, facts.resumed, facts.sni is not None, now
             )
         judgement = judge(self._packs, self._thresholds, facts, endpoint, remembered, now)
         self.judged += 1
-        allowed = self._is_allowed(tracked, remembered)
-        flow_class = self._class_of(judgement, hidden=hidden, allowed=allowed)
-        if facts.certificate is not None and flow_class is not FlowClass.EXEMPT:
+        allowed = self._is_allowed(tracked, facts, remembered)
+        flow_class = self._class_of(judgement, facts, hidden=hidden, allowed=allowed)
+        if facts.certificate is not None and flow_class is not FlowClass.EXEMPT and not proxied:
             sha256 = facts.certificate.sha256
             self._memory.learn(tracked.server, tracked.server_port, judgement, sha256, now)
-        self._report(self._record(tracked, judgement, flow_class))
+        self._report(self._record(tracked, connection, judgement, flow_class))
         return flow_class
 
-    def _class_of(self, judgement: Judgement, *, hidden: bool, allowed: bool) -> FlowClass:
+    def _class_of(
+        self, judgement: Judgement, facts: TlsFacts, *, hidden: bool, allowed: bool
+    ) -> FlowClass:
         if judgement.verdict is Verdict.BLOCK:
             if allowed:
                 return FlowClass.EXEMPT
             return FlowClass.BLOCK if self.enforce else FlowClass.OBSERVED
-        if hidden or judgement.verdict is not Verdict.CLEAN:
+        nameless = facts.sni is None
+        if hidden or nameless or facts.preamble or judgement.verdict is not Verdict.CLEAN:
             return FlowClass.OBSERVED
         return FlowClass.CLEAN
 
-    def _is_allowed(self, tracked: Tracked, remembered: Remembered | None) -> bool:
+    def _is_allowed(self, tracked: Tracked, facts: TlsFacts, remembered: Remembered | None) -> bool:
         """Say whether the certificate shown, or the one remembered of the server, is allowed."""
-        certificate = tracked.connection.facts.certificate
+        certificate = facts.certificate
         if certificate is not None:
             sha256 = certificate.sha256
         elif remembered is not None:
@@ -187,13 +192,20 @@ class Inspector:
         device = str(ipaddress.ip_address(tracked.device))
         return bool({(sha256, None), (sha256, device)} & self.allowed_certificates)
 
-    def _record(self, tracked: Tracked, judgement: Judgement, flow_class: FlowClass) -> Report:
-        facts = tracked.connection.facts
+    def _record(
+        self,
+        tracked: Tracked,
+        connection: Connection,
+        judgement: Judgement,
+        flow_class: FlowClass,
+    ) -> Report:
+        facts = connection.facts
         der = facts.certificate_der if judgement.verdict is not Verdict.CLEAN else None
         return {
             "type": "flow",
             "class": flow_class.name.lower(),
             "enforced": self.enforce,
+            "proxied": facts.preamble in PROXIED,
             "mac": tracked.hardware_address,
             "der": None if der is None else base64.b64encode(der).decode(),
             **flow_record(
@@ -201,7 +213,7 @@ class Inspector:
                 client_port=tracked.device_port,
                 server=tracked.server,
                 server_port=tracked.server_port,
-                start_us=tracked.connection.first_seen,
+                start_us=connection.first_seen,
                 facts=facts,
                 judgement=judgement,
             ),

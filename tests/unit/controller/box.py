@@ -198,6 +198,7 @@ def report(**changes: Any) -> dict[str, Any]:
         "worker": 0,
         "class": "block",
         "enforced": True,
+        "proxied": False,
         "mac": "02:00:00:00:00:01",
         "client": CLIENT,
         "client_port": 50_000,

@@ -11,7 +11,8 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Raw
 
-from ratwall.inspector.inspector import IDLE_US, Inspector, Report
+from ratwall.inspector.inspector import Inspector, Report
+from ratwall.inspector.tracked import IDLE_US
 from ratwall.kernel.marks import FlowClass, Marks
 from ratwall.queue.binding import QueuedPacket, Release
 from ratwall.signatures.pack import load_packs
@@ -37,11 +38,13 @@ def notary() -> Notary:
 @functools.cache
 def recording(kind: str) -> Recording:
     identity: Identity
+    name = None
     if kind == "rat":
         identity = notary().rat(asyncrat_family("Acme Printing Ltd"))
     else:
         identity = notary().web_site("shop.example")
-    return record(identity, "1.2", key_exchange="ALL:@SECLEVEL=0")
+        name = None if kind == "nameless" else "shop.example"
+    return record(identity, "1.2", key_exchange="ALL:@SECLEVEL=0", server_name=name)
 
 
 class Story:

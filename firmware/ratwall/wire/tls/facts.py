@@ -39,6 +39,8 @@ class TlsFacts:
     chain_length: int = 0
     client_certificate: bool = False
     resumed: bool = False
+    preamble: str | None = None  # the dialogue in cleartext before TLS; None if there was none
+    picked_up: bool = False  # seen from its middle on: its handshake was before our time
     alerts: list[tuple[str, str, bool]] = field(default_factory=list)  # level, text, from client
     anomalies: set[Anomaly] = field(default_factory=set)
     _ja3: str | None = None

@@ -92,6 +92,11 @@ class MessageReader:
         self._trailing = 0  # bytes of the Certificate message behind its list
         self._leaf_seen = False
 
+    @property
+    def held(self) -> int:
+        """Bytes kept of a message that is not whole yet."""
+        return len(self._held)
+
     def feed(self, data: bytes) -> Iterator[MessageEvent]:
         """Yield what `data` completes; ParseError when lengths contradict one another."""
         position, end = 0, len(data)
