@@ -52,10 +52,15 @@ class QueuedPacket:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The verdict: let the packet go with this mark, and with another content where not None."""
+    """The verdict: let the packet go with this mark, and with another content where not None.
+
+    Or let it go nowhere, when its receiver would take it for something else than we do, or could
+    not be told from one that would: who meant well sends it again.
+    """
 
     mark: int
     datagram: bytes | None = None
+    drop: bool = False
 
 
 Decide = Callable[[QueuedPacket], Release]
@@ -113,6 +118,9 @@ class PacketQueue:
             packet.set_mark(release.mark)
             if release.datagram is not None:
                 packet.set_payload(release.datagram)
+            if release.drop:
+                packet.drop()
+                return
         packet.accept()
 
     def _configure(self, number: int) -> None:
