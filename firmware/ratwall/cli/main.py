@@ -43,6 +43,7 @@ COMMANDS = {
     "release": Entry("ratwall.cli.changes:release", "take a block away"),
     "keep": Entry("ratwall.cli.changes:keep", "keep the blocks of an incident longer"),
     "undo": Entry("ratwall.cli.changes:undo", "take an allow or a block back, by its number"),
+    "reload": Entry("ratwall.cli.reload", "take changed settings and signature packs in place"),
     "selftest": Entry("ratwall.selftest.command", "try whether a known handshake is cut"),
     "replay": Entry("ratwall.replay.command", "judge capture files", keeps_state=False),
     "signatures": Entry("ratwall.signatures.command", "check signature packs", keeps_state=False),

@@ -30,6 +30,7 @@ class Child:
     environment: Mapping[str, str] = field(default_factory=dict)  # on top of our own
     watchdog: bool = False  # it feeds one, and is killed when it does not
     own_session: bool = False  # what ends the supervisor's terminal does not end it
+    rereads: bool = False  # SIGHUP makes it read its settings again, and then say ready
     ready: bool = False
     exit_status: int | None = None  # of the run before, negative for a signal
     restart_at: float | None = None
@@ -84,6 +85,12 @@ class Child:
         if status < 0:
             return f"was ended by {signal.Signals(-status).name}"
         return f"ended with code {status}"
+
+    def hang_up(self) -> None:
+        """Have it read its settings again; ready when it has. Nothing while it is not ready now."""
+        if self._process is not None and self.ready:
+            self.ready = False
+            self._process.send_signal(signal.SIGHUP)
 
     def terminate(self) -> None:
         """Ask it to end."""

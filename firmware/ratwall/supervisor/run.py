@@ -2,6 +2,7 @@
 
 Order of coming up: the inspectors bind their queues, then the rules go in, then controller and
 page.
+SIGHUP has changed settings and packs taken in place; see `ratwall.supervisor.reload`.
 Going down is the reverse, rules first. At every moment in between traffic flows: the queue rule
 has `bypass`.
 """
@@ -12,8 +13,8 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -25,14 +26,16 @@ from ratwall.kernel.links import check_ports
 from ratwall.kernel.marks import Marks
 from ratwall.kernel.ruleset import RulesetConfig
 from ratwall.kernel.undo import take_back
-from ratwall.settings.load import load_settings
+from ratwall.settings.load import read_settings
 from ratwall.settings.rules import is_listen
 from ratwall.settings.schema import Settings
 from ratwall.supervisor.children import Child
 from ratwall.supervisor.guarding import Guarding
+from ratwall.supervisor.reload import Door, Reload
 from ratwall.supervisor.state import StateDirectory, listening_socket, sole_instance
 
 READY_SECONDS = 30.0  # for one process to come up: a Pi with a slow card and a cold cache
+RELOAD_SECONDS = 10.0  # for running processes to read their settings again: milliseconds mostly
 POLL_SECONDS = 0.5
 
 
@@ -53,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the box until SIGTERM or SIGINT; 0 when everything it made is gone again."""
-    settings = _effective_settings(options)
+    settings, text = _effective_settings(options)
     network = settings.network
     if network.lan is None or network.wan is None:
         raise UsageError(
@@ -65,22 +68,16 @@ def run(options: argparse.Namespace) -> int:
         raise NotPermittedError("run: must be root to go inline; try: sudo ratwall run …")
     require("nft", "ip", "setpriv", "unshare", "openssl")
     check_ports(network.lan, network.wan)
-    rules = RulesetConfig(
-        network.lan,
-        network.wan,
-        marks=Marks(settings.kernel.mark_mask),
-        queue=settings.kernel.queue,
-        workers=settings.kernel.workers,
-        log_group=settings.kernel.log_group,
-        block_seconds=settings.block.seconds,
-        never_block=[ip_network(address) for address in settings.never_block.addresses],
-    )
     state = StateDirectory(options.state_dir)
-    with ExitStack() as stack, _stop_signals() as stop:
+    with (
+        ExitStack() as stack,
+        _collected(signal.SIGTERM, signal.SIGINT) as stop,
+        _collected(signal.SIGHUP) as hangups,
+    ):
         state.prepare()
         stack.enter_context(sole_instance(state))
         page = stack.enter_context(listening_socket(settings.web.address))
-        state.write_settings(options.config)
+        state.write_settings(text)
         for line in take_back(state.journal) or ():
             say(line)
         guarding = Guarding(state.journal)
@@ -91,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
             *state.inspectors(settings, guarding.environment, monitor_only=options.monitor_only)
         )
         installation = Installation(
-            rules,
+            _rules(settings),
             bridge_mode=network.mode == "bridge",
             create_bridge=options.create_bridge,
             journal=guarding.journal,
@@ -101,17 +98,40 @@ def run(options: argparse.Namespace) -> int:
                 say(f"going on without a complete journal: {installation.problem}")
             family.start(state.controller(settings, monitor_only=options.monitor_only))
             family.start(state.web(settings, page))
+            door = stack.enter_context(closing(Door(state.run / "reload.sock")))
+            reload = Reload(
+                settings, lambda: _effective_settings(options), _rules, installation, state
+            )
             if not stop:
                 say_on_stdout("ratwall: ready")
-            family.watch()
+            family.watch(reload, door, hangups)
         for failure in installation.failures:
             say(failure)
     return 0
 
 
-def _effective_settings(options: argparse.Namespace) -> Settings:
-    """Return the file's settings with the command line's on top."""
-    settings = load_settings(options.config)
+def _rules(settings: Settings) -> RulesetConfig:
+    """Return what the kernel's rules take from the settings."""
+    network, kernel = settings.network, settings.kernel
+    return RulesetConfig(
+        str(network.lan),
+        str(network.wan),
+        marks=Marks(kernel.mark_mask),
+        queue=kernel.queue,
+        workers=kernel.workers,
+        log_group=kernel.log_group,
+        connections=kernel.connections,
+        refuse_quic=settings.detection.refuse_udp_443,
+        block_seconds=settings.block.seconds,
+        never_block=[ip_network(address) for address in settings.never_block.addresses],
+    )
+
+
+def _effective_settings(options: argparse.Namespace) -> tuple[Settings, bytes]:
+    """Return the file's settings with the command line's on top, and the file's bytes."""
+    settings, text = Settings(), b""
+    if options.config is not None:
+        settings, text = read_settings(options.config)
     given = {key: getattr(options, key) for key in ("lan", "wan", "mode")}
     network = replace(
         settings.network, **{key: value for key, value in given.items() if value is not None}
@@ -121,7 +141,7 @@ def _effective_settings(options: argparse.Namespace) -> Settings:
         if not is_listen(options.web):
             raise UsageError(f"--web: expected HOST:PORT with an address, found {options.web!r}")
         web = replace(web, listen=options.web)
-    return replace(settings, network=network, web=web)
+    return replace(settings, network=network, web=web), text
 
 
 class Family:
@@ -151,15 +171,49 @@ class Family:
                         error.exit_code = ExitCode(child.exit_status)
                     raise error
 
-    def watch(self) -> None:
-        """Keep every process alive until asked to stop."""
+    def watch(self, reload: Reload, door: Door, hangups: list[int]) -> None:
+        """Keep every process alive, and reload when somebody asks, until told to stop."""
+        self._selector.register(door, selectors.EVENT_READ, door)
         while not self._stop:
             self._turn()
+            if hangups or door.waiting:
+                hangups.clear()
+                waiting = door.take()
+                door.answer(waiting, self._reload(reload))
             now = time.monotonic()
             for child in self._children:
                 if child.restart_at is not None and child.restart_at <= now:
                     say(f"starting {child.name} again")
                     self._launch(child)
+
+    def _reload(self, reload: Reload) -> RatwallError | None:
+        try:
+            reload.apply(self._hang_up)
+        except RatwallError as error:
+            say(f"settings not taken: {error}")
+            return error
+        say("settings and signature packs taken anew")
+        return None
+
+    def _hang_up(self) -> list[str]:
+        """Have the processes that can read their settings again; the names of those that did not.
+
+        One that is just starting may have read them before the change, so it is waited for first.
+        """
+        children = [child for child in self._children if child.rereads]
+        self._wait(children)
+        for child in children:
+            child.hang_up()
+        self._wait(children)
+        return [child.name for child in children if child.pid is not None and not child.ready]
+
+    def _wait(self, children: Sequence[Child]) -> None:
+        """Wait until each is ready, or gone; but not for ever."""
+        deadline = time.monotonic() + RELOAD_SECONDS
+        while any(child.pid is not None and not child.ready for child in children):
+            if self._stop or time.monotonic() > deadline:
+                return
+            self._turn()
 
     def end(self) -> None:
         """End all, the last started first."""
@@ -183,6 +237,9 @@ class Family:
 
     def _turn(self) -> None:
         for key, _ in self._selector.select(POLL_SECONDS):
+            if isinstance(key.data, Door):
+                key.data.accept()
+                continue
             child: Child = key.data
             lines = child.read()
             if lines is None:
@@ -197,10 +254,9 @@ class Family:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT in a list instead of dying of them, and wake the selector."""
+def _collected(*signals: signal.Signals) -> Iterator[list[int]]:
+    """Collect these signals in a list instead of dying of them."""
     received: list[int] = []
-    signals = (signal.SIGTERM, signal.SIGINT)
     before = [
         signal.signal(number, lambda number, _: received.append(number)) for number in signals
     ]

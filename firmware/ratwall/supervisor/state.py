@@ -6,7 +6,6 @@ page's group may read the ledger; the inspector may only reach the socket for it
 
 import fcntl
 import os
-import shutil
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -53,13 +52,12 @@ class StateDirectory:
         os.chown(path, uid, gid)
         path.chmod(mode)
 
-    def write_settings(self, source: Path | None) -> None:
-        """Lay the checked settings file where every process may read it."""
-        if source is None:
-            self.settings.write_text("")
-        else:
-            shutil.copyfile(source, self.settings)
-        self.settings.chmod(0o644)
+    def write_settings(self, text: bytes) -> None:
+        """Lay the checked settings where every process may read them, whole at every moment."""
+        staged = self.settings.with_suffix(".new")
+        staged.write_bytes(text)
+        staged.chmod(0o644)
+        staged.replace(self.settings)
 
     def inspectors(
         self, settings: Settings, environment: Mapping[str, str], *, monitor_only: bool
@@ -84,6 +82,7 @@ class StateDirectory:
                 ),
                 environment=environment,
                 watchdog=True,
+                rereads=True,
             )
             for worker in range(workers)
         ]
@@ -108,6 +107,7 @@ class StateDirectory:
                 state_dir=self.path,
                 orphan_signal="TERM",  # it writes down what it knows
             ),
+            rereads=True,
         )
 
     def web(self, settings: Settings, page: socket.socket) -> Child:
