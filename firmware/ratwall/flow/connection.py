@@ -6,6 +6,10 @@ number that a reset needs, the next byte each side expects.
 Inline, neither SYNs nor empty ACKs are seen. Where one side's stream starts is then told by the
 first data segment of the other, whose acknowledgement number is exactly the first byte that it
 still waits for; where a side spoke first, by its own segments.
+
+Inline, `admit` says first what of a server's segment may pass: one text of what the server says,
+whatever it sends (see `ratwall.wire.reassembly`), so that what is read here is what the client
+reads, as soon as the client has acknowledged it.
 """
 
 from typing import Final
@@ -16,9 +20,10 @@ from ratwall.wire.reassembly import Stream
 from ratwall.wire.tls.conversation import Conversation, ConversationState
 from ratwall.wire.tls.facts import Anomaly, TlsFacts
 
-# In-order bytes of both directions that may pass before the certificate is decided: a flight of
-# 64 KiB in records of one byte each takes six times its length. Beyond, nobody means well.
-HANDSHAKE_LIMIT: Final = 1024 * 1024
+# In-order bytes of a direction that may pass before the certificate is decided and the client has
+# taken note. The two largest messages that are read make 128 KiB; twice that leaves room for chains
+# and record headers. Beyond, nobody means well: a server is held there, a client given up.
+HANDSHAKE_LIMIT: Final = 256 * 1024
 
 _MASK: Final = 0xFFFFFFFF
 # As plain numbers: an operator of IntFlag costs more than all else done here for a packet.
@@ -45,17 +50,18 @@ class Connection:
         "first_seen",
     )
 
-    def __init__(self, first_seen: int) -> None:
+    def __init__(self, first_seen: int, *, keep_text: bool = False) -> None:
+        """`keep_text` is for `admit`: remember what the server has said."""
         self.first_seen = first_seen  # UTC microseconds, as the caller counts them
         self._client = Stream(None, begins_connection)
-        self._server = Stream()
+        self._server = Stream(keep_text=keep_text)
         self._opening: Opening | None = Opening()  # None once TLS was the first thing said
         self._conversation = Conversation()
         self._client_spoke = False
         # What each side last said that it expects; None while it has said nothing.
         self._acknowledged_client: int | None = None
         self._acknowledged_server: int | None = None
-        self._received = 0  # bytes in order, both directions
+        self._received = {True: 0, False: 0}  # bytes in order, from the client and from the server
 
     @property
     def facts(self) -> TlsFacts:
@@ -76,15 +82,27 @@ class Connection:
     def hopeless(self) -> bool:
         """Whether the certificate will never be read: too much was out of order, or said."""
         return (
-            self._received > HANDSHAKE_LIMIT or self._client.overflowed or self._server.overflowed
+            self._received[True] > HANDSHAKE_LIMIT
+            or self._client.overflowed
+            or self._server.overflowed
         )
 
     @property
     def held(self) -> int:
         """Bytes kept of both directions, for order or to complete a message."""
-        streams = self._client.buffered + self._server.buffered
+        streams = self._client.held + self._server.held
         opening = 0 if self._opening is None else self._opening.held
         return streams + opening + self._conversation.held
+
+    def admit(self, segment: Segment) -> bytes | None:
+        """Return the payload that a server's segment may pass with, None if it may not pass.
+
+        Ask before `push`, and push what was returned.
+        """
+        if self._received[False] > HANDSHAKE_LIMIT:
+            return None
+        sequence = segment.sequence + (segment.flags & _SYN != 0)
+        return self._server.admit(sequence & _MASK, segment.payload)
 
     def push(self, segment_from_client: bool, segment: Segment) -> None:
         """Take one segment of this connection, with or without payload."""
@@ -135,8 +153,8 @@ class Connection:
         return self._acknowledged_client if to_client else self._acknowledged_server
 
     def _receive(self, from_client: bool, data: bytes) -> None:
-        self._received += len(data)
-        if self._received > HANDSHAKE_LIMIT:
+        self._received[from_client] += len(data)
+        if self._received[from_client] > HANDSHAKE_LIMIT:
             self.facts.anomalies.add(Anomaly.OVERSIZED_HANDSHAKE)
         opening = self._opening
         if opening is not None:

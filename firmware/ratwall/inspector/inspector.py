@@ -2,8 +2,8 @@
 
 Each queued segment advances its connection. As soon as the server's certificate is read, or it is
 clear that none will be, the connection is judged, once. A judged connection leaves the queue by its
-class; one that is to be cut has the segment that gave it away, and every later one, turned into a
-reset for its receiver.
+class as soon as its client has taken note of what it was judged by; one that is to be cut has the
+segment that gave it away, and every later one, turned into a reset for its receiver.
 
 Every connection ends up in the controller's hands as exactly one report.
 """
@@ -26,7 +26,8 @@ from ratwall.verdict.memory import VerdictMemory
 from ratwall.verdict.record import flow_record
 from ratwall.wire.checksum import checksum_valid
 from ratwall.wire.errors import ParseError
-from ratwall.wire.packet import Segment, parse_segment
+from ratwall.wire.packet import Segment, TcpFlag, parse_segment
+from ratwall.wire.replace import is_urgent, replace_payload
 from ratwall.wire.reset import rewrite_to_reset
 from ratwall.wire.tls.conversation import ConversationState
 from ratwall.wire.tls.facts import TlsFacts
@@ -81,28 +82,49 @@ class Inspector:
         try:
             segment = parse_segment(packet.datagram)
         except ParseError:
-            segment = None
-        # Of the very longest datagrams the last four bytes are missing; the rest is read.
-        if segment is None or not checksum_valid(packet.datagram, segment):
-            # Its receiver will not take it for a part of the stream either.
+            return self._refuse(packet)
+        if segment is None:
             return self._release(packet, FlowClass.WATCH)
+        # Of the very longest datagrams the last four bytes are missing; the rest is read.
+        if not checksum_valid(packet.datagram, segment):
+            return self._refuse(packet)
         from_client = bool(packet.mark & self._marks.lan)
-        key = flow_key(segment)
-        now = self._clock()
         packet_class = self._marks.class_of(packet.mark)
+        key = flow_key(segment)
+        if packet_class is FlowClass.STRAY:
+            return self._release_stray(packet, self._table.get(key), from_client)
+        tracked = self._find(key, segment, from_client, packet_class)
+        if from_client and tracked.hardware_address is None:
+            tracked.hardware_address = _hardware_address(packet)
+        amended = None
+        if tracked.connection is not None:
+            if self.enforce and not from_client:
+                text = tracked.connection.admit(segment)
+                if text is None:
+                    return self._refuse(packet)
+                if text is not segment.payload or is_urgent(segment):
+                    amended = replace_payload(packet.datagram, segment, text)
+                    segment.payload = text
+            self._advance(tracked, tracked.connection, from_client, segment)
+        if tracked.final is FlowClass.BLOCK:
+            return self._cut(packet, tracked, from_client, segment)
+        mark = self._marks.verdict(packet.mark, tracked.final or FlowClass.WATCH)
+        return Release(mark, amended)
+
+    def _find(
+        self, key: bytes, segment: Segment, from_client: bool, packet_class: FlowClass
+    ) -> Tracked:
+        """Return the connection that a segment belongs to, which may begin with it."""
+        now = self._clock()
         tracked = self._table.get(key)
         if tracked is None or tracked.is_over(packet_class, now):
             tracked = _begin(segment, from_client, now)
             self._table.begin(key, tracked)
         tracked.last_seen = now
         tracked.settled = tracked.settled or packet_class is not FlowClass.NONE
-        if from_client and tracked.hardware_address is None:
-            tracked.hardware_address = _hardware_address(packet)
-        if tracked.connection is not None:
-            self._advance(tracked, tracked.connection, from_client, segment)
-        if tracked.final is FlowClass.BLOCK:
-            return self._cut(packet, tracked, from_client, segment)
-        return self._release(packet, tracked.final or FlowClass.WATCH)
+        if packet_class is FlowClass.BLOCK:  # cut, perhaps by an inspector before this one
+            tracked.connection, tracked.final = None, FlowClass.BLOCK
+        return tracked
 
     def _advance(
         self, tracked: Tracked, connection: Connection, from_client: bool, segment: Segment
@@ -112,8 +134,13 @@ class Inspector:
         # Before this segment is counted as released: it will not be, if it is what gives them away.
         expected = connection.released(to_client=not from_client)
         connection.push(from_client, segment)
-        tracked.final = self._classify(tracked, connection)
-        if tracked.final is not None:
+        if tracked.judged is None:
+            tracked.judged = self._classify(tracked, connection)
+            tracked.judged_at = connection.released(to_client=True)
+        if tracked.judged is not None and (
+            not self.enforce or _is_believed(tracked, connection, from_client, segment)
+        ):
+            tracked.final = tracked.judged
             tracked.connection = None
             if tracked.final is FlowClass.BLOCK:
                 self.cut += 1
@@ -134,6 +161,22 @@ class Inspector:
             mark |= self._marks.alone
         reset = rewrite_to_reset(packet.datagram, segment, expected, segment.acknowledgement)
         return Release(mark, reset)
+
+    def _refuse(self, packet: QueuedPacket) -> Release:
+        """Let a packet go nowhere that its receiver would not take either, or cannot be held.
+
+        While nothing is to be cut, nothing is held up: it passes unread.
+        """
+        mark = self._marks.verdict(packet.mark, FlowClass.WATCH)
+        return Release(mark, drop=self.enforce)
+
+    def _release_stray(
+        self, packet: QueuedPacket, tracked: Tracked | None, from_client: bool
+    ) -> Release:
+        """Keep what conntrack disowns out of a connection that is being read, or was cut."""
+        kept = tracked is not None and tracked.final in (None, FlowClass.BLOCK)
+        mark = self._marks.verdict(packet.mark, FlowClass.NONE)
+        return Release(mark, drop=kept and self.enforce and not from_client)
 
     def _release(self, packet: QueuedPacket, flow_class: FlowClass) -> Release:
         return Release(self._marks.verdict(packet.mark, flow_class))
@@ -224,7 +267,24 @@ def _begin(segment: Segment, from_client: bool, now: int) -> Tracked:
     source = segment.source, segment.source_port
     destination = segment.destination, segment.destination_port
     device, server = (source, destination) if from_client else (destination, source)
-    return Tracked(Connection(now), *device, *server)
+    return Tracked(Connection(now, keep_text=True), *device, *server)
+
+
+def _is_believed(
+    tracked: Tracked, connection: Connection, from_client: bool, segment: Segment
+) -> bool:
+    """Say whether the class that a connection was judged to get can be given to it now.
+
+    A server may say things that its client throws away: out of date, out of place, addressed too
+    far. What frees a connection is believed when the client has acknowledged it; then it is the
+    one text that the client reads. It says so with its next message, which every handshake has.
+    """
+    if tracked.judged in (FlowClass.BLOCK, FlowClass.EXEMPT) or tracked.judged_at is None:
+        return True
+    if not connection.carried_tls or connection.facts.picked_up or connection.hopeless:
+        return True
+    behind = (segment.acknowledgement - tracked.judged_at) & 0xFFFFFFFF
+    return from_client and bool(segment.flags & TcpFlag.ACK) and behind < 0x80000000
 
 
 def _hardware_address(packet: QueuedPacket) -> str | None:

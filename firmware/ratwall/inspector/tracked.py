@@ -36,6 +36,8 @@ class Tracked:
     hardware_address: str | None = None
     last_seen: int = 0  # UTC microseconds
     settled: bool = False  # the kernel has saved our class on its conntrack entry
+    judged: FlowClass | None = None  # the class it will get once the client has taken note ...
+    judged_at: int | None = None  # ... of all that the server had said by then (sequence number)
     final: FlowClass | None = None  # the rest of a burst gets the class that its connection got
     alone: bool = False  # cut, but its endpoint is not blocked
     held: int = 0  # bytes, when last weighed
@@ -46,10 +48,12 @@ class Tracked:
         """Say whether a packet with this class on its conntrack entry begins another connection.
 
         The same two ports are used again when a connection has ended; then the entry in the
-        kernel is a new one, without a class.
+        kernel is a new one, without a class. As long as it has one, a pause means nothing. And
+        where a connection was given up, the client's hello begins it anew.
         """
-        fresh = packet_class is FlowClass.NONE and self.settled
-        return fresh or now - self.last_seen > IDLE_US
+        if packet_class is FlowClass.NONE:
+            return self.settled or now - self.last_seen > IDLE_US
+        return packet_class is FlowClass.OBSERVED
 
 
 class TrackedTable:
