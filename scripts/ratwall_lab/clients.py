@@ -251,15 +251,33 @@ class Exchange:
 
 
 def say_and_listen(
-    host: Host, address: str, port: int, hello: bytes, *, expected: int, timeout: float = 5.0
+    host: Host,
+    address: str,
+    port: int,
+    hello: bytes,
+    *,
+    expected: int,
+    timeout: float = 5.0,
+    source_port: int = 0,
+    fast_open: bool = False,
 ) -> Exchange:
-    """Send canned bytes over plain TCP and read until `expected` bytes came or it ended."""
+    """Send canned bytes over plain TCP and read until `expected` bytes came or it ended.
+
+    With `fast_open` they go into the SYN: allow it by `net.ipv4.tcp_fastopen` in the namespace.
+    """
     started, received, end = time.monotonic(), bytearray(), End.STOPPED
     try:
         with host.enter():
-            connection = socket.create_connection((address, port), timeout=timeout)
+            connection = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         with connection:
-            connection.sendall(hello)
+            connection.settimeout(timeout)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            connection.bind(("", source_port))
+            if fast_open:
+                connection.sendto(hello, socket.MSG_FASTOPEN, (address, port))
+            else:
+                connection.connect((address, port))
+                connection.sendall(hello)
             while len(received) < expected:
                 part = connection.recv(expected - len(received))
                 if not part:

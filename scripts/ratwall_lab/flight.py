@@ -10,7 +10,8 @@ from __future__ import annotations
 import random
 import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from itertools import cycle
 
 from ratwall_lab.certificates import Identity
@@ -28,12 +29,29 @@ MSS = 1440  # fits IPv4 and IPv6 with a time stamp in 1500 bytes
 RSA_KEY_EXCHANGE = "AES256-SHA:@SECLEVEL=0"  # ServerHello, Certificate, Done and nothing else
 
 
+class Way(Enum):
+    """How a segment goes over the wire."""
+
+    PLAIN = "plain"
+    BAD_CHECKSUM = "bad checksum"
+    OLD_TIMESTAMP = "old time stamp"  # older than any before: its receiver throws it away (PAWS)
+    NO_ACK = "no ACK flag"  # likewise (RFC 9293 §3.10.7.4)
+    EARLY_ACK = "early ACK"  # acknowledges what was never sent: likewise
+    URGENT = "urgent"  # its last byte is urgent, and so no part of what the application reads
+    FRAGMENTS = "fragments"  # IP fragments of 64 bytes
+    EXTENDED = "extended"  # behind IPv6 destination options, or with options of IPv4
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes for one segment, and where in the flight they belong."""
+    """Bytes for one segment, where in the flight they belong, and how they are sent.
+
+    Below 0 or beyond the flight's end is allowed too.
+    """
 
     start: int
     data: bytes
+    way: Way = Way.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,4 +161,35 @@ def overlapping(flight: bytes, size: int = MSS) -> list[Piece]:
     return [
         Piece(max(0, at - size // 2), flight[max(0, at - size // 2) : at + size])
         for at in range(0, len(flight), size)
+    ]
+
+
+def odd_ones_first(flight: bytes) -> list[Piece]:
+    """One byte a segment: every second one, then those between."""
+    pieces = in_order(flight, 1)
+    return pieces[1::2] + pieces[::2]
+
+
+def last_first(flight: bytes, size: int = MSS) -> list[Piece]:
+    """Everything but the first segment, and then the first one."""
+    pieces = in_order(flight, size)
+    return pieces[1:] + pieces[:1]
+
+
+def sent(pieces: Iterable[Piece], way: Way) -> list[Piece]:
+    """Send the same pieces another way."""
+    return [replace(piece, way=way) for piece in pieces]
+
+
+def decoys(flight: bytes, way: Way, size: int = MSS, text: bytes | None = None) -> list[Piece]:
+    """Put other bytes in front of every segment, in its place (`text`: which; default: noise)."""
+    other = text or random.Random(11).randbytes(len(flight))
+    return [
+        piece
+        for real in in_order(flight, size)
+        for piece in (
+            Piece(real.start, other[real.start : real.start + len(real.data)], way),
+            real,
+        )
+        if piece.data
     ]
