@@ -7,13 +7,13 @@ OpenVPN is the exception, for its framing goes on between the pieces of the hand
 """
 
 from ratwall.flow.openvpn import OpenVpn, opening_hmac
-from ratwall.flow.resync import SEARCH_BYTES
 from ratwall.wire.tls.record import HEADER_LENGTH, RECORD_LIMIT, looks_like_record
 from ratwall.wire.tls.registry import ContentType, HandshakeType
 
-# Cleartext dialogues before TLS are a few hundred bytes, a long SMTP banner a few KiB: as long as
-# records are searched for, hellos are.
-PREAMBLE_LIMIT = SEARCH_BYTES
+# Cleartext dialogues before TLS are a few hundred bytes, a long SMTP banner a few KiB. `opening`
+# gives up earlier; behind it, this ends the wait for a server that answers a hello with something
+# else. More than SEARCH_BYTES and the longest segment together.
+PREAMBLE_LIMIT = 128 * 1024
 _RECORD_START = bytes((ContentType.HANDSHAKE, 3))
 _NEEDED = HEADER_LENGTH + 4  # record header and handshake header
 # Alone these types begin no connection; `resync` knows more of streams in their middle.
