@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -217,12 +217,18 @@ def fetch(
     *,
     server_name: str | None = None,
     timeout: float = 20.0,
+    greet: Callable[[socket.socket], None] | None = None,
 ) -> Page:
-    """GET one page over TLS from inside a namespace; OSError of sockets and `ssl` when cut."""
+    """GET one page over TLS from inside a namespace; OSError of sockets and `ssl` when cut.
+
+    `greet` holds the dialogue in cleartext that comes before TLS, if there is one.
+    """
     started = time.monotonic()
     with host.enter():
         connection = socket.create_connection((address, port), timeout=timeout)
     with connection:
+        if greet is not None:
+            greet(connection)
         endpoint = TlsEndpoint(connection, context, server_side=False, server_name=server_name)
         endpoint.handshake()
         name = server_name or address
