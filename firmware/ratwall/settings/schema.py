@@ -64,6 +64,9 @@ class Detection:
     block: int = field(default=80, metadata=accepts(SCORE))  # only a family certificate gets here
     # A new box protects; false is monitor mode, which says "would have blocked".
     enforce: bool = field(default=True, metadata=accepts(Boolean()))
+    # QUIC hides its handshake. Refused, browsers take TCP, which is inspected; off, because the
+    # programs that can do nothing else would stand still.
+    refuse_udp_443: bool = field(default=False, metadata=accepts(Boolean()))
 
 
 @dataclass(frozen=True, slots=True)
