@@ -85,6 +85,8 @@ class Connection:
             self._received[True] > HANDSHAKE_LIMIT
             or self._client.overflowed
             or self._server.overflowed
+            # No client to be heard: only the server's direction comes this way.
+            or (self._received[False] > HANDSHAKE_LIMIT and not self._client_spoke)
         )
 
     @property
@@ -99,7 +101,7 @@ class Connection:
 
         Ask before `push`, and push what was returned.
         """
-        if self._received[False] > HANDSHAKE_LIMIT:
+        if self._received[False] > HANDSHAKE_LIMIT and self._client_spoke:
             return None
         sequence = segment.sequence + (segment.flags & _SYN != 0)
         return self._server.admit(sequence & _MASK, segment.payload)
