@@ -2,20 +2,25 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import time
 from ipaddress import ip_address
 from pathlib import Path
 
+from ratwall.controller.capacity import Capacity
+from ratwall.controller.observation import Observation
 from ratwall.controller.process import Process
 from ratwall.controller.service import Service
 from ratwall.controller.sockets import open_doors
 from ratwall.errors import NotPermittedError, RatwallError, UsageError
 from ratwall.kernel.command import ip_json, require
 from ratwall.kernel.conntrack import BlockWatch
-from ratwall.kernel.links import gateways, own_addresses
+from ratwall.kernel.links import find_bridge, gateways, own_addresses
 from ratwall.kernel.marks import Marks
+from ratwall.kernel.nflog import CopyReader
+from ratwall.kernel.reclass import Reclassifier
 from ratwall.kernel.sets import Sets
 from ratwall.ledger.store import FILE_NAME, open_ledger
 from ratwall.settings.load import load_settings
@@ -52,6 +57,7 @@ def main() -> None:
         never_block=_never_block(settings),
         neighbour=_neighbour,
         clock=lambda: time.time_ns() // 1000,
+        origin=_origin(),
     )
 
     def read_again() -> None:
@@ -65,13 +71,41 @@ def main() -> None:
         )
         print("ready", flush=True)
 
-    process = Process(service, watch.fileno(), doors, options, read_again)
+    routes = options.mode == "router"
+    capacity = Capacity(
+        Marks(settings.kernel.mark_mask),
+        # A bridge's ports are one interface to the inet hooks.
+        (options.lan, options.wan) if routes else (find_bridge(options.lan, options.wan),),
+        settings.kernel.connections,
+        routes=routes,
+    )
+    service.observation = Observation(
+        settings.kernel.observed_flows,
+        CopyReader(settings.kernel.log_group),
+        Reclassifier(Marks(settings.kernel.mark_mask)),
+        watch.dump,
+        service.knows,
+        service.clock,
+    )
+    process = Process(service, watch.fileno(), doors, options, read_again, capacity)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.stop())
     signal.signal(signal.SIGHUP, lambda *_: process.hang_up())
     print("ready", flush=True)
     process.run()
     watch.close()
+
+
+def _origin() -> str:
+    """Return what tells this life of the kernel's table from others: who laid it, since when.
+
+    That is the parent: the supervisor, or the service manager, which outlives every table.
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    parent = os.getppid()
+    # The name in brackets may hold anything; the start is the 20th field behind it (proc(5)).
+    started = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[19]
+    return f"{boot} {parent} {started}"
 
 
 def _enforces(settings: Settings, options: argparse.Namespace) -> bool:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ratwall.controller.capacity import Capacity
 from ratwall.controller.commands import Commands
 from ratwall.controller.control import ControlServer
 from ratwall.controller.protection import Protection
@@ -19,7 +20,7 @@ from ratwall.controller.service import Service
 from ratwall.controller.sockets import Doors
 from ratwall.controller.status import is_alive, status
 
-TURN_SECONDS = 0.5  # how late a flush may be when nothing comes in
+TURN_SECONDS = 0.25  # how late a look at the conntrack table may be when nothing comes in
 FLUSH_SECONDS = 0.5  # flows are written in batches: one commit a flow would wear a card out
 RETRY_SECONDS = 5.0  # after a failed flush; a locked ledger holds the loop up while it is tried
 
@@ -34,8 +35,13 @@ class Process:
         doors: Doors,
         options: argparse.Namespace,
         read_again: Callable[[], None],
+        capacity: Capacity | None = None,
     ) -> None:
-        """`options` as parsed by `ratwall.controller.__main__`; `read_again` answers SIGHUP."""
+        """`options` as parsed by `ratwall.controller.__main__`; `read_again` answers SIGHUP.
+
+        Without `capacity` nobody watches the conntrack table.
+        """
+        self._capacity = capacity
         self._service = service
         self._options = options
         self._read_again = read_again
@@ -49,6 +55,9 @@ class Process:
             self._selector.register(
                 watch_fileno, selectors.EVENT_READ, lambda _: service.take_events()
             )
+        if service.observation is not None:
+            observation = service.observation
+            self._selector.register(observation, selectors.EVENT_READ, lambda _: observation.read())
         self._reports = ReportServer(
             doors.reports,
             options.inspector_group,
@@ -75,6 +84,8 @@ class Process:
                 self._read_again()
             self._watch_inspectors()
             self._service.tick()
+            if self._capacity is not None:
+                self._capacity.look(self._service.clock())
             now = time.monotonic()
             if now >= flush_at or (self._service.urgent and not self._service.writer.problem):
                 written = self._service.flush()
@@ -102,12 +113,16 @@ class Process:
     def _watch_inspectors(self) -> None:
         now = self._service.clock()
         inspectors = list(self._reports)
+        alive = sum(is_alive(inspector, now) for inspector in inspectors)
         self._protection.update(
-            alive=sum(is_alive(inspector, now) for inspector in inspectors),
+            alive=alive,
             connected=len(inspectors),
             enforce=self._service.enforce,
             now=now,
         )
+        self._service.story.watch(self._protection.state, self._protection.reason, now)
+        if self._service.observation is not None:
+            self._service.observation.tick(inspected=alive > 0)
 
     def _status(self) -> dict[str, Any]:
         self._watch_inspectors()
@@ -116,6 +131,7 @@ class Process:
             self._service,
             self._protection,
             self._reports,
+            self._capacity,
             lan=options.lan,
             wan=options.wan,
             mode=options.mode,

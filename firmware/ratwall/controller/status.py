@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from ratwall import __version__
+from ratwall.controller.capacity import Capacity
 from ratwall.controller.protection import SILENT_US, Protection
 from ratwall.controller.reports import Inspector
 from ratwall.controller.service import Service
+from ratwall.kernel import links_report
 
 
 def is_alive(inspector: Inspector, now: int) -> bool:
@@ -21,6 +23,7 @@ def status(
     service: Service,
     protection: Protection,
     inspectors: Iterable[Inspector],
+    capacity: Capacity | None,
     *,
     lan: str,
     wan: str,
@@ -37,12 +40,13 @@ def status(
         "wan": wan,
         "enforce": service.enforce,
         "inspectors": [_inspector(inspector, now) for inspector in inspectors],
-        "uninspected": {
-            "packets": service.uninspected_packets,
-            "last": service.uninspected_last,
-        },
+        "uninspected": service.uninspected.facts(),
+        "interruptions": service.story.entries(),
+        "conntrack": None if capacity is None else capacity.facts(),
+        "passed": links_report.passed(service.kernel_counters),
+        "observed": None if service.observation is None else service.observation.facts(),
         "blocks": len({block.endpoint for block in service.measures.blocking()}),
-        "kernel_problem": service.kernel_problem,
+        "kernel_problem": service.kernel_problem or (capacity.problem if capacity else None),
         "ledger": {
             "path": str(service.ledger.path),
             "bytes": service.ledger_bytes(),
