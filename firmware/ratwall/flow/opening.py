@@ -2,8 +2,8 @@
 
 Takes the in-order bytes of both directions and returns those that belong to TLS. It never waits for
 long: a connection that has shown neither a hello nor record headers within SEARCH_SEGMENTS segments
-or SEARCH_BYTES of a direction is PLAIN, and so is at once what says it is no TLS: an HTTP request
-that was answered, a greeting of SSH.
+or SEARCH_BYTES of a direction is PLAIN, and so is at once what says it is no TLS: an HTTP request,
+a greeting of SSH.
 
 What the cleartext was is told by its first bytes only, for the report: whoever makes up a dialogue
 of his own gets his TLS found just the same.
@@ -28,7 +28,7 @@ _PLAIN_REQUESTS = tuple(
         *(b"PATCH", b"TRACE", b"PRI"),
     )
 )
-_PLAIN_GREETING = b"SSH-"
+_PLAIN_GREETING = b"SSH-"  # both sides say it
 _PLAIN_ANSWER = b"HTTP/"
 _CONNECT = b"CONNECT "
 _PROXY = b"PROXY "  # the line that a load balancer puts before what it passes on
@@ -117,26 +117,20 @@ class Opening:
         if search.feed(data) and not self._preambles[from_client].tunnelled:
             self.outcome = Outcome.PICKED_UP
         elif (
-            search.searched >= SEARCH_BYTES
-            or self._segments >= SEARCH_SEGMENTS
-            or self._is_plain(from_client)
+            search.searched >= SEARCH_BYTES or self._segments >= SEARCH_SEGMENTS or self._is_plain()
         ):
             self.outcome = Outcome.PLAIN
         return b""
 
-    def _is_plain(self, from_client: bool) -> bool:
-        """Say whether the first bytes rule TLS out; a client's only once the server has answered.
+    def _is_plain(self) -> bool:
+        """Say whether the first bytes rule TLS out.
 
-        Until then an earlier segment of the client may still be on its way, and the one at hand
-        its second: the server has read them in order.
+        At once: an answer that comes in a burst would all be queued before its own verdict.
         """
         client, server = self._first[True], self._first[False]
-        if server.startswith(_PLAIN_GREETING):
+        if client.startswith(_PLAIN_REQUESTS) or server.startswith(_PLAIN_GREETING):
             return True
-        if server.startswith(_PLAIN_ANSWER) and not client.startswith(_CONNECT):
-            return True
-        asked = client.startswith((*_PLAIN_REQUESTS, _PLAIN_GREETING))
-        return asked and not from_client
+        return server.startswith(_PLAIN_ANSWER) and not client.startswith(_CONNECT)
 
 
 def _dialogue(client: bytes, server: bytes) -> Dialogue:
