@@ -58,6 +58,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         f"  blocked now  {count(facts['blocks'], 'server')}",
         f"  uninspected  {_missed(missed)}",
         *_conntrack(facts.get("conntrack"), missed),
+        f"  observed     {_observed(facts['observed'])}",
         f"  ledger       {ledger['path']}, {size(ledger['bytes'])}",
         f"  self-test    {_selftest(facts['selftest'])}",
         f"  version      {facts['version']}",
@@ -126,6 +127,15 @@ def _passed(counted: dict[str, int]) -> list[str]:
         if counted[kind]
     ]
     return ["", "Not inspected, by design, since the box went inline:", *lines] if lines else []
+
+
+def _observed(observed: dict[str, Any] | None) -> str:
+    if observed is None:
+        return "nothing"
+    text = f"{count(observed['flows'], 'connection')} of {observed['capacity']} at most"
+    if observed["evicted"]:
+        text += f", {observed['evicted']} made room for more suspicious ones"
+    return text
 
 
 def _selftest(result: dict[str, Any] | None) -> str:

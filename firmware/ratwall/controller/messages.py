@@ -27,6 +27,7 @@ VERDICTS = ("clean", "watch", "alert", "block")
 CLASSES = ("clean", "observed", "watch", "block", "exempt")
 COUNTERS = ("queued", "flows", "blocked", "reports_lost", "uptime_s", "failures", "evicted")
 CERTIFICATE_TEXTS = ("subject", "issuer", "sha1", "sha256", "serial", "key_type")
+OBSERVED_LIMIT = 1000  # observed connections in one answer: 300 KB
 MAC_LENGTH = 6
 
 

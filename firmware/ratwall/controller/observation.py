@@ -75,8 +75,8 @@ class Observation:
         self._table = ObservedTable(capacity)
         self._servers: OrderedDict[str, None] = OrderedDict()
         self._wanted: OrderedDict[Connection, None] = OrderedDict()
-        # Connections may have passed uninspected before this process began.
-        self._read_again_at: int | None = clock()
+        self._inspected = False
+        self._read_again_at: int | None = None
 
     def fileno(self) -> int:
         """Return the descriptor to poll for reading."""
@@ -117,6 +117,8 @@ class Observation:
                 if way in self._wanted:
                     del self._wanted[way]
                     self._observe_clean(way)
+        elif event.flow_class is FlowClass.UNINSPECTED:
+            self._read_again_at = self._clock() + READ_AGAIN_US
         elif event.flow_class not in COPIED:
             for way in ways:
                 self._table.forget(way)
@@ -141,17 +143,16 @@ class Observation:
             length = len(segment.payload) + segment.missing
             self._evict(self._table.copied(connection, length, copy.at or now, now))
 
-    def uninspected(self) -> None:
-        """Take note that connections have passed uninspected."""
-        self._read_again_at = self._clock() + READ_AGAIN_US
+    def tick(self, inspected: bool) -> None:
+        """Have what passed uninspected read again, once its cause has gone away.
 
-    def inspector_came(self) -> None:
-        """Take note that somebody inspects again."""
-        self._read_again_at = self._clock()
-
-    def tick(self) -> None:
-        """Have what passed uninspected read again, once its cause has gone away."""
-        if self._read_again_at is None or self._read_again_at > self._clock():
+        That is when an inspector comes, and with one at work, when no more has passed it by.
+        """
+        now = self._clock()
+        if inspected and not self._inspected:
+            self._read_again_at = now
+        self._inspected = inspected
+        if not inspected or self._read_again_at is None or self._read_again_at > now:
             return
         self._read_again_at = None
         try:

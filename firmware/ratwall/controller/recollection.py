@@ -52,7 +52,7 @@ class Recollection:
 
     def learn(self, report: FlowReport, now: int) -> dict[str, object] | None:
         """Take in a report; return the entry to share if it taught anything."""
-        if report.certificate is None or report.flow_class == "exempt":
+        if report.certificate is None or report.flow_class == "exempt" or report.proxied:
             return None
         judgement = Judgement(Verdict(report.verdict), report.score, report.family, ())
         server = ipaddress.ip_address(report.server).packed

@@ -151,20 +151,19 @@ def test_what_ended_or_got_another_class_is_observed_no_longer(
 def test_what_passed_uninspected_is_read_again_when_the_cause_is_gone(
     kernel: Kernel, observation: Observation
 ) -> None:
-    observation.tick()
     kernel.classes = {ENDS: FlowClass.UNINSPECTED, OLD: FlowClass.OBSERVED}
-    observation.tick()
-    assert kernel.classes[ENDS] is FlowClass.UNINSPECTED, "nobody has said that it is over"
-
-    observation.uninspected()
-    kernel.now += READ_AGAIN_US - 1
-    observation.tick()
-    assert kernel.classes[ENDS] is FlowClass.UNINSPECTED
-    kernel.now += 1
-    observation.tick()
+    observation.take_event(event(FlowClass.UNINSPECTED))
+    kernel.now += READ_AGAIN_US
+    observation.tick(inspected=False)
+    assert kernel.classes[ENDS] is FlowClass.UNINSPECTED, "nobody could read it"
+    observation.tick(inspected=True)
     assert kernel.classes == {ENDS: FlowClass.NONE, OLD: FlowClass.OBSERVED}
 
     kernel.classes[ENDS] = FlowClass.UNINSPECTED
-    observation.inspector_came()
-    observation.tick()
+    observation.take_event(event(FlowClass.UNINSPECTED))
+    kernel.now += READ_AGAIN_US - 1
+    observation.tick(inspected=True)
+    assert kernel.classes[ENDS] is FlowClass.UNINSPECTED, "the queue may be overflowing still"
+    kernel.now += 1
+    observation.tick(inspected=True)
     assert kernel.classes[ENDS] is FlowClass.NONE
