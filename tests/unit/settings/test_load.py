@@ -38,6 +38,7 @@ def test_without_a_file_a_new_box_protects() -> None:
     settings = load_settings(None)
     assert settings == Settings()
     assert settings.detection.enforce
+    assert not settings.detection.refuse_udp_443
     assert settings.network.mode == "bridge"
     assert settings.kernel.mark_mask == 0xFF000000
 
@@ -59,6 +60,7 @@ def test_every_key_can_be_set(file: Path) -> None:
         alert = 50
         block = 90
         enforce = false
+        refuse_udp_443 = true
         [block]
         seconds = 3600
         [kernel]
@@ -79,6 +81,7 @@ def test_every_key_can_be_set(file: Path) -> None:
     assert settings.network.lan == "enp1s0"
     assert settings.detection.block == 90
     assert not settings.detection.enforce
+    assert settings.detection.refuse_udp_443
     assert settings.kernel.mark_mask == 0x00FF0000
     assert settings.kernel.workers == 3
     assert settings.web.address == ("2001:db8::1", 443)
@@ -115,6 +118,14 @@ def test_the_message_says_file_section_key_what_is_allowed_and_what_was_found(fi
             "[block] seconds: expected an integer from 60 to 2592000, found a section",
         ),
         ("[detection]\nenforce = 1", "[detection] enforce: expected true or false, found 1"),
+        (
+            '[detection]\nrefuse_udp_443 = "yes"',
+            '[detection] refuse_udp_443: expected true or false, found "yes"',
+        ),
+        (
+            "[detection]\nrefuse_udp = true",
+            '[detection] refuse_udp: unknown key, did you mean "refuse_udp_443"?',
+        ),
         ('[network]\nmode = "hub"', '[network] mode: expected "bridge" or "router", found "hub"'),
         (
             '[network]\nlan = "a name too long"\nwan = "sixteen-bytes-xx"',
