@@ -18,29 +18,29 @@ PROBE_TABLE = "ratwall_probe"  # a table without hooks: asks the kernel, touches
 
 def kernel_has_nft_queue() -> bool:
     """Say whether nftables can queue here."""
-    return _takes("chain probe { queue num 0 bypass; }")
+    return _takes("chain probe {\nqueue num 0 bypass\n}")
 
 
 def kernel_has_ct_timeout() -> bool:
     """Say whether nftables knows conntrack's time-out policies here."""
-    return _takes("ct timeout probe { protocol tcp; l3proto ip; policy = { established: 7440 }; }")
+    return _takes(
+        "ct timeout probe {\nprotocol tcp; l3proto ip;\npolicy = { established: 7440 }\n}"
+    )
 
 
 def kernel_has_bridge_reject() -> bool:
     """Say whether a rule of the bridge family can answer with a reset."""
-    return _takes("chain probe { reject with tcp reset; }", family="bridge")
+    return _takes("chain probe {\nreject with tcp reset\n}", family="bridge")
 
 
 def kernel_has_log() -> bool:
     """Say whether packets can be copied to a process."""
-    return _takes("chain probe { log group 0 snaplen 64; }")
+    return _takes("chain probe {\nlog group 0 snaplen 64\n}")
 
 
 def _takes(content: str, family: str = "inet") -> bool:
     """Ask the kernel with a table without hooks, made and removed as one transaction."""
     table = f"{family} {PROBE_TABLE}"
-    # One line each: nft 1.0.6 wants the end of a line after some statements.
-    content = content.replace("{ ", "{\n").replace(" }", "\n}").replace("; ", "\n")
     try:
         nft(f"table {table} {{\n{content}\n}}\ndelete table {table}\n")
     except ToolError:
