@@ -14,7 +14,7 @@ FIRST_DELAY = 0.2  # seconds before a restart; protection must be back soon
 # Protection is to be back within 5 s however often somebody brings an inspector down; one that dies
 # at once, again and again, costs a sixth of a core at this delay.
 LONGEST_DELAY = 3.0
-STEADY_SECONDS = 30.0  # after a run this long the next failure counts as the first again
+STEADY_SECONDS = 5.0  # after a run this long the next failure counts as the first again
 END_SECONDS = 5.0  # from SIGTERM to SIGKILL
 REAP_SECONDS = 1.0  # its output is closed: it is ending
 LINE_LIMIT = 65_536  # bytes of a child's output without a line end
