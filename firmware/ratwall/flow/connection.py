@@ -44,6 +44,7 @@ class Connection:
         "_client",
         "_client_spoke",
         "_conversation",
+        "_keeps_text",
         "_opening",
         "_received",
         "_server",
@@ -55,6 +56,7 @@ class Connection:
         self.first_seen = first_seen  # UTC microseconds, as the caller counts them
         self._client = Stream(None, begins_connection)
         self._server = Stream(keep_text=keep_text)
+        self._keeps_text = keep_text
         self._opening: Opening | None = Opening()  # None once TLS was the first thing said
         self._conversation = Conversation()
         self._client_spoke = False
@@ -127,9 +129,11 @@ class Connection:
             if not self._client_spoke and flags & _ACK:
                 # Also corrects the start that a SYN gave, had the server answered with two.
                 self._client_spoke = True
-                self._server.start_at(segment.acknowledgement)
+                early = self._server.start_before(segment.acknowledgement)
+                if early:
+                    self._receive(False, early)
         else:
-            if stream.next_sequence is None:
+            if stream.next_sequence is None and not self._keeps_text:
                 stream.start_at(sequence)
             if self._client.next_sequence is None and flags & _ACK:
                 waited = self._client.start_by(segment.acknowledgement)

@@ -37,7 +37,8 @@ class Stream:
     """Bytes of one direction, released in order.
 
     Without `next_sequence` it starts at the lowest segment held for which `is_start` holds, or
-    after START_PATIENCE segments at the lowest. With `keep_text` it remembers what it released.
+    after START_PATIENCE segments at the lowest. With `keep_text` it remembers what it released, and
+    leaves its start to be told, until it can hold no more.
     """
 
     __slots__ = (
@@ -78,19 +79,18 @@ class Stream:
         """Bytes in memory: out of order, and of the text that is kept."""
         return self.buffered + len(self._text or b"")
 
-    def forget_text(self) -> None:
-        """Keep the text no longer."""
-        self._text = None
-
     def admit(self, sequence: int, payload: bytes) -> bytes | None:
         """Return a segment's payload as it may pass, in the same length; None if it may not.
 
         It may not where it stands too far ahead to be held: its sender will repeat it in order. Ask
         before `push`, and push what was returned.
         """
-        if self.next_sequence is None or (sequence == self.next_sequence and not self._positions):
+        if not self._positions and sequence == self.next_sequence:
             return payload
-        position = self._locate(sequence, self.next_sequence)
+        reference = self._waited[0] if self._waited else self.next_sequence
+        if reference is None:
+            return payload  # the first of all
+        position = self._locate(sequence, reference)
         passed = bytearray(payload)
         if self._text is not None:
             _lay_over(passed, position, self._text, self._start)
@@ -100,7 +100,9 @@ class Stream:
             # A keep-alive may carry one byte of garbage (RFC 9293 §3.8.4): no contradiction meant.
             self.conflict |= len(payload) > 1
             payload = bytes(passed)
-        return payload if self._has_room(position, len(payload)) else None
+        if self.next_sequence is None or self._has_room(position, len(payload)):
+            return payload
+        return None
 
     def push(self, sequence: int, payload: bytes) -> bytes:
         """Take one segment; return the bytes that are now in order, possibly none."""
@@ -138,6 +140,19 @@ class Stream:
         start = self._best_start(self._waited) if self._waited else acknowledged
         return self.start_at(acknowledged if self._signed(acknowledged, start) < 0 else start)
 
+    def start_before(self, acknowledged: int) -> bytes:
+        """Fix an unknown start once the receiver has said that it waits for `acknowledged`.
+
+        What it has read led up to there without a gap; what is held in other places it has not.
+        """
+        start = acknowledged
+        if self.next_sequence is None and self._waited:
+            position = self._locate(acknowledged, self._waited[0])
+            for held_at, held in self._overlapping(position - 1, position + 1):
+                if held_at <= position <= held_at + len(held):
+                    start = acknowledged - (position - held_at)
+        return self.start_at(start)
+
     @staticmethod
     def _signed(sequence: int, reference: int) -> int:
         """Distance from `reference` to `sequence`, negative when it lies before (RFC 9293 §3.4)."""
@@ -149,12 +164,15 @@ class Stream:
 
     def _push_before_start(self, sequence: int, payload: bytes) -> bytes:
         waited = self._waited
-        if not waited and self._is_start(payload):
+        guesses = self._text is None
+        if guesses and not waited and self._is_start(payload):
             self.next_sequence = sequence
             return self._advance(payload)
-        waited.append(sequence)
+        if guesses or not waited:
+            waited.append(sequence)
         self._hold(self._locate(sequence, waited[0]), payload)
-        if self._is_start(payload) or len(waited) >= START_PATIENCE or self.overflowed:
+        patient = len(waited) < START_PATIENCE and not self._is_start(payload)
+        if self.overflowed or (guesses and not patient):
             return self.start_at(self._best_start(waited))
         return b""
 

@@ -151,6 +151,8 @@ class Conversation:
                     self._receive_from_client(event, piece.version)
                 else:
                     self._receive_from_server(event)
+                if direction.encrypted:
+                    break  # nothing may follow in this record (RFC 8446 §5.1), nor is it read
         elif kind == ContentType.CHANGE_CIPHER_SPEC:
             self._change_cipher(direction, from_client)
         elif kind == ContentType.ALERT:
