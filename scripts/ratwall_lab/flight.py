@@ -25,7 +25,11 @@ from ratwall_lab.endpoint import RECORD_HEADER_LENGTH
 
 HANDSHAKE = 22
 HANDSHAKE_HEADER_LENGTH = 4
-MSS = 1440  # fits IPv4 and IPv6 with a time stamp in 1500 bytes
+HELLO_FIXED_LENGTH = 2 + 32 + 1  # version, random, length of the session id
+CIPHER_AND_COMPRESSION = 2 + 1
+UNKNOWN_EXTENSION = b"\x42\x42"
+RECORD_LIMIT = 1 << 14  # bytes of plaintext in a record (RFC 5246 section 6.2.1)
+MSS = 1400  # fits IPv6 with a time stamp and an extension header in 1500 bytes
 RSA_KEY_EXCHANGE = "AES256-SHA:@SECLEVEL=0"  # ServerHello, Certificate, Done and nothing else
 
 
@@ -66,7 +70,7 @@ class Recording:
         """Return the server's flight as records: all messages in one (as Schannel does it), or
         cut into records of `sizes` bytes, over and over, whatever message they fall into."""
         stream = b"".join(self.messages)
-        lengths = cycle(sizes or [len(stream)])
+        lengths = cycle(sizes or [RECORD_LIMIT])
         flight = b""
         while stream:
             step = next(lengths)
@@ -74,6 +78,16 @@ class Recording:
             flight += bytes([HANDSHAKE]) + self.record_version.to_bytes(2) + len(part).to_bytes(2)
             flight += part
         return flight
+
+    def with_hello_extension(self, size: int) -> Recording:
+        """Return the same with an unknown extension of `size` bytes at the ServerHello's end."""
+        hello, *rest = self.messages
+        body = hello[HANDSHAKE_HEADER_LENGTH:]
+        fixed = HELLO_FIXED_LENGTH + body[HELLO_FIXED_LENGTH - 1] + CIPHER_AND_COMPRESSION
+        extensions = body[fixed + 2 :] + UNKNOWN_EXTENSION + size.to_bytes(2) + bytes(size)
+        body = body[:fixed] + len(extensions).to_bytes(2) + extensions
+        hello = hello[:1] + len(body).to_bytes(HANDSHAKE_HEADER_LENGTH - 1) + body
+        return replace(self, messages=(hello, *rest))
 
     def flight_by_message(self) -> bytes:
         """Return the server's flight with each message in a record of its own, as OpenSSL does."""

@@ -34,7 +34,7 @@ from ratwall_lab.namespaces import Host, run_tool
 from ratwall_lab.watch import ETH_P_IP, ETH_P_IPV6, PACKET_OUTGOING, SNAP_BYTES
 
 RETRANSMIT_SECONDS = 0.2  # Linux' least
-GIVE_UP_SECONDS = 5.0
+GIVE_UP_SECONDS = 5.0  # from the SYN, and from the last piece
 WINDOW = 65535
 INITIAL_SEQUENCE = 0xFFFFFF00  # the flight runs over the end of the sequence numbers
 SEQUENCE_SPACE = 1 << 32
@@ -86,10 +86,8 @@ class FlightServer:
         self.host, self.address, self.port = host, address, port
         self.visits: list[FlightVisit] = []
         self._pieces, self._gap, self._early = list(pieces), gap_seconds, list(before_hello)
-        if content is None:
-            length = max(piece.start + len(piece.data) for piece in pieces)
-            content = _assemble(pieces, length)
-        self._content, self._length = content, len(content)
+        self._content = assembled(pieces) if content is None else content
+        self._length = len(self._content)
         self._version = 6 if ":" in address else 4
         self._table = f"lab_flight_{port}_{self._version}"
         self._stop = threading.Event()
@@ -174,7 +172,7 @@ class _Conversation:
     def run(self) -> None:
         server, visit = self._server, self._visit
         deadline = visit.opened + GIVE_UP_SECONDS
-        played = False
+        played = repairing = False
         self._send(INITIAL_SEQUENCE, b"", "SA", options=[("MSS", MSS)])
         for piece in server._early:
             self._send_piece(piece)
@@ -182,15 +180,20 @@ class _Conversation:
             if not played and self._hello_complete():
                 visit.hello_bytes, played = len(self._hello), True
                 self._play()
+                deadline = time.monotonic() + GIVE_UP_SECONDS
             segment = server._hear(RETRANSMIT_SECONDS)
             if segment is None:
-                if played and visit.acknowledged < server._length:
+                repairing = played and visit.acknowledged < server._length
+                if repairing:
                     self._retransmit()
                 continue
             if segment[TCP].sport != self._client_port or segment.src != self._client:
                 continue
+            before = visit.acknowledged
             if not self._take(segment[TCP]):
                 break
+            if repairing and before < visit.acknowledged < server._length:
+                self._retransmit()  # the next gap, without waiting again
         visit.over.set()
 
     def _play(self) -> None:
@@ -288,9 +291,9 @@ def _datagrams(version: int, ends: dict[str, str], segment: Packet, way: Way) ->
     return [bytes(part) for part in fragment6(parted, FRAGMENT_BYTES + IPV6_OVERHEAD)]
 
 
-def _assemble(pieces: Sequence[Piece], length: int) -> bytes:
+def assembled(pieces: Sequence[Piece]) -> bytes:
     """Return the flight as a receiver that keeps the first copy of every byte has it."""
-    content = bytearray(length)
+    content = bytearray(max(piece.start + len(piece.data) for piece in pieces))
     for piece in reversed(pieces):
         content[piece.start : piece.start + len(piece.data)] = piece.data
     return bytes(content)

@@ -67,6 +67,38 @@ def datagram(
     return bytes(head + tcp)
 
 
+def games() -> list[bytes]:
+    """The flight in order, backwards, contradicted before and after, in twenty pieces."""
+    length = len(canned_handshake().server_flight)
+    whole = [_move(0, at, 200) for at in range(0, length, 200)]
+    other = [_move(3, at, 200, 0x55) for at in range(0, length, 200)]
+    lost = [_move(3 | 8, at, 200, 0x55) for at in range(0, length, 200)]
+    bad = [_move(3 | 0x10, at, 200, 0x55) for at in range(0, length, 200)]
+    word = _move(5, 0, 0, 4) + b"more"
+    tell = _move(4, 0, 0, 6) + b"SSH-2."
+    return [
+        b"\0" + b"".join(moves)
+        for moves in (
+            whole,
+            whole[::-1],
+            [*other, word, *whole],
+            [*lost, word, *whole],
+            [*bad, *whole],
+            [one for pair in zip(whole[::-1], other, strict=True) for one in pair],
+            [tell, *whole],
+        )
+    ] + [b"\x07" + tell * 3 + b"".join(whole)]
+
+
+def _move(kind: int, place: int, length: int, value: int = 0) -> bytes:
+    return (
+        bytes((kind,))
+        + (place + 1000).to_bytes(2, "big")
+        + length.to_bytes(2, "big")
+        + bytes((value,))
+    )
+
+
 def conversations() -> list[bytes]:
     """The flight whole, and cut into a hundred pieces; and with the hello in front."""
     hello, flight = canned_handshake().client_hello, canned_handshake().server_flight
@@ -161,6 +193,7 @@ def _block(kind: int, body: bytes) -> bytes:
 
 
 SEEDS: dict[str, Seeds] = {
+    "packets": games,
     "certificate": lambda: [leaf()],
     "conversation": conversations,
     "preamble": preambles,

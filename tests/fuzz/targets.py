@@ -8,12 +8,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from fuzz.path import Game
+from fuzz.seeds import ACK, SYN_ACK
 from ratwall.errors import UsageError
 from ratwall.flow.preamble import Preamble
 from ratwall.kernel import conntrack, netlink
 from ratwall.kernel.marks import Marks
 from ratwall.replay.capture import read_capture
 from ratwall.replay.engine import CaptureJudge
+from ratwall.selftest.flight import canned_handshake
 from ratwall.signatures.endpoint import Endpoint
 from ratwall.signatures.match import match
 from ratwall.signatures.pack import load_packs
@@ -28,6 +31,10 @@ PACKS = load_packs()
 SERVER = Endpoint(bytes((203, 0, 113, 7)), 6606)
 # A parser holds one message at most: hello or leaf, and the header in front of it.
 HELD_LIMIT = max(HELLO_LIMIT, LEAF_LIMIT) + 16
+MOVES_LIMIT = 400  # a game is over in time
+PLACE_BELOW = 1000  # places begin so far below the flight
+LENGTH_LIMIT = 1500
+FLAGS = (ACK, ACK | 0x20, SYN_ACK, 0)  # plain, urgent, a late SYN-ACK, no ACK
 
 Target = Callable[[bytes], None]
 
@@ -88,6 +95,47 @@ def _pieces(data: bytes) -> list[tuple[bool, bytes]]:
     return pieces
 
 
+def packets(data: bytes) -> None:
+    """The whole path: six bytes a move, and more where a move takes them from the input."""
+    if not data:
+        return
+    game = Game(version=6 if data[0] & 1 else 4)
+    before_hello = data[0] >> 1 & 3
+    position = 1
+    moves = 0
+    while position + 6 <= len(data) and moves < MOVES_LIMIT:
+        if moves == before_hello:
+            game.hello()
+        moves += 1
+        kind, value = data[position], data[position + 5]
+        place = (data[position + 1] << 8 | data[position + 2]) - PLACE_BELOW
+        length = (data[position + 3] << 8 | data[position + 4]) % LENGTH_LIMIT
+        position += 6
+        flight = canned_handshake().server_flight
+        genuine = flight[max(0, place) : max(0, place) + length]
+        odd = {"lost": bool(kind & 8), "stray": kind & 0x30 == 0x30}
+        odd["checksum_error"] = kind & 0x30 == 0x10
+        match kind & 7:
+            case 0 | 1 | 2:
+                game.serve(max(0, place), genuine, **odd)
+            case 3:
+                changed = bytes(byte ^ value for byte in genuine)
+                game.serve(max(0, place), changed, **odd)
+            case 4:
+                game.serve(place, data[position : position + value], flags=FLAGS[kind >> 6], **odd)
+                position += value
+            case 5:
+                game.speak(data[position : position + value])
+                position += value
+            case 6:
+                game.now += value * 1_000_000
+            case _:
+                game.raw(bool(kind & 8), data[position : position + value])
+                position += value
+    game.check_client()
+    assert game.inspector.queued >= len(game.reports)
+
+
 def preamble(data: bytes) -> None:
     """Cleartext before TLS: what is handed on is never more than what came."""
     for from_client in (True, False):
@@ -128,6 +176,7 @@ def _scratch() -> str | None:
 
 
 TARGETS: dict[str, Target] = {
+    "packets": packets,
     "certificate": certificate,
     "conversation": conversation,
     "preamble": preamble,
