@@ -1,5 +1,7 @@
-"""Which class a connection gets, by its facts: TLS behind cleartext is found, plain text is not held
-up, and what is let go unjudged stays under observation, bounded, without ever being queued.
+"""Which class a connection gets, by its facts.
+
+TLS behind cleartext is found, plain text is let go, and what is let go unjudged stays under
+observation: bounded, and without ever being queued.
 """
 
 import itertools
@@ -8,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
@@ -121,3 +124,70 @@ def test_plain_http_costs_one_packet(lab: Lab, box: Box) -> None:
             got = b"".join(iter(lambda: connection.recv(65536), b""))
     assert got.endswith(PAGE)
     assert settled(box) - before == QUEUED_OF_PLAIN_HTTP
+
+
+@pytest.fixture(scope="module")
+def small_box(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """A box in a lab of its own that observes as few connections as can be set."""
+    folder = tmp_path_factory.mktemp("small")
+    limit = f"observed_flows = {OBSERVED_LIMIT}\n"
+    with Lab(mode) as lab, running_box(lab, folder, settings=limit) as box:
+        yield box
+
+
+def test_what_is_observed_is_copied_never_queued_and_bounded(
+    small_box: Box, notary: Notary
+) -> None:
+    lab, box = small_box.lab, small_box
+    address, port = lab.internet.address(6), next(ports)
+    context = server_context(notary.web_site("mqtt.example"), "1.3", "1.3")
+    heartbeat = hurried(AGENT, 0.5)
+    with ExitStack() as stack:
+        stack.enter_context(Server(lab.internet, address, port, context, idle_handler(heartbeat)))
+
+        def connect(server_name: str | None) -> IdleClient:
+            client = IdleClient(
+                lab.anna,
+                [address],
+                [port],
+                client_context(),
+                heartbeat,
+                server_name=server_name,
+                attempts=1,
+            )
+            stack.enter_context(client)
+            (attempt,) = client.wait_attempts(1)
+            wait_for(lambda: attempt.handshaken, 5.0, lambda: f"not passed: {attempt}")
+            return client
+
+        def observed() -> list[dict[str, Any]]:
+            listing: list[dict[str, Any]] = box.ask("flows", "--observed")
+            return listing
+
+        ordinary = connect("mqtt.example")
+        (flow,) = wait_for(observed, 5.0, lambda: "nothing is observed")
+        assert flow["reasons"] == ["certificate hidden", "server never seen before"]
+        wait_for(lambda: observed()[0]["copies"] > 2, 5.0, lambda: str(observed()))
+        before = settled(box)
+        pings = ordinary.attempts[0].pings
+        wait_for(lambda: ordinary.attempts[0].pings > pings + 2, 5.0, lambda: "no heartbeat")
+        assert settled(box) == before, "nothing of it is queued any more"
+
+        connect("mqtt.example")
+        nameless = [connect(None) for _ in range(OBSERVED_LIMIT)]
+        facts = wait_for(
+            lambda: (told := box.ask("status")["observed"])["evicted"] >= 2 and told,
+            10.0,
+            lambda: str(box.ask("status")["observed"]),
+        )
+        assert (facts["flows"], facts["evicted"]) == (OBSERVED_LIMIT, 2)
+        listed = {one["client_port"]: one for one in observed()}
+        assert all("no server name" in one["reasons"] for one in listed.values())
+        # They are copied as before; the two that left are not, and do not come back.
+        wait_for(
+            lambda: all(one["copies"] > listed[one["client_port"]]["copies"] for one in observed()),
+            10.0,
+            lambda: str(observed()),
+        )
+        assert box.ask("status")["observed"]["evicted"] == 2
+        assert all(client.attempts[0].end is None for client in [ordinary, *nameless])

@@ -1,4 +1,4 @@
-"""Connections older than the box, or made while nobody inspected: cut if the memory knows the server.
+"""Connections older than the box, or made while nobody inspected: cut if memory knows the server.
 
 All others are left alone: a transfer that was running lives through it.
 """
