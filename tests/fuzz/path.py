@@ -2,7 +2,8 @@
 
 The client is the worst there is: it may lose or ignore any segment that was let through, and where
 two copies of a byte reach it, it takes the one that it likes. It acknowledges what it has read. The
-one rule: it never gets to read the flight of a RAT as far as the end of the certificate.
+one rule: it never gets to read the flight of a RAT as far as the end of the certificate, or if the
+server would not wait for its hello, that hello is the last thing it says.
 """
 
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ FOREIGN = 0x00000042  # of the packet mark: somebody else's bits
 SIDES = {True: MARKS.lan, False: MARKS.wan}
 # Classes with which the kernel queues a connection's packets no longer.
 FREED = (FlowClass.CLEAN, FlowClass.OBSERVED, FlowClass.EXEMPT)
+RST = 0x04
 START = 1_700_000_000_000_000
 
 packs = cache(load_packs)
@@ -89,6 +91,8 @@ class Game:
         """The client says hello and, whatever it gets, nothing else that matters."""
         self.speak(canned_handshake().client_hello)
         self.greeted = True
+        if self._has_read_certificate():
+            assert self.kernel is FlowClass.BLOCK, "the hello to a known RAT got through"
 
     def speak(self, data: bytes) -> None:
         """The client says something and acknowledges what it has read."""
@@ -128,8 +132,11 @@ class Game:
         if let_through is None or lost or checksum_error or stray:
             return
         segment = parse_segment(let_through)
-        if segment is not None and not segment.flags & 0x04:
+        if segment is not None and not segment.flags & RST:
+            blocked = self.kernel is FlowClass.BLOCK
             self.client.take(position, segment.payload)
+            assert not blocked, "a cut connection lets nothing through"
+            self.check_client()
 
     def raw(self, from_client: bool, data: bytes) -> None:
         """Bytes that are hardly a datagram, and of no connection."""
@@ -167,13 +174,17 @@ class Game:
                 for stream in (tracked.connection._client, tracked.connection._server):
                     assert stream.buffered <= OUT_OF_ORDER_LIMIT * 2
                     assert len(stream._islands) <= ISLAND_LIMIT + 2
-        self.check_client()
 
     def check_client(self) -> None:
         """The one rule."""
-        if self.greeted and self.client.read >= certificate_end():
-            flight = canned_handshake().server_flight[: certificate_end()]
-            assert not self.client.can_have_read(flight), "the certificate got through"
+        if self.greeted and self.kernel is not FlowClass.BLOCK:
+            assert not self._has_read_certificate(), "the certificate got through"
+
+    def _has_read_certificate(self) -> bool:
+        if self.client.read < certificate_end():
+            return False
+        flight = canned_handshake().server_flight[: certificate_end()]
+        return self.client.can_have_read(flight)
 
 
 def begins_with_hello(data: bytes) -> bool:

@@ -78,6 +78,10 @@ class _Direction:
         self.alert = b""
         self._ssl2_body = bytearray()
 
+    def has_ended(self) -> bool:
+        """Whether what follows is encrypted."""
+        return self.encrypted
+
     def gather_ssl2(self, piece: RecordPiece) -> bytes | None:
         """Collect an SSL 2.0 hello (at most 32 KiB by its length field); None until whole."""
         self._ssl2_body += piece.data
@@ -151,7 +155,7 @@ class Conversation:
                     self._receive_from_client(event, piece.version)
                 else:
                     self._receive_from_server(event)
-                if direction.encrypted:
+                if direction.has_ended():
                     break  # nothing may follow in this record (RFC 8446 §5.1), nor is it read
         elif kind == ContentType.CHANGE_CIPHER_SPEC:
             self._change_cipher(direction, from_client)
