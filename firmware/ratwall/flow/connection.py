@@ -115,7 +115,7 @@ class Connection:
         flags = segment.flags
         if flags & _SYN:
             sequence = (sequence + 1) & _MASK  # a SYN takes one number; Fast Open data follows it
-            if stream.next_sequence is None:
+            if stream.next_sequence is None and self._can_be_first(segment_from_client, segment):
                 stream.start_at(sequence)
         if flags & _ACK:
             if segment_from_client:
@@ -146,6 +146,19 @@ class Connection:
             self.facts.anomalies.add(Anomaly.REASSEMBLY_OVERFLOW)
         if data:
             self._receive(segment_from_client, data)
+
+    def _can_be_first(self, from_client: bool, segment: Segment) -> bool:
+        """Say whether a SYN is one that its receiver takes.
+
+        Inline, only the one that answers a client who has spoken in its own: later ones, and those
+        that acknowledge something else, a client ignores.
+        """
+        if from_client or not self._keeps_text:
+            return True
+        said, length = self._client.next_sequence, self._received[True]
+        if self._client_spoke or said is None or not length:
+            return False
+        return (said - segment.acknowledgement) & _MASK <= length
 
     def released(self, to_client: bool) -> int | None:
         """The sequence number that the receiver of that direction expects next.
