@@ -225,6 +225,8 @@ class Inspector:
 
     def _is_allowed(self, tracked: Tracked, facts: TlsFacts, remembered: Remembered | None) -> bool:
         """Say whether the certificate shown, or the one remembered of the server, is allowed."""
+        if not self.allowed_certificates:
+            return False
         certificate = facts.certificate
         if certificate is not None:
             sha256 = certificate.sha256
