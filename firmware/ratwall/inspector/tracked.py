@@ -15,11 +15,11 @@ from ratwall.flow.table import FlowTable
 from ratwall.kernel.marks import FlowClass
 
 # Being read at one time: a connection is here from its first payload to its certificate, half a
-# second mostly. One that is read takes some 4 KB besides the bytes below, one that is judged a
+# second mostly. One that is read takes some 3 KB besides the bytes below, one that is judged a
 # tenth of that.
 CAPACITY = 4096
 # Kept back of all connections, out of order or of messages that are not whole yet: a hundred
-# flights of the largest kind. A single connection can hold 0.4 MB at most.
+# flights of the largest kind. A single connection can hold 0.5 MB at most.
 HELD_LIMIT = 8 * 1024 * 1024
 IDLE_US = 60_000_000  # nothing for a minute: retransmission has given up on a handshake by then
 
