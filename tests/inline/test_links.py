@@ -1,0 +1,146 @@
+"""Links that are not plain Ethernet of 1,500 bytes: tagged frames and jumbo frames, cut as well."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from inline.conftest import Box, running_box
+from ratwall_lab.bulk import BulkClient, bulk_handler
+from ratwall_lab.certificates import Identity, Notary
+from ratwall_lab.clients import IdleClient, say_and_listen
+from ratwall_lab.contexts import rat_client_context, rat_server_context, server_context
+from ratwall_lab.endpoint import End
+from ratwall_lab.flight import Recording, in_order, record
+from ratwall_lab.segments import FlightServer
+from ratwall_lab.servers import Server, idle_handler
+from ratwall_lab.shapes import rat_shape
+from ratwall_lab.tags import Tagging
+from ratwall_lab.topology import Lab, Mode
+from ratwall_lab.watch import SegmentWatch
+
+CUT_SECONDS = 1.0  # the issue's bound for the client to know
+PAGE_BYTES = 1_000_000
+EXTENSION = b"\xff\x77"  # of a number that nobody has registered
+STAMPED_TCP = 32  # the header of a segment with a time stamp
+ports = itertools.count(12_000)
+
+
+class TaggedBox:
+    """A lab whose devices and servers speak in tagged frames, and the box between them."""
+
+    def __init__(self, lab: Lab, box: Box) -> None:
+        self.lab, self.box = lab, box
+
+
+@pytest.fixture(scope="module", params=["vlan", "pppoe"])
+def tagged(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TaggedBox]:
+    tagging: Tagging = request.param
+    with (
+        Lab("bridge", tagging=tagging) as lab,
+        running_box(lab, tmp_path_factory.mktemp(tagging)) as box,
+    ):
+        yield TaggedBox(lab, box)
+
+
+@pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
+def test_a_rat_in_tagged_frames_is_cut(tagged: TaggedBox, rat: Identity, family: int) -> None:
+    """The client learns it at once. The server is told nothing: what it sends is dropped, for
+    `reject` would answer without the tag."""
+    lab, address, port = tagged.lab, tagged.lab.internet.address(3, family), next(ports)
+    context, shape = rat_client_context("1.2"), rat_shape("1.2")
+    server_side = rat_server_context(rat, "1.2")
+    with (
+        Server(lab.internet, address, port, server_side, idle_handler(shape)) as server,
+        SegmentWatch(lab.internet, port) as watch,
+        IdleClient(
+            lab.anna, [address], [port], context, shape, attempts=2, reconnect_seconds=0.2
+        ) as client,
+    ):
+        first, second = client.wait_attempts(2)
+        assert first.end is End.RESET
+        assert first.ended is not None
+        assert first.ended - first.started < CUT_SECONDS
+        if family == 4:  # once is enough of its long wait
+            assert second.wait_end(10.0) is End.TIMEOUT
+        assert watch.syns(port) == 1, "the second connection did not reach the server"
+        (visit,) = server.wait_visits(1)
+        assert not visit.over.is_set(), "the server waits in vain"
+        assert (visit.application_bytes, visit.application_records) == (0, 0)
+    tagged.box.wait_blocked(address, port)
+    assert [cable.strays() for cable in lab.tagged_cables] == [0, 0, 0], "no answer untagged"
+
+
+@pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
+def test_a_page_in_tagged_frames_is_whole(tagged: TaggedBox, notary: Notary, family: int) -> None:
+    lab, address, port = tagged.lab, tagged.lab.internet.address(4, family), next(ports)
+    context = server_context(notary.web_site("shop.example"), "1.2", "1.2")
+    with (
+        Server(lab.internet, address, port, context, bulk_handler(PAGE_BYTES)),
+        BulkClient(lab.ben, address, port, rat_client_context("1.2")) as client,
+    ):
+        assert client.result().whole(PAGE_BYTES)
+    assert tagged.box.wait_flow(address, port)["verdict"] == "clean"
+
+
+@pytest.fixture(scope="module", params=[9000, 65_535])
+def jumbo(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TaggedBox]:
+    modes: dict[int, Mode] = {9000: "bridge", 65_535: "router"}
+    with (
+        Lab(modes[request.param], mtu=request.param) as lab,
+        running_box(lab, tmp_path_factory.mktemp("jumbo")) as box,
+    ):
+        yield TaggedBox(lab, box)
+
+
+@pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
+def test_a_flight_in_one_jumbo_segment_is_cut(jumbo: TaggedBox, rat: Identity, family: int) -> None:
+    lab, address, port = jumbo.lab, jumbo.lab.internet.address(2, family), next(ports)
+    headers = {4: 20, 6: 40}[family] + STAMPED_TCP
+    flight = stretched(record(rat, "1.2"), jumbo.lab.mtu - headers)
+    with FlightServer(lab.internet, address, port, in_order(flight, len(flight))) as server:
+        hello = record(rat, "1.2").client_hello
+        exchange = say_and_listen(lab.anna, address, port, hello, expected=len(flight))
+        visit = server.wait_visit()
+    assert (exchange.end, exchange.received) == (End.RESET, b"")
+    assert visit.bytes_after_hello == 0
+    jumbo.box.wait_blocked(address, port)
+
+
+def test_a_transfer_in_jumbo_segments_is_whole(jumbo: TaggedBox, notary: Notary) -> None:
+    lab, address, port = jumbo.lab, jumbo.lab.internet.address(4), next(ports)
+    context = server_context(notary.web_site("shop.example"), "1.2", "1.2")
+    with (
+        Server(lab.internet, address, port, context, bulk_handler(PAGE_BYTES)),
+        BulkClient(lab.anna, address, port, rat_client_context("1.2")) as client,
+    ):
+        assert client.result().whole(PAGE_BYTES)
+    assert jumbo.box.wait_flow(address, port)["verdict"] == "clean"
+
+
+def stretched(recording: Recording, size: int) -> bytes:
+    """Return the flight with an extension in the ServerHello that makes it `size` bytes long.
+
+    In records of at most 16 KiB, as TLS has it.
+    """
+    hello, *others = recording.messages
+    body = hello[4:]
+    extensions = 2 + 32 + 1 + body[34] + 2 + 1  # version, random, session id, cipher, compression
+    known = body[extensions + 2 :]
+    for length in range(size, 0, -1):
+        added = EXTENSION + length.to_bytes(2) + bytes(length)
+        total = known + added
+        if len(total) > 0xFFFF:
+            continue
+        longer = body[:extensions] + len(total).to_bytes(2) + total
+        message = hello[:1] + len(longer).to_bytes(3) + longer
+        flight = Recording(
+            recording.client_hello, recording.record_version, (message, *others)
+        ).flight([16_384])
+        if len(flight) <= size:
+            return flight
+    raise AssertionError(f"no flight of {size} bytes")
