@@ -11,6 +11,7 @@ import hashlib
 import random
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -279,6 +280,9 @@ def say_and_listen(
             connection.settimeout(timeout)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             connection.bind(("", source_port))
+            if source_port:  # closed by a reset, or nobody could use the port again for a minute
+                linger = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             if fast_open:
                 connection.sendto(hello, socket.MSG_FASTOPEN, (address, port))
             else:

@@ -12,6 +12,7 @@ from typing import Any
 
 from fuzz.seeds import (
     ACK,
+    CLIENT_PORT,
     CLIENT_START,
     SERVER_START,
     SYN_ACK,
@@ -34,7 +35,7 @@ FOREIGN = 0x00000042  # of the packet mark: somebody else's bits
 SIDES = {True: MARKS.lan, False: MARKS.wan}
 # Classes with which the kernel queues a connection's packets no longer.
 FREED = (FlowClass.CLEAN, FlowClass.OBSERVED, FlowClass.EXEMPT)
-RST = 0x04
+SYN, RST = 0x02, 0x04
 START = 1_700_000_000_000_000
 
 packs = cache(load_packs)
@@ -82,14 +83,21 @@ class Game:
             clock=lambda: self.now,
         )
         self.version = version
+        self.port = CLIENT_PORT
         self.kernel = FlowClass.NONE
         self.client = Client()
         self.said = 0  # bytes that the client has said
         self.greeted = False
 
-    def hello(self) -> None:
-        """The client says hello and, whatever it gets, nothing else that matters."""
-        self.speak(canned_handshake().client_hello)
+    def hello(self, fast_open: bool = False) -> None:
+        """The client says hello, in its SYN perhaps, which is then answered."""
+        if not fast_open:
+            self.speak(canned_handshake().client_hello)
+        elif self.said == 0 and self.kernel is FlowClass.NONE:
+            said = canned_handshake().client_hello
+            self.said = len(said)
+            self._send(True, datagram(True, CLIENT_START - 1, 0, said, SYN, self.version))
+            self.serve(0, b"", flags=SYN_ACK)
         self.greeted = True
         if self._has_read_certificate():
             assert self.kernel is FlowClass.BLOCK, "the hello to a known RAT got through"
@@ -105,6 +113,7 @@ class Game:
                 SERVER_START + self.client.read,
                 data,
                 version=self.version,
+                client_port=self.port,
             ),
         )
 

@@ -50,11 +50,12 @@ def datagram(
     flags: int = ACK,
     version: int = 4,
     checksum_error: int = 0,
+    client_port: int = CLIENT_PORT,
 ) -> bytes:
     """An IP datagram of the one connection that is fuzzed, checksums right but for the error."""
     ends = (CLIENT, SERVER) if version == 4 else (CLIENT6, SERVER6)
     source, target = ends if from_client else ends[::-1]
-    ports = (CLIENT_PORT, SERVER_PORT) if from_client else (SERVER_PORT, CLIENT_PORT)
+    ports = (client_port, SERVER_PORT) if from_client else (SERVER_PORT, client_port)
     numbers = sequence & 0xFFFF_FFFF, acknowledgement & 0xFFFF_FFFF
     tcp = bytearray(struct.pack(">HHIIBBHHH", *ports, *numbers, 5 << 4, flags, 65535, 0, 0))
     tcp += payload

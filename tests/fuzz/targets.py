@@ -100,12 +100,13 @@ def packets(data: bytes) -> None:
     if not data:
         return
     game = Game(version=6 if data[0] & 1 else 4)
-    before_hello = data[0] >> 1 & 3
+    fast_open = bool(data[0] & 8)
+    before_hello = 0 if fast_open else data[0] >> 1 & 3
     position = 1
     moves = 0
     while position + 6 <= len(data) and moves < MOVES_LIMIT:
         if moves == before_hello:
-            game.hello()
+            game.hello(fast_open)
         moves += 1
         kind, value = data[position], data[position + 5]
         place = (data[position + 1] << 8 | data[position + 2]) - PLACE_BELOW
@@ -124,7 +125,7 @@ def packets(data: bytes) -> None:
             case 4:
                 game.serve(place, data[position : position + value], flags=FLAGS[kind >> 6], **odd)
                 position += value
-            case 5:
+            case 5 if game.greeted:
                 game.speak(data[position : position + value])
                 position += value
             case 6:
