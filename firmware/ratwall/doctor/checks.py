@@ -134,9 +134,9 @@ def devices(state_dir: Path) -> Iterator[Finding]:
     if seen == 1:
         yield Finding(
             "devices",
-            True,
-            "only one device was ever seen: the box sits behind a router that translates addresses;"
-            " put it on that router's office side",
+            False,
+            "only one device was ever seen: if there are more, the box sits behind a router that "
+            "translates addresses; put it on that router's office side",
         )
     else:
         yield Finding("devices", False, f"{seen} devices seen")
