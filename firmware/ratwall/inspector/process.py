@@ -30,6 +30,7 @@ from ratwall.verdict.memory import MemoryEntry, VerdictMemory
 
 POLL_MILLISECONDS = 200  # how late an instruction or a feed may be on a quiet network
 STATUS_SECONDS = 1.0
+TALK_SECONDS = 0.2  # how late a report may be that found no room, and a controller that is back
 
 log = logging.getLogger(__name__)
 
@@ -69,21 +70,24 @@ class Process:
         heartbeat = Heartbeat()
         heartbeat.ready()
         print("ready", flush=True)
-        status_at = 0.0
+        status_at = talk_at = 0.0
         poll = select.poll()
         poll.register(self._queue.fileno(), select.POLLIN)
         watched: int | None = None
         while not self._stopping:
-            poll.poll(POLL_MILLISECONDS)
+            ready = poll.poll(POLL_MILLISECONDS)
             self._queue.handle()
             if self._reread:
                 self._reread = False
                 self._read_again()
             now = time.monotonic()
             heartbeat.beat(now)
-            for message in self._channel.pump(now):
-                self._obey(message)
-            watched = _watch(poll, watched, self._channel.fileno())
+            # Not at every packet: a look into an empty socket costs as much as a verdict.
+            if now >= talk_at or any(descriptor == watched for descriptor, _ in ready):
+                talk_at = now + TALK_SECONDS
+                for message in self._channel.pump(now):
+                    self._obey(message)
+                watched = _watch(poll, watched, self._channel.fileno())
             if now >= status_at:
                 status_at = now + STATUS_SECONDS
                 self._send(self._status(now))
@@ -124,6 +128,7 @@ class Process:
             "blocked": inspector.cut,
             "failures": self._queue.failures,
             "evicted": inspector.evicted,
+            "unjudged": inspector.unjudged,
             "reports_lost": self._channel.lost,
             "uptime_s": int(now - self._started),
         }

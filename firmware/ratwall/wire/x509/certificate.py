@@ -46,7 +46,7 @@ class CertificateExtension:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Certificate:
     """What one certificate says of itself. Times are Unix seconds, None where unreadable."""
 
