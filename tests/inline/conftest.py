@@ -124,6 +124,16 @@ class Box:
             ),
         )
 
+    def wait_passed(self, kind: str, least: int, timeout: float = 10.0) -> int:
+        """Wait until the status lists that so many passed by design (the controller asks the
+        kernel every five seconds); how many it lists."""
+
+        def listed() -> int | None:
+            number: int = self.ask("status")["passed"][kind]
+            return number if number >= least else None
+
+        return int(wait_for(listed, timeout, lambda: self.cli("status")))
+
     def worker(self, module: str) -> int:
         """The process id of the one running a module, such as `ratwall.inspector`."""
         for entry in Path("/proc").iterdir():
