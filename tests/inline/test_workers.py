@@ -11,12 +11,18 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from inline.conftest import Box, wait_for
-from ratwall_lab.certificates import Identity
-from ratwall_lab.clients import IdleClient
-from ratwall_lab.contexts import rat_client_context, rat_server_context
+from ratwall_lab.certificates import Identity, Notary
+from ratwall_lab.clients import IdleClient, fetch
+from ratwall_lab.contexts import (
+    Version,
+    client_context,
+    rat_client_context,
+    rat_server_context,
+    server_context,
+)
 from ratwall_lab.endpoint import End, TlsEndpoint
 from ratwall_lab.namespaces import Host
-from ratwall_lab.servers import Server, idle_handler
+from ratwall_lab.servers import Server, idle_handler, web_handler
 from ratwall_lab.shapes import rat_shape
 from ratwall_lab.topology import INTERNET_ADDRESSES, Lab, Mode
 
@@ -85,6 +91,25 @@ def test_each_worker_has_a_share_and_an_address_pair_one_worker(
         assert (queue_of(lab, lab.anna, address), queue_of(lab, lab.ben, address)) == shares[
             address
         ]
+
+
+@pytest.mark.parametrize(("version", "most"), [("1.2", 6), ("1.3", 3)])
+def test_a_handshake_is_few_packets_in_the_queue(
+    lab: Lab, box: Box, notary: Notary, version: Version, most: int
+) -> None:
+    """With a chain of one segment; the least of several, because a busy machine sends twice."""
+    address, port = lab.internet.address(4), 6910
+    site = notary.web_site("shop.example", intermediates=0)
+    counts = []
+    with Server(
+        lab.internet, address, port, server_context(site, version, version), web_handler(b"")
+    ):
+        for _ in range(5):
+            before = sum(packets_by_queue(lab).values())
+            got = fetch(lab.anna, address, port, client_context(), server_name="shop.example")
+            assert got.version == f"TLSv{version}"
+            counts.append(sum(packets_by_queue(lab).values()) - before)
+    assert 0 < min(counts) <= most, counts
 
 
 def test_what_one_worker_learned_the_other_knows_within_a_second(
