@@ -19,7 +19,6 @@ from ratwall_lab.flight import (
     backwards,
     duplicated,
     in_order,
-    odd_ones_first,
     overlapping,
     record,
     shuffled,
@@ -31,7 +30,6 @@ Cut = Callable[[Recording], list[Piece]]
 CUTS: dict[str, Cut] = {
     "one byte a segment": lambda r: in_order(r.flight(), 1),
     "one byte a segment, shuffled": lambda r: shuffled(r.flight(), 1),
-    "one byte a segment, every second one first": lambda r: odd_ones_first(r.flight()),
     "backwards": lambda r: backwards(r.flight(), 200),
     "shuffled": lambda r: shuffled(r.flight(), 100),
     "every segment twice": lambda r: duplicated(r.flight(), 100),
