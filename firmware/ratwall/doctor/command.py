@@ -13,6 +13,7 @@ from pathlib import Path
 from ratwall.cli.reading import add_json, print_json
 from ratwall.doctor import checks
 from ratwall.doctor.checks import Finding
+from ratwall.doctor.links import links
 from ratwall.errors import ExitCode, NotPermittedError, RatwallError, UsageError
 from ratwall.kernel.command import require
 from ratwall.kernel.undo import STEPS, take_back
@@ -82,6 +83,7 @@ def _look(state_dir: Path, *, running: bool) -> Iterator[Finding]:
     yield from checks.bridge_netfilter(bridge_mode=settings.network.mode == "bridge")
     yield from checks.conntrack()
     yield from checks.devices(state_dir)
+    yield from links()
     yield from checks.foreign_marks(settings.kernel.mark_mask)
 
 

@@ -21,11 +21,11 @@ ONE_WAY_PACKETS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One unusual thing about the links, and what to do about it."""
+    """One unusual thing about the links, and what to do about it where something should be."""
 
     id: str
+    problem: bool  # it wants a hand
     text: str
-    advice: str
 
 
 def passed(counters: Mapping[str, int]) -> dict[str, int]:
@@ -33,19 +33,17 @@ def passed(counters: Mapping[str, int]) -> dict[str, int]:
     return {kind: counters.get(f"passed_{kind}_packets", 0) for kind in PASSED}
 
 
-def findings(counters: Mapping[str, int], *, lan: str, devices: int | None) -> list[Finding]:
-    """Say what is unusual; `devices` is the number of devices behind the LAN port, None unknown.
-
-    None (and no finding) as well for a box that has just started: nothing has been heard yet.
-    """
+def findings(counters: Mapping[str, int]) -> list[Finding]:
+    """Say what is unusual about the links, from `Sets.counters()`; nothing while nothing passed."""
     counted = passed(counters)
     found = []
     if counted["stacked"]:
         found.append(
             Finding(
                 "links.stacked",
+                True,
                 f"{counted['stacked']} frames with two tags (802.1ad, Q-in-Q, or PPPoE in a VLAN) "
-                "crossed the bridge: the kernel shows them to no rule, they are not inspected",
+                "crossed the bridge: the kernel shows them to no rule, they are not inspected; "
                 "put the box where the office's frames carry one tag at most",
             )
         )
@@ -53,27 +51,19 @@ def findings(counters: Mapping[str, int], *, lan: str, devices: int | None) -> l
         found.append(
             Finding(
                 "links.tagged",
+                False,
                 "frames with a VLAN tag or in a PPPoE session cross the bridge: they are "
                 "inspected; of a cut connection the device is told, the server is not",
-                "nothing needs to be done",
-            )
-        )
-    if devices == 1:
-        found.append(
-            Finding(
-                "links.one_device",
-                f"there is only one device behind {lan}: the box seems to sit on the far side of "
-                "the office's router, where the whole office looks like one device",
-                "put the box between the router and the switch",
             )
         )
     if counted["one_way"] >= ONE_WAY_PACKETS:
         found.append(
             Finding(
                 "links.one_way",
+                True,
                 f"{counted['one_way']} segments belong to connections of which only one direction "
-                "crosses the box: they cannot be judged",
-                "look for a second way to the internet beside the box",
+                "crosses the box: they cannot be judged; look for a second way to the internet "
+                "beside the box",
             )
         )
     return found
