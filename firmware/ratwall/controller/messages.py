@@ -35,6 +35,10 @@ class MessageError(UsageError):
     """A message that is not of the agreed form; nothing was done about it."""
 
 
+UNJUDGED_LIMIT = 100  # what an inspector lists
+ENDS = ("client", "server", "server_port")
+
+
 @dataclass(frozen=True, slots=True)
 class FlowReport:
     """One judged connection, as an inspector saw it; `start` is UTC microseconds."""
@@ -70,6 +74,7 @@ class StatusReport:
     worker: int
     pid: int
     counters: dict[str, int]
+    unjudged: tuple[tuple[str, str, int], ...] = ()  # device, server, port; the newest last
 
 
 class Fields:
@@ -163,6 +168,7 @@ def parse_report(data: bytes) -> FlowReport | StatusReport:
             worker=fields.integer("worker", 0, WORKER_LIMIT),
             pid=fields.integer("pid", 0, COUNTER_LIMIT),
             counters={key: fields.optional_integer(key, 0, COUNTER_LIMIT) or 0 for key in COUNTERS},
+            unjudged=_unjudged(fields, values.get("unjudged", [])),
         )
     return FlowReport(
         worker=fields.integer("worker", 0, WORKER_LIMIT),
@@ -214,6 +220,20 @@ def _time(fields: Fields, key: str) -> int:
     if moment.tzinfo is None or seconds < 0:
         raise fields.error(key, "a time such as 2024-01-23T02:04:30.000000Z")
     return round(moment.replace(microsecond=0).timestamp()) * 1_000_000 + moment.microsecond
+
+
+def _unjudged(fields: Fields, value: Any) -> tuple[tuple[str, str, int], ...]:
+    """Return the connections that an inspector had to give up, each checked like any other."""
+    if not isinstance(value, list) or len(value) > UNJUDGED_LIMIT:
+        raise fields.error("unjudged", f"a list of at most {UNJUDGED_LIMIT} connections")
+    found = []
+    for entry in value:
+        if not isinstance(entry, list) or len(entry) != len(ENDS):
+            raise fields.error("unjudged", "lists of device, server and port")
+        ends = Fields(dict(zip(ENDS, entry, strict=True)), "status: unjudged")
+        port = ends.integer("server_port", 0, PORT_LIMIT)
+        found.append((ends.address("client"), ends.address("server"), port))
+    return tuple(found)
 
 
 def _certificate(value: object) -> dict[str, Any] | None:

@@ -40,7 +40,7 @@ def status(
         "wan": wan,
         "enforce": service.enforce,
         "inspectors": [_inspector(inspector, now) for inspector in inspectors],
-        "uninspected": service.uninspected.facts(),
+        "uninspected": {**service.uninspected.facts(), "unjudged": _unjudged(inspectors)},
         "interruptions": service.story.entries(),
         "conntrack": None if capacity is None else capacity.facts(),
         "passed": links_report.passed(service.kernel_counters),
@@ -57,6 +57,16 @@ def status(
         "selftest": service.selftest,
         "version": __version__,
     }
+
+
+def _unjudged(inspectors: Iterable[Inspector]) -> list[dict[str, Any]]:
+    """Return the connections that inspectors had to give up for lack of room, newest first."""
+    return [
+        {"client": client, "server": server, "server_port": port}
+        for inspector in inspectors
+        if inspector.status is not None
+        for client, server, port in reversed(inspector.status.unjudged)
+    ]
 
 
 def _inspector(inspector: Inspector, now: int) -> dict[str, Any]:

@@ -70,6 +70,14 @@ class Inspector:
         """Connections that left unjudged because the table was full."""
         return self._table.evicted
 
+    @property
+    def unjudged(self) -> list[tuple[str, str, int]]:
+        """Device, server and port of the newest of them, oldest first."""
+        return [
+            (str(ipaddress.ip_address(device)), str(ipaddress.ip_address(server)), port)
+            for device, server, port in self._table.unjudged
+        ]
+
     def judge_by(self, packs: Sequence[Pack], thresholds: Thresholds, *, enforce: bool) -> None:
         """Judge by these from now on; what was decided stays decided."""
         self._packs = packs

@@ -8,6 +8,7 @@ many bytes drop the one that holds most. What was dropped unjudged is counted, a
 middle on when its next segment comes.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 from ratwall.flow.connection import Connection
@@ -21,6 +22,7 @@ CAPACITY = 4096
 # Kept back of all connections, out of order or of messages that are not whole yet: a hundred
 # flights of the largest kind. A single connection can hold 0.5 MB at most.
 HELD_LIMIT = 8 * 1024 * 1024
+UNJUDGED_LIMIT = 100  # listed; 6 KB of a status report
 IDLE_US = 60_000_000  # nothing for a minute: retransmission has given up on a handshake by then
 
 
@@ -59,13 +61,15 @@ class Tracked:
 class TrackedTable:
     """All of them, by `flow_key`."""
 
-    __slots__ = ("_held_limit", "_table", "evicted", "held")
+    __slots__ = ("_held_limit", "_table", "evicted", "held", "unjudged")
 
     def __init__(self, capacity: int = CAPACITY, held_limit: int = HELD_LIMIT) -> None:
         self._table: FlowTable[Tracked] = FlowTable(capacity)
         self._held_limit = held_limit
         self.held = 0  # bytes kept back, all connections together
         self.evicted = 0  # connections that left unjudged to make room
+        # The newest of them by (device, server, port): a flood of one kind leaves room for others.
+        self.unjudged: OrderedDict[tuple[bytes, bytes, int], None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._table)
@@ -95,4 +99,11 @@ class TrackedTable:
 
     def _drop(self, tracked: Tracked) -> None:
         self.held -= tracked.held
-        self.evicted += tracked.final is None
+        if tracked.final is not None:
+            return
+        self.evicted += 1
+        ends = (tracked.device, tracked.server, tracked.server_port)
+        self.unjudged[ends] = None
+        self.unjudged.move_to_end(ends)
+        if len(self.unjudged) > UNJUDGED_LIMIT:
+            self.unjudged.popitem(last=False)

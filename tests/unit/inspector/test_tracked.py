@@ -7,7 +7,7 @@ import pytest
 
 from bench.memory import flood, half_a_hello, inspector
 from ratwall.flow.connection import Connection
-from ratwall.inspector.tracked import CAPACITY, Tracked, TrackedTable
+from ratwall.inspector.tracked import CAPACITY, UNJUDGED_LIMIT, Tracked, TrackedTable
 from ratwall.kernel.marks import FlowClass
 from ratwall.wire.packet import TcpFlag
 from unit.flow.segments import CLIENT, SERVER, Wire
@@ -34,6 +34,18 @@ def test_a_full_table_drops_the_one_untouched_longest(count: int, evicted: int) 
         table.begin(bytes((number,)), tracked())
     assert (len(table), table.evicted) == (min(count, 3), evicted)
     assert (table.get(b"\0") is None) == bool(evicted)
+
+
+@pytest.mark.parametrize("ports", [UNJUDGED_LIMIT - 1, UNJUDGED_LIMIT, UNJUDGED_LIMIT + 1])
+def test_what_was_dropped_is_listed_once_an_end_the_newest_last(ports: int) -> None:
+    table = TrackedTable(capacity=1)
+    for number, port in enumerate([*range(1, ports + 1), 0, 0, 0]):
+        one = tracked()
+        one.server_port = port
+        table.begin(number.to_bytes(2, "big"), one)
+    listed = [port for _, _, port in table.unjudged]
+    assert len(listed) == min(ports + 1, UNJUDGED_LIMIT)
+    assert listed[-2:] == [ports, 0]
 
 
 @pytest.mark.parametrize(("bytes_held", "evicted"), [(99, 0), (100, 0), (101, 1)])
