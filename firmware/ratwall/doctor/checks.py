@@ -13,7 +13,6 @@ from ratwall.errors import RatwallError
 from ratwall.kernel.command import run
 from ratwall.kernel.crowding import CROWDED, ESTABLISHED_SECONDS
 from ratwall.kernel.install import (
-    kernel_has_bridge_reject,
     kernel_has_ct_timeout,
     kernel_has_log,
     kernel_has_nft_queue,
@@ -69,11 +68,6 @@ def kernel_features() -> Iterator[Finding]:
         (kernel_has_nft_queue(), "nft_queue", "iptables queues instead (xtables NFQUEUE)"),
         (kernel_has_ct_timeout(), "ct timeout", "idle connections are kept for the kernel's time"),
         (kernel_has_log(), "nft log", "observed connections are not copied"),
-        (
-            kernel_has_bridge_reject(),
-            "bridge reject",
-            "a cut connection in a tagged frame is dropped, not reset, towards its sender",
-        ),
     )
     for there, name, instead in features:
         text = f"{name}: yes" if there else f"{name}: no; {instead}"

@@ -28,19 +28,14 @@ def kernel_has_ct_timeout() -> bool:
     )
 
 
-def kernel_has_bridge_reject() -> bool:
-    """Say whether a rule of the bridge family can answer with a reset."""
-    return _takes("chain probe {\nreject with tcp reset\n}", family="bridge")
-
-
 def kernel_has_log() -> bool:
     """Say whether packets can be copied to a process."""
     return _takes("chain probe {\nlog group 0 snaplen 64\n}")
 
 
-def _takes(content: str, family: str = "inet") -> bool:
+def _takes(content: str) -> bool:
     """Ask the kernel with a table without hooks, made and removed as one transaction."""
-    table = f"{family} {PROBE_TABLE}"
+    table = f"inet {PROBE_TABLE}"
     try:
         nft(f"table {table} {{\n{content}\n}}\ndelete table {table}\n")
     except ToolError:

@@ -79,15 +79,16 @@ def ruleset(config: RulesetConfig) -> str:
 def reload_text(config: RulesetConfig) -> str:
     """Return the text that puts the changeable of `config` in force in the tables that are there.
 
-    What may be blocked and for how long; no rule is missing for a moment, and no element of
-    another set is touched.
+    What may be blocked and for how long, and whether QUIC passes; no rule is missing for a moment,
+    and no element of another set is touched.
     """
-    lines = [f"flush chain inet {TABLE} cut"]
+    lines = [f"flush chain inet {TABLE} {chain}" for chain in ("cut", "quic")]
     for suffix, _, _ in FAMILIES:
         lines.append(f"flush set inet {TABLE} never_block{suffix}")
         if never := _never_block(config, int(suffix)):
             lines.append(f"add element inet {TABLE} never_block{suffix} {{ {never} }}")
-    lines += [f"table inet {TABLE} {{", *_cut_chain(config), "}"]
+    quic = passing.quic_chain(config.marks, refuse=config.refuse_quic)
+    lines += [f"table inet {TABLE} {{", *_cut_chain(config), *quic, "}"]
     return "\n".join(lines) + "\n"
 
 

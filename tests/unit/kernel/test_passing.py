@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ratwall.kernel.ruleset import RulesetConfig, ruleset
+from ratwall.kernel.ruleset import RulesetConfig, reload_text, ruleset
 
 ROUTER = RulesetConfig("eth1", "eth0", nft_queue=False)
 BRIDGE = replace(ROUTER, bridge="br0")
@@ -63,3 +63,10 @@ def test_nft_accepts_the_rules_that_refuse_quic(config: RulesetConfig) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_quic_is_refused_or_let_pass_at_a_reload() -> None:
+    text = reload_text(replace(ROUTER, refuse_quic=True))
+    assert "flush chain inet ratwall quic\n" in text
+    assert "counter name refused_quic" in text
+    assert "counter name passed_quic" in reload_text(ROUTER)
