@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-Tagging = Literal["vlan", "pppoe", "stacked"]
+Tagging = Literal["vlan", "service", "pppoe", "stacked"]
 
 ADDRESSES = 12  # destination and source, which a tag follows
 VLAN_ID = (77).to_bytes(2, "big")  # priority 0, drop eligible 0, identifier 77
 ETHERTYPE_VLAN, ETHERTYPE_SERVICE_VLAN = b"\x81\x00", b"\x88\xa8"
 VLAN_TAG = ETHERTYPE_VLAN + VLAN_ID
-STACKED_TAGS = ETHERTYPE_SERVICE_VLAN + VLAN_ID + VLAN_TAG  # 802.1ad: the provider's tag outside
+SERVICE_TAG = ETHERTYPE_SERVICE_VLAN + VLAN_ID  # 802.1ad: a provider's
+STACKED_TAGS = SERVICE_TAG + VLAN_TAG  # and around a customer's
 PPPOE_SESSION = b"\x88\x64\x11\x00\x00\x2a"  # EtherType, version and type 1, data, session 42
 PPPOE_HEADER = len(PPPOE_SESSION) + 2  # and the length
 PPP_PROTOCOLS = {b"\x08\x00": b"\x00\x21", b"\x86\xdd": b"\x00\x57"}  # EtherType → PPP: IPv4, IPv6
@@ -25,7 +26,7 @@ PPPOE_OVERHEAD = 8  # bytes of the link's MTU: PPPoE's header and PPP's (RFC 251
 
 IPV4_PROTOCOL, IPV6_PROTOCOL, TCP = 14 + 9, 14 + 6, 6  # where an untagged frame names it, and TCP
 
-_FIXED = {"vlan": VLAN_TAG, "stacked": STACKED_TAGS}
+_FIXED = {"vlan": VLAN_TAG, "service": SERVICE_TAG, "stacked": STACKED_TAGS}
 
 
 def add_tag(frame: bytes, tagging: Tagging) -> bytes:

@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.packet import Raw
 
 from inline.conftest import Box, running_box
 from inline.datagrams import ask_by_udp, send_frames
@@ -23,6 +25,7 @@ from ratwall_lab.watch import SegmentWatch
 CUT_SECONDS = 1.0  # the issue's bound for the client to know
 PAGE_BYTES = 1_000_000
 EXTENSION = b"\xff\x77"  # of a number that nobody has registered
+SETTINGS = ["sh", "-c", "cat /proc/sys/net/bridge/bridge-nf-filter-*-tagged"]
 BROADCAST = b"\xff" * 6
 STAMPED_TCP = 32  # the header of a segment with a time stamp
 ports = itertools.count(12_000)
@@ -40,11 +43,12 @@ def tagged(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LinkedBox]:
     tagging: Tagging = request.param
-    with (
-        Lab("bridge", tagging=tagging) as lab,
-        running_box(lab, tmp_path_factory.mktemp(tagging)) as box,
-    ):
-        yield LinkedBox(lab, box)
+    with Lab("bridge", tagging=tagging) as lab:
+        before = lab.box.run(SETTINGS).stdout
+        with running_box(lab, tmp_path_factory.mktemp(tagging)) as box:
+            assert lab.box.run(SETTINGS).stdout != before
+            yield LinkedBox(lab, box)
+        assert lab.box.run(SETTINGS).stdout == before, "the kernel's settings are put back"
 
 
 @pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
@@ -138,14 +142,26 @@ def test_udp_443_is_refused_on_request(jumbo: LinkedBox) -> None:
     assert jumbo.box.ask("status")["passed"]["quic"] == 0
 
 
+@pytest.mark.parametrize("jumbo", [9000], indirect=True)
 def test_frames_with_two_tags_pass_and_are_counted(jumbo: LinkedBox) -> None:
-    """A router has none: they end at its port."""
     lab, number = jumbo.lab, 3
     plain = BROADCAST + bytes.fromhex("02000000aaaa 0800") + bytes(range(64))
-    arrived = send_frames(lab.anna, lab.internet, add_tag(plain, "stacked"), number)
-    assert arrived == (number if lab.mode == "bridge" else 0)
-    if arrived:
-        assert jumbo.box.wait_passed("stacked", number) == number
+    assert send_frames(lab.anna, lab.internet, add_tag(plain, "stacked"), number) == number
+    assert jumbo.box.wait_passed("stacked", number) == number
+
+
+@pytest.mark.parametrize("jumbo", [9000], indirect=True)  # the bridge: a router forwards no tags
+@pytest.mark.parametrize("tagging", ["service", "stacked"])
+def test_the_rules_see_through_one_tag_of_802_1ad_and_not_through_two(
+    jumbo: LinkedBox, tagging: Tagging
+) -> None:
+    """A rule that refuses UDP 443 shows what the rules see."""
+    lab = jumbo.lab
+    ends = {"src": lab.anna.address(), "dst": lab.internet.address(1)}
+    for port, number in ((444, 2), (443, 0 if tagging == "service" else 2)):
+        datagram = bytes(IP(**ends) / UDP(sport=1025, dport=port) / Raw(bytes(range(64))))
+        frame = add_tag(BROADCAST + bytes.fromhex("02000000aaaa 0800") + datagram, tagging)
+        assert send_frames(lab.anna, lab.internet, frame, 2) == number, port
 
 
 def stretched(recording: Recording, size: int) -> bytes:

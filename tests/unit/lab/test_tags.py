@@ -8,7 +8,7 @@ ADDRESSES = bytes(range(12))
 IPV4 = ADDRESSES + b"\x08\x00" + b"\x45" + bytes(8) + b"\x06" + bytes(30)
 IPV6 = ADDRESSES + b"\x86\xdd" + b"\x60" + bytes(5) + b"\x06" + bytes(53)
 ARP = ADDRESSES + b"\x08\x06" + bytes(28)
-TAGGINGS: list[Tagging] = ["vlan", "pppoe", "stacked"]
+TAGGINGS: list[Tagging] = ["vlan", "service", "pppoe", "stacked"]
 
 
 @pytest.mark.parametrize("frame", [IPV4, IPV6, ARP], ids=["ipv4", "ipv6", "arp"])
