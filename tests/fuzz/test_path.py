@@ -156,6 +156,19 @@ def test_what_is_too_far_ahead_to_be_held_does_not_pass_and_frees_nobody(size: i
     assert game.kernel is FlowClass.BLOCK
 
 
+@pytest.mark.parametrize("step", [2, 1001])
+def test_noise_before_the_hello_does_not_move_the_beginning(step: int) -> None:
+    """More of it than is held, so that the server's stream begins before the client has spoken."""
+    game = Game()
+    for place in range(2000, 2000 + 2 * max(OUT_OF_ORDER_LIMIT, step * ISLAND_LIMIT), step):
+        game.serve(place, bytes(min(step, 1000)), lost=True)
+        if game.kernel is FlowClass.OBSERVED:
+            break
+    game.hello()
+    serve(game, tiling([700]))
+    assert game.kernel is FlowClass.BLOCK
+
+
 def test_a_handshake_without_end_is_held_at_its_limit() -> None:
     """Records of one byte, for ever: the server's words stop passing, and are not kept."""
     game = Game()

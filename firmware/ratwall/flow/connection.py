@@ -129,9 +129,7 @@ class Connection:
             if not self._client_spoke and flags & _ACK:
                 # Also corrects the start that a SYN gave, had the server answered with two.
                 self._client_spoke = True
-                early = self._server.start_before(segment.acknowledgement)
-                if early:
-                    self._receive(False, early)
+                self._heed(segment.acknowledgement)
         else:
             if stream.next_sequence is None and not self._keeps_text:
                 stream.start_at(sequence)
@@ -146,6 +144,20 @@ class Connection:
             self.facts.anomalies.add(Anomaly.REASSEMBLY_OVERFLOW)
         if data:
             self._receive(segment_from_client, data)
+
+    def _heed(self, acknowledgement: int) -> None:
+        """Begin where the client's first words say that it waits for the server.
+
+        Had the server's stream to begin without them, and somewhere else, then what was read was
+        not what the client reads.
+        """
+        if self._keeps_text and not self._server.reaches(acknowledgement):
+            self._server = Stream(acknowledgement, keep_text=True)
+            self._opening = Opening()
+            self._conversation = Conversation()
+        early = self._server.start_before(acknowledgement)
+        if early:
+            self._receive(False, early)
 
     def _can_be_first(self, from_client: bool, segment: Segment) -> bool:
         """Say whether a SYN is one that its receiver takes.

@@ -153,6 +153,12 @@ class Stream:
                     start = acknowledged - (position - held_at)
         return self.start_at(start)
 
+    def reaches(self, sequence: int) -> bool:
+        """Say whether a receiver that waits for `sequence` can have read what was released here."""
+        if self.next_sequence is None:
+            return True
+        return self._start <= self._locate(sequence, self.next_sequence) <= self._position
+
     @staticmethod
     def _signed(sequence: int, reference: int) -> int:
         """Distance from `reference` to `sequence`, negative when it lies before (RFC 9293 §3.4)."""
@@ -172,6 +178,10 @@ class Stream:
             waited.append(sequence)
         self._hold(self._locate(sequence, waited[0]), payload)
         patient = len(waited) < START_PATIENCE and not self._is_start(payload)
+        if self.overflowed and not guesses:
+            # Nobody will tell where this begins: it has begun already. From here on it is in order.
+            self.overflowed = False
+            return self.start_at(self._best_start(waited)) + self.push(sequence, payload)
         if self.overflowed or (guesses and not patient):
             return self.start_at(self._best_start(waited))
         return b""
