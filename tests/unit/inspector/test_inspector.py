@@ -18,6 +18,9 @@ from ratwall.queue.binding import QueuedPacket, Release
 from ratwall.signatures.pack import load_packs
 from ratwall.verdict.judge import Thresholds
 from ratwall.verdict.memory import VerdictMemory
+from ratwall.wire.checksum import checksum_valid
+from ratwall.wire.packet import parse_segment
+from ratwall.wire.reassembly import OUT_OF_ORDER_LIMIT
 from ratwall_lab.certificates import Identity, Notary, asyncrat_family
 from ratwall_lab.flight import Recording, duplicated, in_order, record, shuffled
 
@@ -56,6 +59,8 @@ class Story:
         self.family = family
         self.sent = 0
         self.conntrack = FlowClass.NONE
+        self.class_on_packet = FlowClass.WATCH  # what gate copies onto it, once there is one
+        self.stray = False
 
     def client(self, data: bytes, read: int = 0) -> Release:
         """`read`: bytes of the server that the client acknowledges."""
@@ -77,7 +82,7 @@ class Story:
         side = MARKS.lan if from_client else MARKS.wan
         mark = FOREIGN | side | MARKS.to_inspect
         if self.conntrack is not FlowClass.NONE:  # a burst passed the gate before its verdicts
-            mark |= MARKS.of(FlowClass.WATCH)
+            mark |= MARKS.of(FlowClass.STRAY if self.stray else self.class_on_packet)
         release = self.inspector.decide(QueuedPacket(datagram, mark, lambda: MAC))
         assert release.datagram is None or len(release.datagram) == len(datagram)
         assert release.mark & ~MARKS.mask == FOREIGN
@@ -259,16 +264,90 @@ def test_a_cut_connection_does_not_condemn_the_next_on_its_ports(
     assert FlowClass.BLOCK not in [class_of(one) for one in releases]
 
 
-def test_a_bad_checksum_is_not_read(inspector: Inspector, reports: list[Report]) -> None:
+@pytest.mark.parametrize("enforce", [True, False])
+@pytest.mark.parametrize("place", [36, 32])
+def test_what_no_receiver_takes_is_not_read_and_does_not_pass(
+    reports: list[Report], clock: Clock, place: int, enforce: bool
+) -> None:
+    """A wrong checksum, a header that contradicts itself; where nothing is cut, nothing is held."""
+    inspector = make_inspector(reports, clock, enforce)
     flight = recording("rat").flight()
     story = Story(inspector)
     story.client(recording("rat").client_hello)
     datagram = bytearray(bytes(IP(src=SERVER, dst=DEVICE) / TCP(sport=6606, dport=49152) / flight))
-    datagram[36] ^= 0xFF
+    datagram[place] ^= 0xF0
     mark = MARKS.wan | MARKS.to_inspect
     release = inspector.decide(QueuedPacket(bytes(datagram), mark, lambda: None))
     assert class_of(release) is FlowClass.WATCH
+    assert release.drop is enforce
     assert reports == []
+
+
+def test_a_later_copy_passes_with_the_bytes_of_the_first(inspector: Inspector) -> None:
+    story = Story(inspector)
+    flight = recording("web").flight()
+    story.client(recording("web").client_hello)
+    assert story.server(flight[:600], 0).datagram is None
+    amended = story.server(bytes(100) + flight[600:700], 500)
+    segment = parse_segment(amended.datagram)
+    assert segment.payload == flight[500:700]
+    assert checksum_valid(amended.datagram, segment)
+    assert story.server(flight[:600], 0).datagram is None, "an honest repetition is left alone"
+
+
+def test_what_cannot_be_held_does_not_pass(inspector: Inspector) -> None:
+    story = Story(inspector)
+    story.client(recording("rat").client_hello)
+    assert not story.server(b"x", OUT_OF_ORDER_LIMIT).drop
+    assert story.server(bytes(OUT_OF_ORDER_LIMIT - 1000), 5).drop is False
+    assert story.server(bytes(1000), 2 * OUT_OF_ORDER_LIMIT).drop
+
+
+@pytest.mark.parametrize("from_client", [True, False])
+def test_what_conntrack_disowns_is_kept_out_of_a_connection_that_is_read(
+    inspector: Inspector, from_client: bool
+) -> None:
+    story = Story(inspector)
+    story.client(recording("rat").client_hello)
+    story.conntrack, story.stray = FlowClass.WATCH, True
+    noise = story.client(b"noise") if from_client else story.server(b"noise", 0)
+    assert noise.drop is not from_client, "only the server hides something"
+    story.stray = False
+    play_on = [story.server(one.data, one.start) for one in in_order(recording("rat").flight())]
+    assert class_of(play_on[-1]) is FlowClass.BLOCK
+
+
+def test_a_pause_in_a_handshake_does_not_begin_it_anew(inspector: Inspector, clock: Clock) -> None:
+    story = Story(inspector)
+    flight = recording("rat").flight()
+    story.client(recording("rat").client_hello)
+    story.server(flight[:300], 0)
+    clock.now += 10 * IDLE_US
+    assert class_of(story.server(flight[300:1800], 300)) is FlowClass.BLOCK
+
+
+def test_a_segment_of_a_connection_cut_before_our_time_is_a_reset(inspector: Inspector) -> None:
+    """The kernel hands the server's first one over once more; another inspector cut it."""
+    story = Story(inspector)
+    story.conntrack, story.class_on_packet = FlowClass.BLOCK, FlowClass.BLOCK
+    release = story.server(recording("rat").flight()[:500], 0)
+    assert class_of(release) is FlowClass.BLOCK
+    reset = IP(release.datagram)[TCP]
+    assert reset.flags.R
+    assert reset.seq == SERVER_START
+
+
+def test_a_hello_brings_a_connection_back_that_was_given_up(inspector: Inspector) -> None:
+    story = Story(inspector)
+    story.server(b"220 ready\r\n", 0)
+    story.client(b"EHLO you\r\n", read=11)
+    story.conntrack, story.class_on_packet = FlowClass.OBSERVED, FlowClass.OBSERVED
+    story.client(recording("rat").client_hello, read=11)
+    story.class_on_packet = FlowClass.WATCH
+    pieces = in_order(recording("rat").flight())
+    assert class_of([story.server(one.data, 11 + one.start) for one in pieces][-1]) is (
+        FlowClass.BLOCK
+    )
 
 
 @given(st.binary(max_size=200), st.integers(0, 0xFFFFFFFF))
