@@ -7,13 +7,14 @@ import itertools
 import os
 import signal
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
 from inline.conftest import Box, running_box, wait_for
 from inline.test_cut import expire_block
 from ratwall.ledger.store import FILE_NAME
-from ratwall_lab.bulk import BulkClient, bulk_handler
+from ratwall_lab.bulk import GO, BulkClient, blocks
 from ratwall_lab.certificates import Identity, Notary
 from ratwall_lab.clients import IdleClient
 from ratwall_lab.contexts import (
@@ -22,15 +23,30 @@ from ratwall_lab.contexts import (
     rat_server_context,
     server_context,
 )
-from ratwall_lab.endpoint import End
-from ratwall_lab.servers import Server, idle_handler
+from ratwall_lab.endpoint import End, Endpoint
+from ratwall_lab.servers import Handler, Server, idle_handler
 from ratwall_lab.shapes import AGENT, hurried, rat_shape
 from ratwall_lab.topology import Lab
 
-BULK_BYTES, BULK_RATE = 48_000_000, 4_000_000  # it runs while a box comes up
+# Enough to run for a minute while a box comes up, and then in no time.
+BULK_BYTES, BULK_RATE = 120_000_000, 2_000_000
 HEARTBEAT_SECONDS = 0.3
-CUT_SECONDS = 5.0  # of the issue: from the end of the cause; a few heartbeats of these
+# From "ready" on: the inspector finds the controller, says that it lives, is told of the memory, and
+# then what it let go is read again; some three seconds on a machine that does nothing else.
+CUT_SECONDS = 10.0
 ports = itertools.count(5200)
+
+
+def dawdling_handler(hurry: threading.Event) -> Handler:
+    """Return a server's side that sends slowly until it is told to hurry."""
+
+    def serve(endpoint: Endpoint) -> None:
+        endpoint.receive_exactly(len(GO))
+        for block in blocks(BULK_BYTES):
+            endpoint.send(block)
+            hurry.wait(len(block) / BULK_RATE)
+
+    return serve
 
 
 def rat_server(lab: Lab, rat: Identity, address: str, port: int) -> Server:
@@ -69,11 +85,12 @@ def test_what_is_older_than_the_box_is_met_by_its_memory(
     known, stranger, shop = (lab.internet.address(each) for each in (3, 4, 5))
     port = next(ports)
     honest = server_context(notary.web_site("shop.example"))
+    hurry = threading.Event()
     agent = hurried(AGENT, HEARTBEAT_SECONDS)
     tmp_path.chmod(0o755)
     with (
         rat_server(lab, rat, known, port) as server,
-        Server(lab.internet, shop, port, honest, bulk_handler(BULK_BYTES, BULK_RATE)),
+        Server(lab.internet, shop, port, honest, dawdling_handler(hurry)),
         Server(lab.internet, stranger, port, honest, idle_handler(agent)),
     ):
         first = Box(lab, tmp_path / "state")
@@ -104,11 +121,12 @@ def test_what_is_older_than_the_box_is_met_by_its_memory(
                 assert evidence(flow) >= {"memory.server", "flow.picked-up"}
                 for server_address in (stranger, shop):
                     flow = box.wait_flow(server_address, port)
-                    assert (flow["verdict"], flow["flow_class"]) == ("clean", "observed")
                     assert evidence(flow) == {"flow.picked-up"}
+                    assert (flow["verdict"], flow["flow_class"]) == ("clean", "observed")
                 pings = other.pings
                 wait_for(lambda: other.pings > pings + 2, 5.0, lambda: "the agent is held up")
-                assert transfer.result(90.0).whole(BULK_BYTES)
+                hurry.set()
+                assert transfer.result(60.0).whole(BULK_BYTES)
 
 
 def test_what_began_while_nobody_inspected_is_read_as_soon_as_somebody_does(
@@ -122,7 +140,7 @@ def test_what_began_while_nobody_inspected_is_read_as_soon_as_somebody_does(
         with rat_client(lab, address, port) as client:
             (attempt,) = client.wait_attempts(1)
             wait_for(lambda: attempt.handshaken, 5.0, lambda: f"not passed: {attempt}")
-            assert attempt.wait_end(CUT_SECONDS + 5.0) is End.RESET
+            assert attempt.wait_end(CUT_SECONDS) is End.RESET
             assert server.wait_visits(2)[1].wait_end(5.0) is End.RESET
     flow = box.wait_flow(address, port)
     assert evidence(flow) >= {"memory.server", "flow.picked-up"}

@@ -85,6 +85,7 @@ def main() -> None:
         Reclassifier(Marks(settings.kernel.mark_mask)),
         watch.dump,
         service.knows,
+        service.remembers,
         service.clock,
     )
     process = Process(service, watch.fileno(), doors, options, read_again, capacity)

@@ -3,7 +3,8 @@
 It never delays a packet and never cuts one. What had to leave the table is given another class in
 the conntrack table, so that the kernel copies it no longer; a connection that was judged clean with
 a server never seen before is given the class OBSERVED; and once somebody inspects again, what
-passed uninspected loses its class, so that it is read from its middle on.
+passed uninspected loses its class, so that it is read from its middle on. So does what an inspector
+let go, with a server that the memory knows, before it was told of that.
 
 Design note: a clean verdict and its report leave the inspector at the same moment, so the report
 may be here before the class is in the conntrack table. The event that shows the class tells when.
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 COPIED = (FlowClass.OBSERVED, FlowClass.UNINSPECTED)  # the classes that the kernel copies
 SERVERS_LIMIT = 16_384  # addresses known to be seen, 2 MB; of others the ledger is asked again
 WANTED_LIMIT = 1024  # clean connections that wait for their class: milliseconds each
+TOLD_US = 500_000  # by then an inspector that has come has read what it was told
 READ_AGAIN_US = 5_000_000  # nothing has passed uninspected for so long: the cause is gone
 
 
@@ -62,21 +64,27 @@ class Observation:
         classes: Classes,
         table: Callable[[], list[FlowEvent]],
         seen: Callable[[str], bool],
+        remembered: Callable[[str, int], bool],
         clock: Callable[[], int],
     ) -> None:
-        """`table` dumps conntrack; `seen` says whether the ledger knows a server."""
+        """`table` dumps conntrack; `seen` says whether the ledger knows a server.
+
+        `remembered` says whether the verdict memory holds an endpoint.
+        """
         self.copied = 0
         self.evicted = 0  # made room for more suspicious ones
         self._copies = copies
         self._classes = classes
         self._dump = table
         self._seen = seen
+        self._remembered = remembered
         self._clock = clock
         self._table = ObservedTable(capacity)
         self._servers: OrderedDict[str, None] = OrderedDict()
         self._wanted: OrderedDict[Connection, None] = OrderedDict()
         self._inspected = False
-        self._read_again_at: int | None = None
+        self._told_at: int | None = None  # when an inspector that came knows all
+        self._quiet_at: int | None = None  # when nothing has passed uninspected for long enough
 
     def fileno(self) -> int:
         """Return the descriptor to poll for reading."""
@@ -118,7 +126,7 @@ class Observation:
                     del self._wanted[way]
                     self._observe_clean(way)
         elif event.flow_class is FlowClass.UNINSPECTED:
-            self._read_again_at = self._clock() + READ_AGAIN_US
+            self._quiet_at = self._clock() + READ_AGAIN_US
         elif event.flow_class not in COPIED:
             for way in ways:
                 self._table.forget(way)
@@ -150,20 +158,30 @@ class Observation:
         """
         now = self._clock()
         if inspected and not self._inspected:
-            self._read_again_at = now
+            self._told_at = now + TOLD_US
         self._inspected = inspected
-        if not inspected or self._read_again_at is None or self._read_again_at > now:
+        if not inspected:
             return
-        self._read_again_at = None
+        if self._told_at is not None and self._told_at <= now:
+            self._told_at = None
+            self._read_again()
+        elif self._quiet_at is not None and self._quiet_at <= now:
+            self._quiet_at = None
+            self._read_again()
+
+    def _read_again(self) -> None:
         try:
             flows = self._dump()
         except OSError as error:
             log.warning("conntrack: %s", error)
             return
         for flow in flows:
-            if flow.flow_class is FlowClass.UNINSPECTED:
-                for way in _ways(flow)[:1]:
-                    self._change(way, (FlowClass.UNINSPECTED,), FlowClass.NONE)
+            ways = _ways(flow)
+            if flow.flow_class is FlowClass.UNINSPECTED or (
+                flow.flow_class is FlowClass.OBSERVED
+                and any(self._remembered(server, port) for _, _, server, port in ways)
+            ):
+                self._change(ways[0], COPIED, FlowClass.NONE)
 
     def _observe_clean(self, connection: Connection) -> None:
         if self._change(connection, (FlowClass.CLEAN,), FlowClass.OBSERVED):

@@ -269,6 +269,10 @@ class Service:
         except LedgerError:
             return 0
 
+    def remembers(self, server: str, port: int) -> bool:
+        """Say whether the verdict memory holds an endpoint."""
+        return self.memory.remembers(server, port, self.clock())
+
     def knows(self, server: str) -> bool:
         """Say whether any connection with a server was written down; True if nobody can tell."""
         try:

@@ -8,7 +8,7 @@ import pytest
 from scapy.layers.inet import IP, TCP
 
 from ratwall.controller.messages import FlowReport, parse_report
-from ratwall.controller.observation import READ_AGAIN_US, Observation
+from ratwall.controller.observation import READ_AGAIN_US, TOLD_US, Observation
 from ratwall.controller.proofs import Connection
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
@@ -16,6 +16,7 @@ from ratwall.kernel.nflog import Copy
 from unit.controller.box import CLIENT, NOON, SERVER, report
 
 ENDS: Connection = (CLIENT, 50_000, SERVER, 6606)
+REMEMBERED = "198.51.100.66"
 OLD: Connection = (CLIENT, 50_001, "198.51.100.1", 443)
 
 
@@ -73,7 +74,13 @@ def observation(kernel: Kernel) -> Observation:
 
 def make(kernel: Kernel, capacity: int = 9, seen: bool = True) -> Observation:
     return Observation(
-        capacity, kernel, kernel, kernel.dump, lambda server: seen, lambda: kernel.now
+        capacity,
+        kernel,
+        kernel,
+        kernel.dump,
+        lambda server: seen,
+        lambda server, port: server == REMEMBERED,
+        lambda: kernel.now,
     )
 
 
@@ -151,13 +158,22 @@ def test_what_ended_or_got_another_class_is_observed_no_longer(
 def test_what_passed_uninspected_is_read_again_when_the_cause_is_gone(
     kernel: Kernel, observation: Observation
 ) -> None:
-    kernel.classes = {ENDS: FlowClass.UNINSPECTED, OLD: FlowClass.OBSERVED}
-    observation.take_event(event(FlowClass.UNINSPECTED))
-    kernel.now += READ_AGAIN_US
+    known: Connection = (REMEMBERED, 6606, CLIENT, 50_009)  # picked up while the server spoke
+    kernel.classes = dict.fromkeys((OLD, known), FlowClass.OBSERVED)
+    kernel.classes[ENDS] = FlowClass.UNINSPECTED
     observation.tick(inspected=False)
     assert kernel.classes[ENDS] is FlowClass.UNINSPECTED, "nobody could read it"
     observation.tick(inspected=True)
-    assert kernel.classes == {ENDS: FlowClass.NONE, OLD: FlowClass.OBSERVED}
+    kernel.now += TOLD_US - 1
+    observation.take_event(event(FlowClass.UNINSPECTED))
+    assert kernel.classes[known] is FlowClass.OBSERVED, "it is not told of the memory yet"
+    kernel.now += 1
+    observation.tick(inspected=True)
+    assert kernel.classes == {
+        ENDS: FlowClass.NONE,
+        known: FlowClass.NONE,
+        OLD: FlowClass.OBSERVED,
+    }
 
     kernel.classes[ENDS] = FlowClass.UNINSPECTED
     observation.take_event(event(FlowClass.UNINSPECTED))
