@@ -136,7 +136,7 @@ def fingerprint(lab: Lab) -> str:
         ["ip", "route"],
         ["ip", "-6", "route", "show", "table", "all"],
         ["ip", "-details", "-brief", "link"],
-        ["sh", "-c", "cat /proc/sys/net/netfilter/nf_conntrack_{acct,events,timestamp}"],
+        ["sh", "-c", "cd /proc/sys/net/netfilter; cat *_acct *_events *_timestamp"],
         ["sh", "-c", "grep . /sys/class/net/*/bridge/nf_call_*"],
     )
     return "\n".join(lab.box.run(argv, check=False).stdout for argv in commands)

@@ -95,9 +95,11 @@ class Installation:
         config = _sparing_the_way_out(config)
         if not nft_queue:
             require("iptables", "ip6tables")
+        # Before the rules: the kernel switches accounting on by itself for a rule that counts, and
+        # what was set before could not be told any more.
+        links.apply_settings(self._undo)
         self._undo.add("tables")
         nft(ruleset(config))
-        links.apply_settings(self._undo)
         links.size_conntrack(config.connections, self._undo)
         if not nft_queue:
             self._add_xtables_queue(config)
