@@ -56,7 +56,7 @@ exit codes:
   {ExitCode.USAGE:>3}  bad arguments, bad settings, unreadable input
   {ExitCode.NOT_PERMITTED:>3}  root, or a capability, is missing
   {ExitCode.NOT_RUNNING:>3}  Ratwall is not running
-  {ExitCode.FOUND:>3}  replay: something at alert or above was found; doctor: something wants a hand
+  {ExitCode.FOUND:>3}  something was found (replay: at alert or above; doctor: a fault)
 """
 
 
