@@ -96,6 +96,12 @@ def recording(rat: Identity) -> Recording:
     return record(rat, "1.2")
 
 
+@pytest.fixture(scope="module")
+def honest(notary: Notary) -> Recording:
+    site, name = notary.web_site("shop.example"), "shop.example"
+    return record(site, "1.2", key_exchange=ANYTHING, server_name=name)
+
+
 @pytest.mark.parametrize("name", CUTS)
 def test_a_flight_in_disguise_is_cut(
     lab: Lab, box: Box, rat: Identity, recording: Recording, name: str
@@ -133,14 +139,17 @@ def test_a_leaf_of_20_kb_is_read(lab: Lab, box: Box, notary: Notary) -> None:
 
 @pytest.mark.parametrize("name", HELD)
 def test_a_server_that_contradicts_itself_is_held_to_what_it_said_first(
-    lab: Lab, box: Box, rat: Identity, recording: Recording, name: str
+    lab: Lab, box: Box, recording: Recording, honest: Recording, name: str
 ) -> None:
+    """First an honest flight, then a RAT's in its place: said of the connection on every page."""
     flight = recording.flight()
-    first = random.Random(3).randbytes(len(flight))
-    pieces = decoys(flight, HELD[name], text=first)
-    played = play(lab, lab.internet.address(2), next(ports), recording, pieces)
-    assert played.exchange.received == first[: len(played.exchange.received)]
+    first = honest.flight()[: len(flight)].ljust(len(flight), b"\0")
+    address, port = lab.internet.address(2), next(ports)
+    played = play(lab, address, port, recording, decoys(flight, HELD[name], 500, text=first))
+    assert played.exchange.received == first
     assert played.exchange.end is End.STOPPED, "it got all of what was said first"
+    flow = box.wait_flow(address, port)
+    assert "general.odd-handshake" in [reason["id"] for reason in flow["evidence"]]
 
 
 # -- where the kernel must help -----------------------------------------------------------------
@@ -188,12 +197,10 @@ def test_a_real_server_with_fast_open_is_cut(
 
 
 def test_old_ports_used_again_are_read_again(
-    lab: Lab, box: Box, rat: Identity, recording: Recording, notary: Notary
+    lab: Lab, box: Box, rat: Identity, recording: Recording, honest: Recording
 ) -> None:
     """The port of a connection that was judged clean, and of one that was given up half read."""
     address, port = lab.internet.address(2), next(ports)
-    site, name = notary.web_site("shop.example"), "shop.example"
-    honest = record(site, "1.2", key_exchange=ANYTHING, server_name=name)
     source = 40_001
     played = play(lab, address, port, honest, in_order(honest.flight()), source_port=source)
     assert played.exchange.received == honest.flight()
