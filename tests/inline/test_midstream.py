@@ -31,8 +31,8 @@ from ratwall_lab.topology import Lab
 # Enough to run for a minute while a box comes up, and then in no time.
 BULK_BYTES, BULK_RATE = 120_000_000, 2_000_000
 HEARTBEAT_SECONDS = 0.3
-# From "ready" on: the inspector finds the controller, says that it lives, is told of the memory, and
-# then what it let go is read again; some three seconds on a machine that does nothing else.
+# From "ready" on: the inspector finds the controller, says that it lives, is told of the memory,
+# and then what it let go is read again; some three seconds on a machine that does nothing else.
 CUT_SECONDS = 10.0
 ports = itertools.count(5200)
 

@@ -24,6 +24,9 @@ CAPACITY = 4096
 HELD_LIMIT = 8 * 1024 * 1024
 UNJUDGED_LIMIT = 100  # listed; 6 KB of a status report
 IDLE_US = 60_000_000  # nothing for a minute: retransmission has given up on a handshake by then
+# The rest of a burst is decided right behind the segment that judged it. A packet without a class
+# that comes later is of a connection whose class was taken away: it is to be read again.
+BURST_US = 200_000
 
 
 @dataclass(slots=True)
@@ -54,7 +57,8 @@ class Tracked:
         where a connection was given up, the client's hello begins it anew.
         """
         if packet_class is FlowClass.NONE:
-            return self.settled or now - self.last_seen > IDLE_US
+            pause = IDLE_US if self.final is None else BURST_US
+            return self.settled or now - self.last_seen > pause
         return packet_class is FlowClass.OBSERVED
 
 
