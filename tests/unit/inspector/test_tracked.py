@@ -73,6 +73,16 @@ def test_a_judged_connection_holds_nothing_and_counts_as_judged() -> None:
     assert table.evicted == 0
 
 
+@pytest.mark.parametrize(("pause", "over"), [(BURST_US, False), (BURST_US + 1, True)])
+def test_a_judged_connection_without_a_class_is_read_again_after_its_burst(
+    pause: int, over: bool
+) -> None:
+    one = tracked()
+    assert not one.is_over(FlowClass.NONE, BURST_US + 1), "it is being read: the pause is longer"
+    one.final = FlowClass.OBSERVED
+    assert one.is_over(FlowClass.NONE, pause) == over
+
+
 def test_a_new_connection_on_old_ports_takes_the_place_of_the_old_one() -> None:
     table = TrackedTable()
     one = tracked(50)
