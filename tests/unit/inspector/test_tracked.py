@@ -7,7 +7,13 @@ import pytest
 
 from bench.memory import flood, half_a_hello, inspector
 from ratwall.flow.connection import Connection
-from ratwall.inspector.tracked import CAPACITY, UNJUDGED_LIMIT, Tracked, TrackedTable
+from ratwall.inspector.tracked import (
+    BURST_US,
+    CAPACITY,
+    UNJUDGED_LIMIT,
+    Tracked,
+    TrackedTable,
+)
 from ratwall.kernel.marks import FlowClass
 from ratwall.wire.packet import TcpFlag
 from unit.flow.segments import CLIENT, SERVER, Wire
