@@ -169,6 +169,28 @@ def test_noise_before_the_hello_does_not_move_the_beginning(step: int) -> None:
     assert game.kernel is FlowClass.BLOCK
 
 
+@pytest.mark.parametrize("early", [b"\x16\x03\x01\x40\x00", FLIGHT[:1], FLIGHT[:700]])
+@pytest.mark.parametrize("read", [True, False])
+def test_a_server_that_does_not_wait_for_the_hello_says_no_more(early: bytes, read: bool) -> None:
+    """Found by the fuzzer: whether the client has read the first bytes cannot be known."""
+    game = Game()
+    place = 0 if read else -len(early)
+    serve(game, [Move(place, early, lost=not read)])
+    game.hello()
+    before = game.client.read
+    serve(game, tiling([1, 700]))
+    assert game.kernel in (FlowClass.WATCH, FlowClass.BLOCK)
+    assert game.client.read == before
+
+
+def test_a_keep_alive_before_the_hello_is_no_word() -> None:
+    game = Game()
+    serve(game, [Move(-1, b"\0", lost=True)])
+    game.hello()
+    serve(game, tiling([700]))
+    assert game.kernel is FlowClass.BLOCK
+
+
 def test_a_handshake_without_end_is_held_at_its_limit() -> None:
     """Records of one byte, for ever: the server's words stop passing, and are not kept."""
     game = Game()

@@ -19,11 +19,16 @@ from ratwall.wire.packet import Segment, TcpFlag
 from ratwall.wire.reassembly import Stream
 from ratwall.wire.tls.conversation import Conversation, ConversationState
 from ratwall.wire.tls.facts import Anomaly, TlsFacts
+from ratwall.wire.tls.record import looks_like_record
+from ratwall.wire.tls.registry import ContentType
 
 # In-order bytes of a direction that may pass before the certificate is decided and the client has
 # taken note. The two largest messages that are read make 128 KiB; twice that leaves room for chains
 # and record headers. Beyond, nobody means well: a server is held there, a client given up.
 HANDSHAKE_LIMIT: Final = 256 * 1024
+
+# What a keep-alive may carry in front of all that was ever said; no record begins with it.
+KEEP_ALIVE: Final = b"\0"
 
 _MASK: Final = 0xFFFFFFFF
 # As plain numbers: an operator of IntFlag costs more than all else done here for a packet.
@@ -46,6 +51,7 @@ class Connection:
         "_conversation",
         "_keeps_text",
         "_opening",
+        "_out_of_turn",
         "_received",
         "_server",
         "first_seen",
@@ -57,6 +63,7 @@ class Connection:
         self._client = Stream(None, begins_connection)
         self._server = Stream(keep_text=keep_text)
         self._keeps_text = keep_text
+        self._out_of_turn = False  # the server did not wait for the client's hello
         self._opening: Opening | None = Opening()  # None once TLS was the first thing said
         self._conversation = Conversation()
         self._client_spoke = False
@@ -101,9 +108,12 @@ class Connection:
     def admit(self, segment: Segment) -> bytes | None:
         """Return the payload that a server's segment may pass with, None if it may not pass.
 
-        Ask before `push`, and push what was returned.
+        Ask before `push`, and push what was returned. A server that spoke before the hello of its
+        client says no more: whether its client has read that is not to be known, and no honest one
+        does it.
         """
-        if self._received[False] > HANDSHAKE_LIMIT and self._client_spoke:
+        too_much = self._received[False] > HANDSHAKE_LIMIT and self._client_spoke
+        if self._out_of_turn or too_much:
             return None
         sequence = segment.sequence + (segment.flags & _SYN != 0)
         return self._server.admit(sequence & _MASK, segment.payload)
@@ -129,7 +139,8 @@ class Connection:
             if not self._client_spoke and flags & _ACK:
                 # Also corrects the start that a SYN gave, had the server answered with two.
                 self._client_spoke = True
-                self._heed(segment.acknowledgement)
+                spoken = self._heed(segment.acknowledgement)
+                self._out_of_turn = spoken and self._keeps_text and _is_hello(payload)
         else:
             if stream.next_sequence is None and not self._keeps_text:
                 stream.start_at(sequence)
@@ -145,8 +156,9 @@ class Connection:
         if data:
             self._receive(segment_from_client, data)
 
-    def _heed(self, acknowledgement: int) -> None:
-        """Begin where the client's first words say that it waits for the server.
+    def _heed(self, acknowledgement: int) -> bool:
+        """Begin where the client's first words say that it waits for the server; say whether the
+        server has spoken before.
 
         Had the server's stream to begin without them, and somewhere else, then what was read was
         not what the client reads.
@@ -156,8 +168,9 @@ class Connection:
             self._opening = Opening()
             self._conversation = Conversation()
         early = self._server.start_before(acknowledgement)
-        if early:
+        if early and early != KEEP_ALIVE:
             self._receive(False, early)
+        return bool(early) and early != KEEP_ALIVE
 
     def _can_be_first(self, from_client: bool, segment: Segment) -> bool:
         """Say whether a SYN is one that its receiver takes.
@@ -205,3 +218,8 @@ class Connection:
             self._conversation.pick_up()
         elif opening.outcome is Outcome.PLAIN:
             self._conversation.refuse()
+
+
+def _is_hello(payload: bytes) -> bool:
+    """Whether bytes, however few, can be the start of a record with a hello."""
+    return payload[0] == ContentType.HANDSHAKE and looks_like_record(payload)
