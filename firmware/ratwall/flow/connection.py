@@ -51,10 +51,10 @@ class Connection:
         "_conversation",
         "_keeps_text",
         "_opening",
-        "_out_of_turn",
         "_received",
         "_server",
         "first_seen",
+        "out_of_turn",
     )
 
     def __init__(self, first_seen: int, *, keep_text: bool = False) -> None:
@@ -63,7 +63,7 @@ class Connection:
         self._client = Stream(None, begins_connection)
         self._server = Stream(keep_text=keep_text)
         self._keeps_text = keep_text
-        self._out_of_turn = False  # the server did not wait for the client's hello
+        self.out_of_turn = False  # the server did not wait for the client's hello
         self._opening: Opening | None = Opening()  # None once TLS was the first thing said
         self._conversation = Conversation()
         self._client_spoke = False
@@ -113,7 +113,7 @@ class Connection:
         does it.
         """
         too_much = self._received[False] > HANDSHAKE_LIMIT and self._client_spoke
-        if self._out_of_turn or too_much:
+        if self.out_of_turn or too_much:
             return None
         sequence = segment.sequence + (segment.flags & _SYN != 0)
         return self._server.admit(sequence & _MASK, segment.payload)
@@ -140,7 +140,7 @@ class Connection:
                 # Also corrects the start that a SYN gave, had the server answered with two.
                 self._client_spoke = True
                 spoken = self._heed(segment.acknowledgement)
-                self._out_of_turn = spoken and self._keeps_text and _is_hello(payload)
+                self.out_of_turn = spoken and self._keeps_text and _is_hello(payload)
         else:
             if stream.next_sequence is None and not self._keeps_text:
                 stream.start_at(sequence)

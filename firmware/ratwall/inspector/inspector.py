@@ -291,6 +291,8 @@ def _is_believed(
     """
     if tracked.judged in (FlowClass.BLOCK, FlowClass.EXEMPT) or tracked.judged_at is None:
         return True
+    if connection.out_of_turn:
+        return False
     if not connection.carried_tls or connection.facts.picked_up or connection.hopeless:
         return True
     behind = (segment.acknowledgement - tracked.judged_at) & 0xFFFFFFFF
