@@ -9,6 +9,21 @@ from fuzz.targets import TARGETS
 
 # What was wrong, the target, and the input.
 FINDINGS: dict[str, tuple[str, str]] = {
+    "segments out of order before the hello moved the server's beginning": (
+        "packets",
+        "BwAEA+gAAAAAAC4IAEcD6ADIAAAEsADIAAAFeADIAAAGQADIAAAHCADIAAAH0ADIAAAImADIAA==",
+    ),
+    "a SYN-ACK in the middle moved the server's beginning": (
+        "packets",
+        "BwAABQCrN6yzBAAAAAAAAHgAyAAABkAAyAAAB1UIACkA//gvAAAGQADIAAAA",
+    ),
+    "bytes below the window were read as the beginning of the flight": (
+        "packets",
+        "BwQD4gAABgBGRQD3////AAB4BgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAAAAAAAAAAAAAAACJgAyAAAB9ABAP////9/AAAAACsAAAAIAMgAbQAAAAAAAAcABlMDAwMDAwMDAwMDAwMo"
+        "AAADAAAAAAAAAAAAAAAAAAAAAAAAAAAAAC3oAMgAU0gtNAL/AwMDAAAAAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        "AAAAAAADAAAAAAgAAAtVyEAAyFUAAAsFeA==",
+    ),
     "a port attribute of three bytes made the decoder raise": (
         "events",
         "eAAAAAABAQABAAAAAAAAAAIAAABMAAEALAABABQAAwAgAQ24d3d3d3d3d3d3d3d3FAAEACABDbiZmZmZmZmZmZmZmZkc"
