@@ -33,7 +33,7 @@ types: setup ## mypy --strict
 replay: setup ## judge a capture: make replay FILE=capture.pcap
 	@$(BIN)/ratwall replay $(FILE)
 
-bench: root setup ## plain forwarding, accept-all queue and Ratwall, side by side
+bench: root setup ## plain forwarding, accept-all queue, Ratwall and Suricata (if there), side by side
 	@$(BIN)/python tests/bench/inline.py
 
 lock: setup ## move every pinned dependency to its newest version

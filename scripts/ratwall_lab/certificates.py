@@ -34,6 +34,8 @@ ROOT_LIFETIME, LEAF_LIFETIME = timedelta(days=7300), timedelta(days=90)  # a pub
 FORGOTTEN_SECONDS = 86_400  # a certificate's file is of no use to anybody a day later
 APPLIANCE_LIFETIME = timedelta(days=3650)  # what firmware makes at its first start
 
+# Of the arc for examples (RFC 9371 "32473"): known to nobody.
+PADDING_OID = x509.ObjectIdentifier("1.3.6.1.4.1.32473.1")
 
 ROOT_NAME: tuple[RDN, ...] = (
     (NameOID.ORGANIZATION_NAME, "Lab Trust"),
@@ -127,8 +129,18 @@ class Notary:
 
     cabinet: KeyCabinet = field(default_factory=KeyCabinet)
 
-    def rat(self, family: Family, *, now: datetime | None = None, key: int = 0) -> Identity:
-        """Return a new certificate of a family's shape (`now`: its time of making, UTC)."""
+    def rat(
+        self,
+        family: Family,
+        *,
+        now: datetime | None = None,
+        key: int = 0,
+        padding: int = 0,
+    ) -> Identity:
+        """Return a new certificate of a family's shape (`now`: its time of making, UTC).
+
+        `padding`: bytes of an extension that nobody knows, in front of the others.
+        """
         private = self.cabinet.key(family.key_kind, key)
         start = (now or datetime.now(UTC)).replace(microsecond=0) - family.backdated
         end = END_OF_TIME if family.lifetime is None else start + family.lifetime
@@ -140,6 +152,9 @@ class Notary:
             not_valid_before=start.replace(tzinfo=None),
             not_valid_after=end.replace(tzinfo=None),
         )
+        if padding:
+            unknown = x509.UnrecognizedExtension(PADDING_OID, bytes(padding))
+            builder = builder.add_extension(unknown, critical=False)
         identifier = x509.SubjectKeyIdentifier.from_public_key(private.public_key())
         certificate = (
             builder.add_extension(identifier, critical=False)

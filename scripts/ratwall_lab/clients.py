@@ -11,9 +11,10 @@ import hashlib
 import random
 import socket
 import ssl
+import struct
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -217,12 +218,18 @@ def fetch(
     *,
     server_name: str | None = None,
     timeout: float = 20.0,
+    greet: Callable[[socket.socket], None] | None = None,
 ) -> Page:
-    """GET one page over TLS from inside a namespace; OSError of sockets and `ssl` when cut."""
+    """GET one page over TLS from inside a namespace; OSError of sockets and `ssl` when cut.
+
+    `greet` holds the dialogue in cleartext that comes before TLS, if there is one.
+    """
     started = time.monotonic()
     with host.enter():
         connection = socket.create_connection((address, port), timeout=timeout)
     with connection:
+        if greet is not None:
+            greet(connection)
         endpoint = TlsEndpoint(connection, context, server_side=False, server_name=server_name)
         endpoint.handshake()
         name = server_name or address
@@ -251,15 +258,36 @@ class Exchange:
 
 
 def say_and_listen(
-    host: Host, address: str, port: int, hello: bytes, *, expected: int, timeout: float = 5.0
+    host: Host,
+    address: str,
+    port: int,
+    hello: bytes,
+    *,
+    expected: int,
+    timeout: float = 5.0,
+    source_port: int = 0,
+    fast_open: bool = False,
 ) -> Exchange:
-    """Send canned bytes over plain TCP and read until `expected` bytes came or it ended."""
+    """Send canned bytes over plain TCP and read until `expected` bytes came or it ended.
+
+    With `fast_open` they go into the SYN: allow it by `net.ipv4.tcp_fastopen` in the namespace.
+    """
     started, received, end = time.monotonic(), bytearray(), End.STOPPED
     try:
         with host.enter():
-            connection = socket.create_connection((address, port), timeout=timeout)
+            connection = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         with connection:
-            connection.sendall(hello)
+            connection.settimeout(timeout)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            connection.bind(("", source_port))
+            if source_port:  # closed by a reset, or nobody could use the port again for a minute
+                linger = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            if fast_open:
+                connection.sendto(hello, socket.MSG_FASTOPEN, (address, port))
+            else:
+                connection.connect((address, port))
+                connection.sendall(hello)
             while len(received) < expected:
                 part = connection.recv(expected - len(received))
                 if not part:

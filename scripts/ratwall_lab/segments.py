@@ -9,28 +9,40 @@ namespace hides the port from the kernel's TCP, which would answer with a RST.
 
 from __future__ import annotations
 
+import random
 import socket
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from scapy.layers.inet import IP, TCP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet import IP, TCP, IPOption_NOP, fragment
+from scapy.layers.inet6 import (
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    PadN,
+    fragment6,
+)
 from scapy.packet import Packet
 
 from ratwall_lab.endpoint import RECORD_HEADER_LENGTH
-from ratwall_lab.flight import MSS, Piece
+from ratwall_lab.flight import MSS, Piece, Way
 from ratwall_lab.namespaces import Host, run_tool
 from ratwall_lab.watch import ETH_P_IP, ETH_P_IPV6, PACKET_OUTGOING, SNAP_BYTES
 
 RETRANSMIT_SECONDS = 0.2  # Linux' least
-GIVE_UP_SECONDS = 5.0
+GIVE_UP_SECONDS = 5.0  # from the SYN, and from the last piece
 WINDOW = 65535
 INITIAL_SEQUENCE = 0xFFFFFF00  # the flight runs over the end of the sequence numbers
 SEQUENCE_SPACE = 1 << 32
+STAMP, OLD_STAMP = 2_000_000, 1_000_000  # time stamps of this server; the second is long past
+EARLY = 1_000_000  # bytes that the client never said
+FLAGS = {Way.NO_ACK: "P", Way.URGENT: "PAU"}
+FRAGMENT_BYTES = 64
+IPV6_OVERHEAD = 48  # fragment6() counts the headers
 
 HIDE = """
 table inet {table} {{
@@ -65,13 +77,17 @@ class FlightServer:
         port: int,
         pieces: Sequence[Piece],
         *,
+        content: bytes | None = None,
+        before_hello: Sequence[Piece] = (),
         gap_seconds: float = 0.0002,
     ) -> None:
+        """`content`: what is sent again where it is missing (default: the first copy of every
+        byte in the pieces); `before_hello`: pieces sent as soon as the connection stands."""
         self.host, self.address, self.port = host, address, port
         self.visits: list[FlightVisit] = []
-        self._pieces, self._gap = list(pieces), gap_seconds
-        self._length = max(piece.start + len(piece.data) for piece in pieces)
-        self._content = _assemble(pieces, self._length)
+        self._pieces, self._gap, self._early = list(pieces), gap_seconds, list(before_hello)
+        self._content = assembled(pieces) if content is None else content
+        self._length = len(self._content)
         self._version = 6 if ":" in address else 4
         self._table = f"lab_flight_{port}_{self._version}"
         self._stop = threading.Event()
@@ -145,29 +161,39 @@ class _Conversation:
     def __init__(self, server: FlightServer, syn: Packet) -> None:
         self._server = server
         self._client, self._client_port = syn.src, syn[TCP].sport
-        self._next = (syn[TCP].seq + 1) % SEQUENCE_SPACE  # the client's next byte
-        self._hello = bytearray()
+        self._hello = bytearray(bytes(syn[TCP].payload))  # of a Fast Open
+        self._next = (syn[TCP].seq + 1 + len(self._hello)) % SEQUENCE_SPACE  # the client's next
+        stamps = dict(syn[TCP].options).get("Timestamp")
+        self._stamped = stamps is not None
+        self._client_stamp = stamps[0] if stamps is not None else 0
         self._visit = FlightVisit(time.monotonic())
         server.visits.append(self._visit)
 
     def run(self) -> None:
         server, visit = self._server, self._visit
         deadline = visit.opened + GIVE_UP_SECONDS
-        played = False
+        played = repairing = False
         self._send(INITIAL_SEQUENCE, b"", "SA", options=[("MSS", MSS)])
+        for piece in server._early:
+            self._send_piece(piece)
         while time.monotonic() < deadline and not server._stop.is_set():
+            if not played and self._hello_complete():
+                visit.hello_bytes, played = len(self._hello), True
+                self._play()
+                deadline = time.monotonic() + GIVE_UP_SECONDS
             segment = server._hear(RETRANSMIT_SECONDS)
             if segment is None:
-                if played and visit.acknowledged < server._length:
+                repairing = played and visit.acknowledged < server._length
+                if repairing:
                     self._retransmit()
                 continue
             if segment[TCP].sport != self._client_port or segment.src != self._client:
                 continue
+            before = visit.acknowledged
             if not self._take(segment[TCP]):
                 break
-            if not played and self._hello_complete():
-                visit.hello_bytes, played = len(self._hello), True
-                self._play()
+            if repairing and before < visit.acknowledged < server._length:
+                self._retransmit()  # the next gap, without waiting again
         visit.over.set()
 
     def _play(self) -> None:
@@ -183,6 +209,8 @@ class _Conversation:
         if segment.flags.A:
             got = (segment.ack - INITIAL_SEQUENCE - 1) % SEQUENCE_SPACE
             if got <= self._server._length:
+                stamp = dict(segment.options).get("Timestamp")
+                self._client_stamp = stamp[0] if stamp is not None else 0
                 self._visit.acknowledged = max(self._visit.acknowledged, got)
         payload = bytes(segment.payload)
         if payload and segment.seq == self._next:
@@ -207,31 +235,65 @@ class _Conversation:
         self._send_piece(Piece(start, self._server._content[start : start + MSS]))
 
     def _send_piece(self, piece: Piece) -> None:
-        self._send(self._flight_sequence(piece.start), piece.data, "PA")
+        self._send(self._flight_sequence(piece.start), piece.data, "PA", piece.way)
 
     def _flight_sequence(self, position: int) -> int:
         return (INITIAL_SEQUENCE + 1 + position) % SEQUENCE_SPACE
 
     def _send(
-        self, sequence: int, data: bytes, flags: str, options: list[tuple[str, int]] | None = None
+        self,
+        sequence: int,
+        data: bytes,
+        flags: str,
+        way: Way = Way.PLAIN,
+        options: Sequence[tuple[str, Any]] = (),
     ) -> None:
         server = self._server
-        layer = IPv6 if server._version == 6 else IP
-        packet = layer(src=server.address, dst=self._client) / TCP(
+        if self._stamped:
+            stamp = OLD_STAMP if way is Way.OLD_TIMESTAMP else STAMP
+            options = [*options, ("Timestamp", (stamp, self._client_stamp))]
+        acknowledged = self._next + (EARLY if way is Way.EARLY_ACK else 0)
+        segment = TCP(
             sport=server.port,
             dport=self._client_port,
             seq=sequence,
-            ack=self._next,
-            flags=flags,
+            ack=acknowledged % SEQUENCE_SPACE,
+            flags=FLAGS.get(way, flags),
+            urgptr=len(data) if way is Way.URGENT else 0,
             window=WINDOW,
-            options=options or [],
+            options=list(options),
         )
-        server._mouth.sendto(bytes(packet / data), (self._client, 0))
+        ends = {"src": server.address, "dst": self._client}
+        for datagram in _datagrams(server._version, ends, segment / data, way):
+            server._mouth.sendto(datagram, (self._client, 0))
 
 
-def _assemble(pieces: Sequence[Piece], length: int) -> bytes:
+def _datagrams(version: int, ends: dict[str, str], segment: Packet, way: Way) -> list[bytes]:
+    """Put a segment into IP, whole or in fragments, plain or behind options."""
+    if version == 4:
+        options = [IPOption_NOP()] * 4 if way is Way.EXTENDED else []
+        head: Packet = IP(**ends, options=options)
+    else:
+        head = IPv6(**ends)
+        if way is Way.EXTENDED:
+            head = head / IPv6ExtHdrDestOpt(options=[PadN(optdata=b"\0\0\0\0")])
+    whole = head / segment
+    if way is Way.BAD_CHECKSUM:
+        whole = (IP if version == 4 else IPv6)(bytes(whole))  # with every checksum filled in
+        whole[TCP].chksum ^= 0x5555
+        return [bytes(whole)]
+    if way is not Way.FRAGMENTS:
+        return [bytes(whole)]
+    if version == 4:
+        whole[IP].id = random.randrange(1, 1 << 16)  # of raw sockets the kernel fills in a 0
+        return [bytes(part) for part in fragment(whole, FRAGMENT_BYTES)]
+    parted = IPv6(**ends) / IPv6ExtHdrFragment(id=random.randrange(1 << 32)) / segment
+    return [bytes(part) for part in fragment6(parted, FRAGMENT_BYTES + IPV6_OVERHEAD)]
+
+
+def assembled(pieces: Sequence[Piece]) -> bytes:
     """Return the flight as a receiver that keeps the first copy of every byte has it."""
-    content = bytearray(length)
+    content = bytearray(max(piece.start + len(piece.data) for piece in pieces))
     for piece in reversed(pieces):
         content[piece.start : piece.start + len(piece.data)] = piece.data
     return bytes(content)

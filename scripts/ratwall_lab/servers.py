@@ -88,11 +88,14 @@ class Server:
         *,
         name: str = "server",
         idle_seconds: float = IDLE_SECONDS,
+        greet: Callable[[socket.socket], None] | None = None,
     ) -> None:
+        """`greet` holds the dialogue in cleartext that comes before TLS, if there is one."""
         self.host, self.address, self.port = host, address, port
         self.name = name
         self.visits: list[Visit] = []
         self._context, self._handler, self._idle = context, handler, idle_seconds
+        self._greet = greet
         self._changed = threading.Condition()
         self._open: dict[int, socket.socket] = {}
         self._threads: list[threading.Thread] = []
@@ -167,6 +170,8 @@ class Server:
 
     def _serve(self, endpoint: Endpoint, visit: Visit) -> None:
         try:
+            if self._greet is not None:
+                self._greet(endpoint.connection)
             endpoint.handshake()
             visit.handshaken = time.monotonic()
             visit.version, visit.resumed = endpoint.version, endpoint.resumed

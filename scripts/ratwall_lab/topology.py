@@ -21,6 +21,8 @@ from types import TracebackType
 from typing import Literal, Self
 
 from ratwall_lab.namespaces import Host, LabError, namespace_names, remove_namespace, run_tool
+from ratwall_lab.tagging import TaggedCable
+from ratwall_lab.tags import PPPOE_OVERHEAD, Tagging
 
 Mode = Literal["router", "bridge"]
 
@@ -64,16 +66,20 @@ class Lab:
         offloads: bool = True,
         with_bridge: bool = True,
         mtu: int = 1500,
+        tagging: Tagging | None = None,
         prefix: str | None = None,
     ) -> None:
         """Describe a lab: `masquerade` only in router mode; `offloads` False switches GSO, TSO and
-        GRO off; `with_bridge` False leaves `lan` and `wan` loose in bridge mode; `prefix` names
-        the namespaces (default: unique for this process)."""
+        GRO off; `with_bridge` False leaves `lan` and `wan` loose in bridge mode; `tagging`, in
+        bridge mode, has devices and internet speak in tagged frames; `prefix` names the namespaces
+        (default: unique for this process)."""
         self.mode = mode
         self.masquerade = masquerade
         self.offloads = offloads
         self.with_bridge = with_bridge
         self.mtu = mtu
+        self.tagging = tagging
+        self.tagged_cables: list[TaggedCable] = []
         self.prefix = prefix or f"rw{os.getpid()}n{next(_numbers)}"
         gateway4, gateway6 = f"{OFFICE_IPV4}{GATEWAY}", f"{OFFICE_IPV6}{GATEWAY}"
         box4, box6 = ((gateway4, BOX_WAN_IPV4), (gateway6, BOX_WAN_IPV6))
@@ -137,6 +143,7 @@ class Lab:
         """End the lab's processes, then remove its namespaces (and with them the cables)."""
         for host in self.hosts:
             host.end_processes()
+        self.tagged_cables.clear()
         for host in self.hosts:
             remove_namespace(host.namespace)
 
@@ -159,7 +166,7 @@ class Lab:
         _ip(switch, ["link add br0 type bridge forward_delay 0", "link set br0 up"])
         _cable(switch, "box", self.box, "lan", self.mtu)
         for device in (self.anna, self.ben):
-            _cable(switch, device.name, device, "eth0", self.mtu)
+            self._attach(device, switch, device.name)
             _ip(
                 device,
                 [
@@ -175,7 +182,7 @@ class Lab:
 
     def _connect_box(self) -> None:
         box = self.box
-        _cable(self.internet, "eth0", box, "wan", self.mtu)
+        self._attach(self.internet, box, "wan")
         if self.mode == "bridge":
             # No address at all, not even a link-local one: the box must work as a bare cable.
             _ip(box, [f"link set {port} addrgenmode none" for port in ("lan", "wan")])
@@ -220,6 +227,16 @@ class Lab:
                 f"route add {OFFICE_IPV6}/64 via {BOX_WAN_IPV6}",
             ]
         _ip(self.internet, lines)
+
+    def _attach(self, host: Host, wire: Host, wire_port: str) -> None:
+        """Give a host its card, eth0, with the other end of its cable at `wire`."""
+        if self.tagging is None:
+            _cable(host, "eth0", wire, wire_port, self.mtu)
+            return
+        self.tagged_cables.append(TaggedCable(host, "eth0", wire, wire_port, self.tagging))
+        inside_mtu = self.mtu - (PPPOE_OVERHEAD if self.tagging == "pppoe" else 0)
+        _ip(host, [f"link set eth0 mtu {inside_mtu}"])
+        _ip(wire, [f"link set {wire_port} mtu {self.mtu}"])
 
     def _switch_offloads_off(self) -> None:
         setting = [word for name in OFFLOADS for word in (name, "off")]

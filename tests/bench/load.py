@@ -1,10 +1,11 @@
 """The bench's traffic: a bulk transfer and TLS handshakes, one process each, figures as JSON.
 
-    python load.py sink ADDRESS PORT             accept one transfer after another
-    python load.py bulk ADDRESS PORT SECONDS     send for a time, print bytes per second
-    python load.py shake ADDRESS PORT NUMBER     handshake in sequence, print seconds of each
+    load.py sink ADDRESS PORT                     accept one transfer after another
+    load.py serve ADDRESS PORT CHAIN KEY VERSION  shake hands with one client after another
+    load.py bulk ADDRESS PORT SECONDS             send for a time, print bytes per second
+    load.py shake ADDRESS PORT NUMBER [ALPN,...]  handshake in sequence, print seconds of each
 
-Runs inside the lab's namespaces only; every loop is bounded by its argument.
+Runs inside the lab's namespaces only; every loop is bounded.
 """
 
 import json
@@ -12,23 +13,40 @@ import socket
 import ssl
 import sys
 import time
+from contextlib import suppress
 
 CHUNK = bytes(1 << 20)
 TIMEOUT = 20.0
-SINK_TRANSFERS = 1000
+CONNECTIONS = 1_000_000  # more than any bench makes
+VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 def sink(address: str, port: int) -> None:
     buffer = bytearray(1 << 20)
     with socket.create_server((address, port)) as listener:
         print("ready", flush=True)
-        for _ in range(SINK_TRANSFERS):
+        for _ in range(CONNECTIONS):
             connection, _ = listener.accept()
             with connection:
                 total = 0
                 while got := connection.recv_into(buffer):
                     total += got
                 connection.sendall(total.to_bytes(8))
+
+
+def serve(address: str, port: int, chain: str, key: str, version: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, key)
+    context.minimum_version = context.maximum_version = VERSIONS[version]
+    context.num_tickets = 0  # a handshake and nothing after it
+    with socket.create_server((address, port), backlog=256) as listener:
+        print("ready", flush=True)
+        for _ in range(CONNECTIONS):
+            connection, _ = listener.accept()
+            connection.settimeout(TIMEOUT)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
+                secure.recv(100)
 
 
 def bulk(address: str, port: int, seconds: float) -> float:
@@ -41,10 +59,12 @@ def bulk(address: str, port: int, seconds: float) -> float:
         return received / (time.monotonic() - started)
 
 
-def shake(address: str, port: int, number: int) -> list[float]:
+def shake(address: str, port: int, number: int, protocols: list[str]) -> list[float]:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    if protocols:
+        context.set_alpn_protocols(protocols)
     times = []
     for _ in range(number):
         started = time.monotonic()
@@ -60,10 +80,13 @@ def main(arguments: list[str]) -> None:
     match arguments:
         case ["sink", address, port]:
             sink(address, int(port))
+        case ["serve", address, port, chain, key, version]:
+            serve(address, int(port), chain, key, version)
         case ["bulk", address, port, seconds]:
             print(json.dumps(bulk(address, int(port), float(seconds))))
-        case ["shake", address, port, number]:
-            print(json.dumps(shake(address, int(port), int(number))))
+        case ["shake", address, port, number, *protocols]:
+            names = protocols[0].split(",") if protocols else []
+            print(json.dumps(shake(address, int(port), int(number), names)))
         case _:
             sys.exit(__doc__)
 

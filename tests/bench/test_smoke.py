@@ -17,24 +17,24 @@ VARIANTS = ["plain", "accept-all", "ratwall"]
 def test_all_three_ways_are_measured_and_shown_side_by_side(tmp_path: Path) -> None:
     output = tmp_path / "bench.json"
     done = subprocess.run(
-        [sys.executable, str(BENCH), "--rounds", "1", "--handshakes", "3", "--seconds", "0.3"]
-        + ["--output", str(output)],
+        [sys.executable, str(BENCH), "--rounds", "1", "--handshakes", "4", "--seconds", "0.3"]
+        + ["--only", *VARIANTS, "--output", str(output)],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    head, *rows = done.stdout.splitlines()
-    assert head.split() == [*VARIANTS, "ratwall/plain"]
+    rows = done.stdout.splitlines()
+    assert any(row.split()[:3] == VARIANTS for row in rows), done.stdout
     bulk = next(row for row in rows if row.startswith("bulk, Gbit/s"))
-    assert all(float(figure) > 0 for figure in bulk.split()[-4:]), "three ways and the ratio"
+    assert all(float(figure) > 0 for figure in bulk.split()[2:5]), "three ways and the ratio"
 
     figures = json.loads(output.read_text())
     assert list(figures) == VARIANTS
     for name in VARIANTS:
         assert len(figures[name]["bulk"]) == 1
         assert {version: len(times) for version, times in figures[name]["idle"].items()} == {
-            "TLS 1.2": 3,
-            "TLS 1.3": 3,
+            "TLS 1.2": 4,
+            "TLS 1.3": 4,
         }
     assert min(figures["ratwall"]["queued"]["TLS 1.2"]) >= 1, "Ratwall was in the path"

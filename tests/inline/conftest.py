@@ -128,6 +128,16 @@ class Box:
             ),
         )
 
+    def wait_passed(self, kind: str, least: int, timeout: float = 10.0) -> int:
+        """Wait until the status lists that so many passed by design (the controller asks the
+        kernel every five seconds); how many it lists."""
+
+        def listed() -> int | None:
+            number: int = self.ask("status")["passed"][kind]
+            return number if number >= least else None
+
+        return int(wait_for(listed, timeout, lambda: self.cli("status")))
+
     def worker(self, module: str) -> int:
         """The process id of the one running a module, such as `ratwall.inspector`."""
         for entry in Path("/proc").iterdir():
@@ -166,8 +176,17 @@ def fingerprint(lab: Lab) -> str:
 
 
 @contextmanager
-def running_box(lab: Lab, folder: Path, *options: str) -> Iterator[Box]:
-    """Start a box and wait until it is inline; stopped at the end, whatever happens."""
+def running_box(
+    lab: Lab, folder: Path, *options: str, workers: int = 1, settings: str = ""
+) -> Iterator[Box]:
+    """Start a box and wait until it is inline; stopped at the end, whatever happens.
+
+    One inspector unless a test says otherwise: then it knows which one it has to do with.
+    """
+    if "--config" not in options:
+        file = folder / "ratwall.toml"
+        file.write_text(f"[kernel]\nworkers = {workers}\n{settings}")
+        options = ("--config", str(file), *options)
     try:
         with started_box(lab, folder / "state", *options) as box:
             yield box
@@ -211,7 +230,13 @@ def lab(mode: Mode) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def box(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    """One box for the tests of a module; each test takes ports of its own."""
-    with running_box(lab, tmp_path_factory.mktemp("box")) as box:
+def box(
+    request: pytest.FixtureRequest, lab: Lab, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Box]:
+    """One box for the tests of a module; each test takes ports of its own.
+
+    A module that defines WORKERS has as many inspectors.
+    """
+    workers = getattr(request.module, "WORKERS", 1)
+    with running_box(lab, tmp_path_factory.mktemp("box"), workers=workers) as box:
         yield box

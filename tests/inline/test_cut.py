@@ -16,9 +16,10 @@ from ratwall_lab.shapes import rat_shape
 from ratwall_lab.topology import Lab
 from ratwall_lab.watch import SegmentWatch
 
-CLIENT_SECONDS, SERVER_SECONDS = 1.0, 3.0  # the issue's bounds for both ends to know
+CLIENT_SECONDS, SERVER_SECONDS = 1.0, 3.0  # for both ends to know
 BULK_BYTES = 30_000_000
 BULK_RATE = 12_000_000  # bytes per second: it runs before, through and after the cut
+WORKERS = 2  # as on a machine of two cores: every promise holds with the load spread
 ports = itertools.count(7000)
 
 
@@ -134,6 +135,32 @@ def test_a_resumed_session_is_cut_by_memory(lab: Lab, box: Box, rat: Identity) -
     )
     assert (flow["certificate"], flow["verdict"]) == (None, "block")
     assert flow["evidence"][0]["id"] == "memory.server"
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"], ids=["judged clean", "observed"])
+def test_a_running_connection_meets_a_later_block_and_an_allow_goes_first(
+    lab: Lab, box: Box, notary: Notary, version: Version
+) -> None:
+    """What has left the queue for good is still refused, both ways, when its server is blocked."""
+    address, allowed_port, blocked_port = lab.internet.address(7), next(ports), next(ports)
+    plain, client = server_context(notary.web_site("shop.example")), rat_client_context(version)
+    slow = bulk_handler(BULK_BYTES, BULK_RATE)
+    with (
+        Server(lab.internet, address, allowed_port, plain, slow),
+        Server(lab.internet, address, blocked_port, plain, slow) as server,
+        BulkClient(lab.anna, address, allowed_port, client) as goes_on,
+        BulkClient(lab.ben, address, blocked_port, client) as ends,
+    ):
+        goes_on.wait_received(1_000_000)
+        ends.wait_received(1_000_000)
+        box.cli("allow", f"{address}:{allowed_port}")
+        for port in (allowed_port, blocked_port):
+            element = f"{{ {address} . {port} timeout 60s }}"
+            lab.box.run(["nft", "add", "element", "inet", "ratwall", "blocked4", element])
+        assert ends.result(10.0).end is End.RESET
+        (visit,) = server.wait_visits(1)
+        assert visit.wait_end(10.0) is End.RESET
+        assert goes_on.result().whole(BULK_BYTES)
 
 
 def expire_block(lab: Lab, address: str, port: int) -> None:

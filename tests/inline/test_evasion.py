@@ -10,10 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from inline.conftest import Box
+from inline.flights import attack
 from ratwall_lab.certificates import Identity
-from ratwall_lab.clients import say_and_listen
 from ratwall_lab.contexts import Version
-from ratwall_lab.endpoint import End
 from ratwall_lab.flight import (
     Piece,
     Recording,
@@ -24,7 +23,7 @@ from ratwall_lab.flight import (
     record,
     shuffled,
 )
-from ratwall_lab.segments import FlightServer
+from ratwall_lab.segments import assembled
 from ratwall_lab.topology import Lab
 
 Cut = Callable[[Recording], list[Piece]]
@@ -64,15 +63,4 @@ def test_a_flight_in_pieces_is_cut(
     address, port = lab.internet.address(2, family), next(ports)
     recording = recordings[version]
     pieces = cut(recording)
-    length = max(piece.start + len(piece.data) for piece in pieces)
-    with FlightServer(lab.internet, address, port, pieces) as server:
-        exchange = say_and_listen(
-            lab.anna, address, port, recording.client_hello, expected=length, timeout=10.0
-        )
-        visit = server.wait_visit()
-    assert exchange.end is End.RESET
-    assert len(exchange.received) < length
-    assert rat.der not in exchange.received
-    assert visit.bytes_after_hello == 0
-    assert visit.reset is not None
-    box.wait_blocked(address, port)
+    attack(lab, box, rat, address, port, recording, pieces, content=assembled(pieces))

@@ -24,6 +24,7 @@ STATUS: dict[str, Any] = {
     "enforce": True,
     "inspectors": [{"worker": 0, "pid": 4711, "alive": True, "queued": 0}],
     "uninspected": {"packets": 0, "last": None},
+    "passed": {"quic": 0, "inbound": 0, "local": 0, "one_way": 0, "stacked": 0},
     "blocks": 1,
     "kernel_problem": None,
     "ledger": {"path": "ledger.sqlite3", "bytes": 65536, "notice": None},

@@ -216,6 +216,23 @@ def test_the_state_of_the_box_in_words(admin: Page, controller: ControllerPeer) 
     expect(strip).to_contain_text("Monitor only", timeout=LIVE_MS)
     controller.status |= {"uninspected": {"packets": 12, "last": time.time_ns() // 1000}}
     expect(admin.locator(".figures")).to_contain_text("12 packets since the start", timeout=LIVE_MS)
+    now = time.time_ns() // 1000
+    interruption = {"what": "no inspector was running", "since": now - 1_000_000, "until": now}
+    table = {"tracked": 900, "limit": 1000, "stage": "full"}
+    controller.status |= {"interruptions": [interruption], "conntrack": table}
+    told = admin.get_by_text("no inspector was running")
+    expect(told).to_be_visible(timeout=LIVE_MS)
+    expect(admin.get_by_role("alert")).to_contain_text("table of connections is full")
+
+
+def test_what_passes_by_design_is_listed_in_words(admin: Page, controller: ControllerPeer) -> None:
+    listed = admin.get_by_label("Not inspected, by design")
+    expect(listed).to_have_count(0)
+    passed = {"quic": 1, "inbound": 0, "local": 0, "one_way": 1234, "stacked": 0}
+    controller.status |= {"passed": passed}
+    expect(listed).to_contain_text("1 connection over QUIC (UDP port 443)", timeout=LIVE_MS)
+    expect(listed).to_contain_text("1,234 packets of half a connection")
+    expect(listed).not_to_contain_text("opened from outside")
 
 
 def test_signing_out_in_one_tab_ends_the_others(admin: Page) -> None:

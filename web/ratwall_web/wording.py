@@ -22,6 +22,12 @@ PROTECTION = {
         "Protecting",
         "New outbound TLS connections are inspected, and remote-control servers are cut off.",
     ),
+    "partial": Phrase(
+        "warn",
+        "Partly protecting",
+        "Some new connections pass without being inspected. What is missing is restarted by "
+        "itself; if this stays for a minute, restart the box.",
+    ),
     "monitor": Phrase(
         "warn",
         "Monitor only",
@@ -124,6 +130,37 @@ GUIDANCE_BY_STATE = {
     "released": "passed",
 }
 
+# What passes uninspected by design: what it is called, one and many, and why it passes.
+NOT_INSPECTED = {
+    "quic": (
+        "connection over QUIC (UDP port 443)",
+        "connections over QUIC (UDP port 443)",
+        "QUIC hides what is looked at here. With refuse_udp_443 in the settings browsers use TCP, "
+        "which is inspected.",
+    ),
+    "inbound": (
+        "connection opened from outside",
+        "connections opened from outside",
+        "Port forwards of your router: a server of yours speaks, not a program that calls home.",
+    ),
+    "local": (
+        "packet within the office",
+        "packets within the office",
+        "They crossed the box, but did not leave for the internet.",
+    ),
+    "one_way": (
+        "packet of half a connection",
+        "packets of half a connection",
+        "Only one direction crosses the box. A few are normal after a start; many mean that there "
+        "is a second way to the internet beside the box.",
+    ),
+    "stacked": (
+        "packet with two network tags",
+        "packets with two network tags",
+        "Doubly tagged VLANs (802.1ad): the kernel does not show them to Ratwall.",
+    ),
+}
+
 SECONDS = {"hour": 3600, "day": 86400, "week": 7 * 86400, "month": 30 * 86400, "always": None}
 LENGTH = {
     "hour": "1 hour",
@@ -152,6 +189,16 @@ def protection(facts: dict[str, Any] | None) -> Phrase:
     if facts is None:
         return NO_CONTROLLER
     return PROTECTION.get(facts["state"], UNKNOWN_PROTECTION)
+
+
+def not_inspected(facts: dict[str, Any] | None) -> list[tuple[int, str, str]]:
+    """Return what passed uninspected by design: how many, of what, and why."""
+    counted = facts.get("passed", {}) if facts else {}
+    return [
+        (counted[kind], one if counted[kind] == 1 else many, why)
+        for kind, (one, many, why) in NOT_INSPECTED.items()
+        if counted.get(kind)
+    ]
 
 
 def incident_state(state: str) -> Phrase:

@@ -1,10 +1,13 @@
-"""`ratwall flows`: the judged connections, searched and listed."""
+"""`ratwall flows`: the judged connections, searched and listed; or those observed at the moment."""
 
 import argparse
 
 from ratwall.address import place
 from ratwall.cli.reading import add_json, add_limit, open_for_reading, print_json
 from ratwall.cli.table import local_time, table
+from ratwall.controller.client import Client
+from ratwall.controller.messages import OBSERVED_LIMIT
+from ratwall.errors import UsageError
 from ratwall.ledger import queries
 
 VERDICTS = ("clean", "watch", "alert", "block")
@@ -16,12 +19,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "search", nargs="*", help="words that must all occur: address, name, certificate, port"
     )
     parser.add_argument("--verdict", choices=VERDICTS, help="only flows with this verdict")
+    parser.add_argument(
+        "--observed",
+        action="store_true",
+        help="what is under observation now, the most suspicious first, judged or not",
+    )
     add_limit(parser)
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print flows, newest first."""
+    """Print flows, newest first; UsageError for a search in what is observed."""
+    if options.observed:
+        return _run_observed(options)
     with open_for_reading(options) as ledger:
         found = queries.flows(
             ledger, " ".join(options.search), verdict=options.verdict, limit=options.limit
@@ -48,6 +58,32 @@ def run(options: argparse.Namespace) -> int:
     ]
     headings = ("FLOW", "STARTED", "DEVICE", "SERVER", "TLS", "SCORE", "VERDICT", "NAME")
     print(table(headings, rows))
+    return 0
+
+
+def _run_observed(options: argparse.Namespace) -> int:
+    if options.search or options.verdict:
+        raise UsageError("flows: --observed lists, it does not search: leave the rest away")
+    client = Client(options.state_dir / "run" / "control.sock")
+    found = client.call("observed", limit=min(options.limit, OBSERVED_LIMIT))["flows"]
+    if options.json:
+        print_json(found)
+        return 0
+    if not found:
+        print("None at the moment.")
+        return 0
+    rows = [
+        (
+            local_time(flow["since"]),
+            flow["client"],
+            place(flow["server"], flow["server_port"]),
+            flow["score"],
+            flow["copies"],
+            ", ".join(flow["reasons"]),
+        )
+        for flow in found
+    ]
+    print(table(("SINCE", "DEVICE", "SERVER", "SCORE", "SEGMENTS", "BECAUSE"), rows))
     return 0
 
 

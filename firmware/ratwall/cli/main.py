@@ -43,7 +43,9 @@ COMMANDS = {
     "release": Entry("ratwall.cli.changes:release", "take a block away"),
     "keep": Entry("ratwall.cli.changes:keep", "keep the blocks of an incident longer"),
     "undo": Entry("ratwall.cli.changes:undo", "take an allow or a block back, by its number"),
+    "reload": Entry("ratwall.cli.reload", "take changed settings and signature packs in place"),
     "selftest": Entry("ratwall.selftest.command", "try whether a known handshake is cut"),
+    "doctor": Entry("ratwall.doctor.command", "find what is wrong around Ratwall, and clean up"),
     "replay": Entry("ratwall.replay.command", "judge capture files", keeps_state=False),
     "signatures": Entry("ratwall.signatures.command", "check signature packs", keeps_state=False),
 }
@@ -54,7 +56,7 @@ exit codes:
   {ExitCode.USAGE:>3}  bad arguments, bad settings, unreadable input
   {ExitCode.NOT_PERMITTED:>3}  root, or a capability, is missing
   {ExitCode.NOT_RUNNING:>3}  Ratwall is not running
-  {ExitCode.FOUND:>3}  replay: something at alert or above was found
+  {ExitCode.FOUND:>3}  replay: something at alert or above; doctor: something wants a hand
 """
 
 

@@ -6,13 +6,29 @@ from typing import Any
 from ratwall.cli.reading import add_json, print_json
 from ratwall.cli.table import ago, count, local_time, printable, size
 from ratwall.controller.client import Client
+from ratwall.kernel.links_report import PASSED
 
 WORDS = {
     "protecting": "Protecting",
+    "partial": "Partly protecting",
     "monitor": "Monitor only",
     "bypassed": "Bypassed",
     "starting": "Starting",
 }
+WAYS = {
+    "quic": "over QUIC (UDP port 443)",
+    "inbound": "opened from outside (port forwards)",
+    "local": "within the office, past the internet port",
+    "one_way": "of which only one direction crosses the box",
+    "stacked": "with two VLAN tags, or PPPoE in a VLAN",
+}
+STAGES = {
+    "crowded": "filling: each device may add only a share",
+    "waning": "less full again: new connections are tracked and inspected",
+    "full": "FULL: new connections pass uninspected",
+}
+SHOWN = 5  # interruptions; --json has more
+MICROSECONDS = 1_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,10 +57,15 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         *(f"  inspector    {_inspector(inspector)}" for inspector in facts["inspectors"]),
         f"  blocked now  {count(facts['blocks'], 'server')}",
         f"  uninspected  {_missed(missed)}",
+        *_conntrack(facts.get("conntrack"), missed),
+        f"  observed     {_observed(facts['observed'])}",
         f"  ledger       {ledger['path']}, {size(ledger['bytes'])}",
         f"  self-test    {_selftest(facts['selftest'])}",
         f"  version      {facts['version']}",
+        *_passed(facts["passed"]),
     ]
+    if facts["interruptions"]:
+        lines += ["", "Lately:", *(f"  {_told(entry)}" for entry in facts["interruptions"][:SHOWN])]
     for problem in (ledger["notice"], facts["kernel_problem"]):
         if problem:
             lines += ["", f"Attention: {printable(problem)}"]
@@ -70,9 +91,55 @@ def _inspector(facts: dict[str, Any]) -> str:
 
 
 def _missed(missed: dict[str, Any]) -> str:
-    if not missed["packets"]:
+    if not missed["packets"] and not missed["escaped_packets"]:
         return "nothing"
-    return f"{count(missed['packets'], 'packet')}, last {ago(missed['last'])}"
+    text = f"{count(missed['packets'], 'packet')} of {count(missed['flows'], 'connection')}"
+    if missed["escaped_packets"]:
+        text += (
+            f", {count(missed['escaped_packets'], 'packet')} of "
+            f"{count(missed['escaped_flows'], 'connection')} around the full conntrack table"
+        )
+    return f"{text}, last {ago(missed['last'])}"
+
+
+def _conntrack(table: dict[str, Any] | None, missed: dict[str, Any]) -> list[str]:
+    if table is None:
+        return []
+    text = f"{table['tracked']} of {count(table['limit'], 'connection')}, at most {table['most']}"
+    if table["stage"] != "calm":
+        text += f"; {STAGES[table['stage']]}"
+    if missed["crowded_packets"]:
+        text += f"; {count(missed['crowded_packets'], 'packet')} refused beyond a device's share"
+    return [f"  conntrack    {text}"]
+
+
+def _told(entry: dict[str, Any]) -> str:
+    begun = "" if entry["since"] is None else f"{local_time(entry['since'])} "
+    if entry["until"] is None:
+        return f"{begun}until now: {printable(entry['what'])}"
+    if entry["since"] is None:
+        return f"{local_time(entry['until'])}: {printable(entry['what'])}"
+    lasted = (entry["until"] - entry["since"]) / MICROSECONDS
+    return f"{begun}for {lasted:.1f} s: {printable(entry['what'])}"
+
+
+def _passed(counted: dict[str, int]) -> list[str]:
+    """List what passed uninspected by design, where anything did."""
+    lines = [
+        f"    {count(counted[kind], unit)} {WAYS[kind]}"
+        for kind, unit in PASSED.items()
+        if counted[kind]
+    ]
+    return ["", "Not inspected, by design, since the box went inline:", *lines] if lines else []
+
+
+def _observed(observed: dict[str, Any] | None) -> str:
+    if observed is None:
+        return "nothing"
+    text = f"{count(observed['flows'], 'connection')} of {observed['capacity']} at most"
+    if observed["evicted"]:
+        text += f", {observed['evicted']} made room for more suspicious ones"
+    return text
 
 
 def _selftest(result: dict[str, Any] | None) -> str:

@@ -2,23 +2,31 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import time
 from ipaddress import ip_address
 from pathlib import Path
 
+from ratwall.controller.capacity import Capacity
+from ratwall.controller.observation import Observation
 from ratwall.controller.process import Process
 from ratwall.controller.service import Service
 from ratwall.controller.sockets import open_doors
 from ratwall.errors import NotPermittedError, RatwallError, UsageError
 from ratwall.kernel.command import ip_json, require
 from ratwall.kernel.conntrack import BlockWatch
-from ratwall.kernel.links import gateways, own_addresses
+from ratwall.kernel.links import find_bridge, gateways, own_addresses
 from ratwall.kernel.marks import Marks
+from ratwall.kernel.nflog import CopyReader
+from ratwall.kernel.reclass import Reclassifier
 from ratwall.kernel.sets import Sets
 from ratwall.ledger.store import FILE_NAME, open_ledger
 from ratwall.settings.load import load_settings
+from ratwall.settings.schema import Settings
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -40,23 +48,74 @@ def main() -> None:
         ) from error
     # First of all: a second controller must not touch the ledger of the first.
     doors = open_doors(run_directory, options.inspector_group, options.web_group)
-    never_block = {*settings.never_block.addresses, *own_addresses(), *gateways()}
     service = Service(
         settings,
-        enforce=settings.detection.enforce and not options.monitor_only,
+        enforce=_enforces(settings, options),
         open_ledger=lambda: open_ledger(options.state_dir / FILE_NAME, group=options.web_group),
         sets=Sets(),
         watch=watch,
-        never_block=frozenset(str(ip_address(address)) for address in never_block),
+        never_block=_never_block(settings),
         neighbour=_neighbour,
         clock=lambda: time.time_ns() // 1000,
+        origin=_origin(),
     )
-    process = Process(service, watch.fileno(), doors, options)
+
+    def read_again() -> None:
+        try:
+            changed = load_settings(options.config)
+        except RatwallError as error:
+            log.warning("going on with the settings before: %s", error)
+            return
+        service.reconfigure(
+            changed, enforce=_enforces(changed, options), never_block=_never_block(changed)
+        )
+        print("ready", flush=True)
+
+    routes = options.mode == "router"
+    capacity = Capacity(
+        Marks(settings.kernel.mark_mask),
+        # A bridge's ports are one interface to the inet hooks.
+        (options.lan, options.wan) if routes else (find_bridge(options.lan, options.wan),),
+        settings.kernel.connections,
+        routes=routes,
+    )
+    service.observation = Observation(
+        settings.kernel.observed_flows,
+        CopyReader(settings.kernel.log_group),
+        Reclassifier(Marks(settings.kernel.mark_mask)),
+        watch.dump,
+        service.knows,
+        service.remembers,
+        service.clock,
+    )
+    process = Process(service, watch.fileno(), doors, options, read_again, capacity)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.stop())
+    signal.signal(signal.SIGHUP, lambda *_: process.hang_up())
     print("ready", flush=True)
     process.run()
     watch.close()
+
+
+def _origin() -> str:
+    """Return what tells this life of the kernel's table from others: who laid it, since when.
+
+    That is the parent: the supervisor, or the service manager, which outlives every table.
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    parent = os.getppid()
+    # The name in brackets may hold anything; the start is the 20th field behind it (proc(5)).
+    started = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[19]
+    return f"{boot} {parent} {started}"
+
+
+def _enforces(settings: Settings, options: argparse.Namespace) -> bool:
+    return settings.detection.enforce and not options.monitor_only
+
+
+def _never_block(settings: Settings) -> frozenset[str]:
+    addresses = {*settings.never_block.addresses, *own_addresses(), *gateways()}
+    return frozenset(str(ip_address(address)) for address in addresses)
 
 
 def _parse() -> argparse.Namespace:

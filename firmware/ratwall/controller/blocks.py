@@ -84,7 +84,7 @@ class Actions:
     def __init__(self, writer: LedgerWriter, sets: KernelSets, never_block: frozenset[str]) -> None:
         self._writer = writer
         self._sets = sets
-        self._never_block = never_block
+        self.never_block = never_block
         self._in_force: dict[int, Action] = {}
         self._refused: list[int] = []  # in force, but not in the kernel yet
 
@@ -159,7 +159,7 @@ class Actions:
 
     def may_block(self, server: str) -> bool:
         """Say whether a server may be blocked at all."""
-        return server not in self._never_block
+        return server not in self.never_block
 
     def block(
         self,

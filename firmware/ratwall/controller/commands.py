@@ -15,6 +15,7 @@ from ratwall.controller.incidents import Incident
 from ratwall.controller.messages import (
     ALLOW_SECONDS_HIGH,
     ALLOW_SECONDS_LOW,
+    OBSERVED_LIMIT,
     SHA256_LENGTH,
     Fields,
     is_sha256,
@@ -56,9 +57,11 @@ class Commands:
     def handle(self, request: dict[str, Any], peer: Peer) -> Answer:
         """Answer one request; RatwallError says why not, and then nothing was changed."""
         fields = Fields(request, "request")
-        name = fields.choice("command", ("status", *self._commands))
+        name = fields.choice("command", ("status", *self._commands, "observed"))
         if name == "status":
             return self._status()
+        if name == "observed":
+            return self._observed(fields)
         author = fields.text("author", AUTHOR_LIMIT).strip()
         if not author or not author.isprintable():
             raise fields.error("author", "a name")
@@ -75,6 +78,12 @@ class Commands:
         if service.writer.waiting:
             answer["warning"] = f"done, but not written down yet: {service.writer.problem}"
         return answer
+
+    def _observed(self, fields: Fields) -> Answer:
+        """Answer what is observed, the most suspicious first."""
+        observation = self._service.observation
+        limit = fields.integer("limit", 1, OBSERVED_LIMIT)
+        return {"flows": [] if observation is None else observation.listing(limit)}
 
     def _allow(self, fields: Fields, author: str) -> Answer:
         service, now = self._service, self._service.clock()

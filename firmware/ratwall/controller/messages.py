@@ -28,6 +28,7 @@ VERDICTS = ("clean", "watch", "alert", "block")
 CLASSES = ("clean", "observed", "watch", "block", "exempt")
 COUNTERS = ("queued", "flows", "blocked", "reports_lost", "uptime_s", "failures", "evicted")
 CERTIFICATE_TEXTS = ("subject", "issuer", "sha1", "sha256", "serial", "key_type")
+OBSERVED_LIMIT = 1000  # observed connections in one answer: 300 KB
 MAC_LENGTH = 6
 ALLOW_SECONDS_LOW = 60  # shorter than that nobody gets a connection through and looks
 ALLOW_SECONDS_HIGH = 366 * 86_400  # a year; longer is "always"
@@ -38,6 +39,10 @@ class MessageError(UsageError):
     """A message that is not of the agreed form; nothing was done about it."""
 
 
+UNJUDGED_LIMIT = 100  # what an inspector lists
+ENDS = ("client", "server", "server_port")
+
+
 @dataclass(frozen=True, slots=True)
 class FlowReport:
     """One judged connection, as an inspector saw it; `start` is UTC microseconds."""
@@ -45,6 +50,7 @@ class FlowReport:
     worker: int
     flow_class: str
     enforced: bool
+    proxied: bool  # the endpoint is a proxy's, the TLS that of a server behind it
     mac: str | None
     client: str
     client_port: int
@@ -72,6 +78,7 @@ class StatusReport:
     worker: int
     pid: int
     counters: dict[str, int]
+    unjudged: tuple[tuple[str, str, int], ...] = ()  # device, server, port; the newest last
 
 
 def is_sha256(text: str) -> bool:
@@ -170,11 +177,13 @@ def parse_report(data: bytes) -> FlowReport | StatusReport:
             worker=fields.integer("worker", 0, WORKER_LIMIT),
             pid=fields.integer("pid", 0, COUNTER_LIMIT),
             counters={key: fields.optional_integer(key, 0, COUNTER_LIMIT) or 0 for key in COUNTERS},
+            unjudged=_unjudged(fields, values.get("unjudged", [])),
         )
     return FlowReport(
         worker=fields.integer("worker", 0, WORKER_LIMIT),
         flow_class=fields.choice("class", CLASSES),
         enforced=fields.boolean("enforced"),
+        proxied=fields.boolean("proxied"),
         mac=_mac(fields),
         client=fields.address("client"),
         client_port=fields.integer("client_port", 0, PORT_LIMIT),
@@ -220,6 +229,20 @@ def _time(fields: Fields, key: str) -> int:
     if moment.tzinfo is None or seconds < 0:
         raise fields.error(key, "a time such as 2024-01-23T02:04:30.000000Z")
     return round(moment.replace(microsecond=0).timestamp()) * 1_000_000 + moment.microsecond
+
+
+def _unjudged(fields: Fields, value: Any) -> tuple[tuple[str, str, int], ...]:
+    """Return the connections that an inspector had to give up, each checked like any other."""
+    if not isinstance(value, list) or len(value) > UNJUDGED_LIMIT:
+        raise fields.error("unjudged", f"a list of at most {UNJUDGED_LIMIT} connections")
+    found = []
+    for entry in value:
+        if not isinstance(entry, list) or len(entry) != len(ENDS):
+            raise fields.error("unjudged", "lists of device, server and port")
+        ends = Fields(dict(zip(ENDS, entry, strict=True)), "status: unjudged")
+        port = ends.integer("server_port", 0, PORT_LIMIT)
+        found.append((ends.address("client"), ends.address("server"), port))
+    return tuple(found)
 
 
 def _certificate(value: object) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """The controller process: opens sockets, ledger and kernel, turns the selector, leaves in order.
 
 SIGTERM and SIGINT write everything down and end it; the rules and blocks in the kernel stay: they
-are not its own.
+are not its own. SIGHUP makes it read its settings again.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ratwall.controller.capacity import Capacity
 from ratwall.controller.commands import Commands
 from ratwall.controller.control import ControlServer
 from ratwall.controller.protection import Protection
@@ -19,7 +20,10 @@ from ratwall.controller.service import Service
 from ratwall.controller.sockets import Doors
 from ratwall.controller.status import is_alive, status
 
-TURN_SECONDS = 0.5  # how late a flush may be when nothing comes in
+TURN_SECONDS = 0.25  # how late a look at the conntrack table may be when nothing comes in
+# A connection is a report and four events of conntrack: taken one by one, waking up for them costs
+# five times as much as they do. What comes after a pause is taken at once.
+GATHER_SECONDS = 0.05
 FLUSH_SECONDS = 0.5  # flows are written in batches: one commit a flow would wear a card out
 RETRY_SECONDS = 5.0  # after a failed flush; a locked ledger holds the loop up while it is tried
 
@@ -33,19 +37,35 @@ class Process:
         watch_fileno: int | None,
         doors: Doors,
         options: argparse.Namespace,
+        read_again: Callable[[], None],
+        capacity: Capacity | None = None,
     ) -> None:
-        """`options` as parsed by `ratwall.controller.__main__`."""
+        """`options` as parsed by `ratwall.controller.__main__`; `read_again` answers SIGHUP.
+
+        Without `capacity` nobody watches the conntrack table.
+        """
+        self._capacity = capacity
         self._service = service
         self._options = options
-        self._protection = Protection(service.clock())
+        self._read_again = read_again
+        self._reread = False
+        self._protection = Protection(service.clock(), service.settings.kernel.workers)
         self._selector = selectors.DefaultSelector()
+        # What does not wait for the next turn: commands, and being woken.
+        self._prompt = selectors.DefaultSelector()
+        self._selector.register(
+            self._prompt, selectors.EVENT_READ, lambda _: self._serve_promptly(0)
+        )
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._stopping = False
-        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._woken)
+        self._prompt.register(self._wake_reader, selectors.EVENT_READ, self._woken)
         if watch_fileno is not None:
             self._selector.register(
                 watch_fileno, selectors.EVENT_READ, lambda _: service.take_events()
             )
+        if service.observation is not None:
+            observation = service.observation
+            self._selector.register(observation, selectors.EVENT_READ, lambda _: observation.read())
         self._reports = ReportServer(
             doors.reports,
             options.inspector_group,
@@ -57,33 +77,52 @@ class Process:
         service.push = self._reports.send
         commands = Commands(service, self._status)
         self._control = ControlServer(
-            doors.control, options.web_group, self._selector, commands.handle
+            doors.control, options.web_group, self._prompt, commands.handle
         )
 
     def run(self) -> None:
         """Serve until `stop`."""
-        self._service.reconcile()
         flush_at = 0.0
         while not self._stopping:
-            for key, events in self._selector.select(TURN_SECONDS):
+            ready = self._selector.select(TURN_SECONDS)
+            turned = time.monotonic()
+            for key, events in ready:
                 serve: Callable[[int], None] = key.data
                 serve(events)
+            if self._reread:
+                self._reread = False
+                self._read_again()
             self._watch_inspectors()
             self._service.tick()
+            if self._capacity is not None:
+                self._capacity.look(self._service.clock())
             now = time.monotonic()
             if now >= flush_at or (self._service.urgent and not self._service.writer.problem):
                 written = self._service.flush()
                 flush_at = now + (FLUSH_SECONDS if written else RETRY_SECONDS)
+            while not self._stopping and (left := turned + GATHER_SECONDS - time.monotonic()) > 0:
+                self._serve_promptly(left)
         self._control.close()
         self._reports.close()
         self._service.stop()
         self._selector.close()
+        self._prompt.close()
         self._wake_reader.close()
         self._wake_writer.close()
+
+    def _serve_promptly(self, patience: float) -> None:
+        for key, events in self._prompt.select(patience):
+            serve: Callable[[int], None] = key.data
+            serve(events)
 
     def stop(self) -> None:
         """Ask `run` to end; may be called from a signal handler or another thread."""
         self._stopping = self._reports.leaving = True
+        self._wake_writer.send(b"\0")
+
+    def hang_up(self) -> None:
+        """Have `run` read the settings again; may be called from a signal handler."""
+        self._reread = True
         self._wake_writer.send(b"\0")
 
     def _woken(self, _: int) -> None:
@@ -92,13 +131,17 @@ class Process:
     def _watch_inspectors(self) -> None:
         now = self._service.clock()
         inspectors = list(self._reports)
+        alive = sum(is_alive(inspector, now) for inspector in inspectors)
         self._protection.update(
-            alive=sum(is_alive(inspector, now) for inspector in inspectors),
+            alive=alive,
             connected=len(inspectors),
             rules=self._service.rules_there,
             enforce=self._service.enforce,
             now=now,
         )
+        self._service.story.watch(self._protection.state, self._protection.reason, now)
+        if self._service.observation is not None:
+            self._service.observation.tick(inspected=alive > 0)
 
     def _status(self) -> dict[str, Any]:
         self._watch_inspectors()
@@ -107,6 +150,7 @@ class Process:
             self._service,
             self._protection,
             self._reports,
+            self._capacity,
             lan=options.lan,
             wan=options.wan,
             mode=options.mode,

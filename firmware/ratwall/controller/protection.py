@@ -15,9 +15,11 @@ class Protection:
     """The state of protection; times are UTC microseconds."""
 
     started: int
+    workers: int = 1  # inspectors that there shall be
     state: str = "starting"
     since: int = 0
     reason: str | None = None
+    _full: bool = False  # all have been there
 
     def __post_init__(self) -> None:
         self.since = self.started
@@ -25,6 +27,7 @@ class Protection:
     def update(self, *, alive: int, connected: int, rules: bool, enforce: bool, now: int) -> None:
         """Take in how many inspectors are connected, how many of them were heard of lately, and
         whether the kernel has the rules that send them anything."""
+        self._full = self._full or alive >= self.workers
         state, reason = self._judge(alive, connected, rules, enforce, now)
         if state != self.state:
             self.since = now
@@ -36,6 +39,11 @@ class Protection:
         if not rules:
             return "bypassed", "the rules are not in the kernel: traffic passes uninspected"
         if alive:
+            if alive < self.workers and (self._full or now - self.started >= STARTING_US):
+                return "partial", (
+                    f"{alive} of {self.workers} inspectors at work: "
+                    "the others' share passes uninspected"
+                )
             if not enforce:
                 return "monitor", "monitor mode: connections are judged, none is cut"
             return "protecting", None

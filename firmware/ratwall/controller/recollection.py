@@ -50,9 +50,14 @@ class Recollection:
         """Return all entries in the form that inspectors take, oldest first."""
         return [entry.as_dict() for entry in self._memory.entries()]
 
+    def remembers(self, server: str, port: int, now: int) -> bool:
+        """Say whether a connection with an endpoint would be cut whatever it hides."""
+        packed = ipaddress.ip_address(server).packed
+        return self._memory.recall(packed, port, False, True, now) is not None
+
     def learn(self, report: FlowReport, now: int) -> dict[str, object] | None:
         """Take in a report; return the entry to share if it taught anything."""
-        if report.certificate is None or report.flow_class == "exempt":
+        if report.certificate is None or report.flow_class == "exempt" or report.proxied:
             return None
         judgement = Judgement(Verdict(report.verdict), report.score, report.family, ())
         server = ipaddress.ip_address(report.server).packed

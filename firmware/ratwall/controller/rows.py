@@ -11,10 +11,12 @@ from peewee import JOIN
 
 from ratwall.controller.incidents import TOGETHER_US, Incident
 from ratwall.controller.messages import FlowReport
+from ratwall.controller.proofs import AT_HAND_LIMIT, Connection, Reported
 from ratwall.ledger import models
 from ratwall.ledger.store import Ledger
 from ratwall.verdict.headline import Outcome
 
+PROOF_US = 3_600_000_000  # an hour: the kernel forgets a cut connection within minutes
 # Bytes of a certificate kept whole. A leaf has 1 to 3 KB and a RAT's less than 2; what is larger
 # was padded by a stranger to fill the disk, and its SHA-256 and facts are kept all the same.
 DER_KEPT = 8192
@@ -88,6 +90,20 @@ def recent_incidents(ledger: Ledger, now: int) -> Iterator[Incident]:
     recent = models.Incident.updated > now - TOGETHER_US
     for row in ledger.rows(_incident_select().where(recent).order_by(models.Incident.id)):
         yield _incident(row)
+
+
+def unproven_flows(ledger: Ledger, now: int) -> Iterator[tuple[Connection, Reported]]:
+    """Yield the newest cut connections without the kernel's proof, oldest first."""
+    flow = models.Flow
+    query = (
+        flow.select()
+        .where((flow.flow_class == "block") & ~flow.proven & (flow.start > now - PROOF_US))
+        .order_by(flow.id.desc())
+        .limit(AT_HAND_LIMIT)
+    )
+    for row in reversed(ledger.rows(query)):
+        ends = (row["client"], row["client_port"], row["server"], row["server_port"])
+        yield ends, Reported(row["id"], row["incident"])
 
 
 def find_incident(ledger: Ledger, incident_id: int) -> Incident | None:

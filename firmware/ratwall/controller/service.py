@@ -10,9 +10,11 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from ratwall.controller import uninspected
 from ratwall.controller.blocks import Actions, KernelSets
 from ratwall.controller.incidents import Incident, IncidentBook, join, outcome_of
 from ratwall.controller.messages import FlowReport
+from ratwall.controller.observation import Observation
 from ratwall.controller.proofs import Connection, EventWatch, Proofs, Reported
 from ratwall.controller.recollection import Recollection
 from ratwall.controller.reports import memory_messages
@@ -23,8 +25,10 @@ from ratwall.controller.rows import (
     incident_values,
     kept_der,
     recent_incidents,
+    unproven_flows,
 )
 from ratwall.controller.selftest import is_selftest
+from ratwall.controller.story import Story
 from ratwall.controller.uninspected import Uninspected
 from ratwall.errors import RatwallError
 from ratwall.kernel.conntrack import FlowEvent
@@ -44,9 +48,7 @@ RETENTION_US = 600_000_000  # ten minutes: what is over its age may stay that lo
 RETENTION_BYTES = 4_000_000  # of growth: as much may the ledger outgrow its limit in between
 REOPEN_US = 60_000_000  # how often a ledger that could not be opened is tried again
 RULE_AUTHOR = "rule"
-UNINSPECTED_NOTE = "uninspected"
 SELFTEST_NOTE = "selftest"
-KERNEL_COUNTER = "uninspected_packets"
 MEGABYTE = 1_000_000
 MEMORY_MEGABYTES = 16  # of a ledger in memory: what a box of 512 MB can spare
 WAITING_BLOCKS_LIMIT = 1000  # blocks that the kernel refused and that are tried again
@@ -66,21 +68,27 @@ class Service:
         never_block: frozenset[str],
         neighbour: Callable[[str], str | None],
         clock: Callable[[], int],
+        origin: str = "",
     ) -> None:
         """`open_ledger` may raise LedgerError; `neighbour` gives the MAC of an address on the LAN.
 
-        `clock` gives UTC microseconds. `push` is set by whoever owns the inspectors' socket.
+        `origin` tells one life of the kernel's table from another, `clock` gives UTC microseconds.
+        `push` is set by whoever owns the inspectors' socket.
         """
         self.settings = settings
         self.enforce = enforce
         self.push: Callable[[dict[str, Any]], None] = lambda message: None
+        # Set by whoever holds the kernel's copies; without it nothing is observed.
+        self.observation: Observation | None = None
         self.clock = clock
         self.sets = sets
         self.started = clock()
         self.kernel_problem: str | None = None
+        self.kernel_counters: dict[str, int] = {}  # as of the last look
         self._logged: str | None = None
         self._uncounted = False  # the last look at the kernel's counters failed
         self.ledger_problem: str | None = None  # why there is none on disk
+        self._origin = origin
         self._open_ledger = open_ledger
         self._watch = watch
         self._overflows = 0
@@ -116,7 +124,19 @@ class Service:
         self.proofs = Proofs()
         notes = queries.notes(self.ledger)
         self.selftest = json.loads(notes[SELFTEST_NOTE]) if SELFTEST_NOTE in notes else None
-        self.uninspected = Uninspected.from_note(notes.get(UNINSPECTED_NOTE))
+        self.uninspected = Uninspected(self.writer, notes.get(uninspected.NOTE), self._origin)
+        self.story = Story(self.writer, notes, now)
+        self._reconcile(now)
+
+    def reconfigure(
+        self, settings: Settings, *, enforce: bool, never_block: frozenset[str]
+    ) -> None:
+        """Go on by changed settings; blocks in force keep the time they have left."""
+        self.settings = settings
+        self.enforce = enforce
+        self._never_block = self.actions.never_block = never_block
+        self._due["retention"] = self.clock()
+        self.push({"type": "mode", "enforce": enforce})
 
     def greeting(self) -> list[dict[str, Any]]:
         """Return what an inspector must know first."""
@@ -136,6 +156,8 @@ class Service:
         if is_selftest(report):
             return  # its result comes as a command, and it lets go of its server itself
         now = self.clock()
+        if self.observation is not None:
+            self.observation.take_report(report)
         mac = report.mac or self._mac_of(report.client)
         device_id = self.writer.device(mac, report.client, now)
         certificate_id = None
@@ -170,17 +192,7 @@ class Service:
             self._take_event(event)
         if self._watch.overflows != self._overflows:
             self._overflows = self._watch.overflows
-            self.reconcile()
-
-    def reconcile(self) -> None:
-        """Read the whole conntrack table: what it proves may have happened while nobody read."""
-        try:
-            for event in self._watch.dump():
-                self._take_event(event)
-            self._table_unread = False
-        except OSError as error:
-            self._table_unread = True
-            self._complain(f"conntrack: {error}")
+            self._take_table()
 
     def tick(self) -> None:
         """Do what is due by time, all but `flush`; call at least once a second."""
@@ -195,7 +207,7 @@ class Service:
             for failure in self.actions.retry(now):
                 self._complain(failure)
             if self._table_unread:
-                self.reconcile()
+                self._take_table()
             self._count_uninspected(now)
             self.incidents.forget_old(now)
             if self.ledger_bytes() - self._retained_bytes >= RETENTION_BYTES:
@@ -236,6 +248,7 @@ class Service:
 
     def stop(self) -> None:
         """Write everything down and close the ledger."""
+        self.story.stop(self.clock())
         self.flush()
         if self.writer.waiting:
             log.warning(
@@ -249,6 +262,20 @@ class Service:
             return self.ledger.bytes_used()
         except LedgerError:
             return 0
+
+    def remembers(self, server: str, port: int) -> bool:
+        """Say whether the verdict memory holds an endpoint."""
+        return self.memory.remembers(server, port, self.clock())
+
+    def knows(self, server: str) -> bool:
+        """Say whether any connection with a server was written down; True if nobody can tell."""
+        try:
+            found = self.ledger.value(
+                models.Flow.select(models.Flow.id).where(models.Flow.server == server).limit(1)
+            )
+        except LedgerError:
+            return True
+        return found is not None
 
     def set_state(self, incident: Incident, state: Outcome) -> None:
         """Change what became of an incident, with the headline that says so."""
@@ -307,8 +334,9 @@ class Service:
 
     def _block(self, report: FlowReport, incident: Incident, now: int) -> None:
         """Give the block that the packet path has made its author, reason and expiry."""
-        if not self.actions.may_block(report.server):
-            incident.note = "only this connection was cut: the server is on the never-block list"
+        if report.proxied or not self.actions.may_block(report.server):
+            why = "the address is a proxy's" if report.proxied else "it is on the never-block list"
+            incident.note = f"only this connection was cut, the server is not blocked: {why}"
             self.writer.update(models.Incident, incident.id, {"note": incident.note})
             return
         try:
@@ -345,6 +373,10 @@ class Service:
             reported = self.proofs.prove(ways[0], now) or self.proofs.prove(ways[1], now)
             if reported is not None:
                 self._proven(reported)
+        elif event.flow_class is FlowClass.UNINSPECTED:
+            self.uninspected.take_event(event, now)
+        if self.observation is not None:
+            self.observation.take_event(event)
         if event.ended:
             ended = self.proofs.end(ways[0]) or self.proofs.end(ways[1])
             if ended is not None:
@@ -364,12 +396,38 @@ class Service:
             self.set_state(incident, Outcome.BLOCKED)
             self._durable = True
 
+    def _reconcile(self, now: int) -> None:
+        """Take in what the kernel has done while nobody listened.
+
+        Connections that were reported before and not proven may be so by now; those that were cut
+        meanwhile are proven first, and their reports still wait with the inspector.
+        """
+        for connection, reported in unproven_flows(self.ledger, now):
+            self.proofs.report(connection, reported, now)
+            incident = None
+            if reported.incident_id is not None:
+                incident = self.incidents.get(reported.incident_id)
+            if incident is not None:
+                incident.last_flow = reported.flow_id
+        self._take_table()
+
+    def _take_table(self) -> None:
+        try:
+            for event in self._watch.dump():
+                self._take_event(event)
+            self._table_unread = False
+        except OSError as error:
+            self._table_unread = True
+            self._complain(f"conntrack: {error}")
+
     def _count_uninspected(self, now: int) -> None:
         """Add what the kernel let pass uninspected since the last look."""
         try:
-            count = self.sets.counters()[KERNEL_COUNTER]
+            self.kernel_counters = self.sets.counters()
+            self.uninspected.count(self.kernel_counters, now)
         except (RatwallError, KeyError) as error:
-            self.kernel_problem = f"kernel counters: {error}"
+            missing = "nft shows no table inet ratwall" if isinstance(error, KeyError) else error
+            self.kernel_problem = f"kernel counters: {missing}"
             # Once is no news for the log: on a clean end the rules go before this process does.
             if self._uncounted:
                 self._complain(self.kernel_problem)
@@ -380,11 +438,6 @@ class Service:
             self._uncounted = False
             for failure in self.actions.restore(now):
                 self._complain(failure)
-        before = self.uninspected.kernel
-        if more := self.uninspected.take(count, now):
-            self.writer.count(now, "uninspected", more)
-        if count != before:
-            self.writer.note(UNINSPECTED_NOTE, self.uninspected.to_note())
 
     def _reopen(self, now: int) -> None:
         """Try to get the ledger on disk back; what is in memory only is given up for it."""

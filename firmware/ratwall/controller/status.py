@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from ratwall import __version__
+from ratwall.controller.capacity import Capacity
 from ratwall.controller.protection import SILENT_US, Protection
 from ratwall.controller.reports import Inspector
 from ratwall.controller.service import Service
+from ratwall.kernel import links_report
 from ratwall.ledger import queries
 from ratwall.ledger.store import SET_ASIDE_NOTE, LedgerError
 
@@ -23,6 +25,7 @@ def status(
     service: Service,
     protection: Protection,
     inspectors: Iterable[Inspector],
+    capacity: Capacity | None,
     *,
     lan: str,
     wan: str,
@@ -39,12 +42,13 @@ def status(
         "wan": wan,
         "enforce": service.enforce,
         "inspectors": [_inspector(inspector, now) for inspector in inspectors],
-        "uninspected": {
-            "packets": service.uninspected.packets,
-            "last": service.uninspected.last,
-        },
+        "uninspected": {**service.uninspected.facts(), "unjudged": _unjudged(inspectors)},
+        "interruptions": service.story.entries(),
+        "conntrack": None if capacity is None else capacity.facts(),
+        "passed": links_report.passed(service.kernel_counters),
+        "observed": None if service.observation is None else service.observation.facts(),
         "blocks": len({block.endpoint for block in service.actions.blocking()}),
-        "kernel_problem": service.kernel_problem,
+        "kernel_problem": service.kernel_problem or (capacity.problem if capacity else None),
         "ledger": {
             "path": str(service.ledger.path),
             "bytes": service.ledger_bytes(),
@@ -55,6 +59,16 @@ def status(
         "selftest": service.selftest,
         "version": __version__,
     }
+
+
+def _unjudged(inspectors: Iterable[Inspector]) -> list[dict[str, Any]]:
+    """Return the connections that inspectors had to give up for lack of room, newest first."""
+    return [
+        {"client": client, "server": server, "server_port": port}
+        for inspector in inspectors
+        if inspector.status is not None
+        for client, server, port in reversed(inspector.status.unjudged)
+    ]
 
 
 def _inspector(inspector: Inspector, now: int) -> dict[str, Any]:

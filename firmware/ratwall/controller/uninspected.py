@@ -1,36 +1,84 @@
-"""How many packets passed uninspected, ever, and when last: kept over restarts of box and rules.
+"""What passed without being looked at: how much, when, and between whom.
 
-Pure: the kernel's counter is passed in. It begins again with every new table, and goes on counting
-while the controller is away.
+The kernel counts; this keeps the sums over restarts of either side and lists the connections that
+conntrack events tell of. A sum is exact: what is kept is the sum together with the counter that it
+includes, in one row.
 """
 
 import json
-from dataclasses import dataclass
+from collections import OrderedDict
+from typing import Any
+
+from ratwall.kernel.conntrack import FlowEvent
+from ratwall.ledger.writer import LedgerWriter
+
+NOTE = "uninspected"
+# What is told of → the kernel's counter. "Escaped" went around a full table, "crowded" was
+# refused because one device held more than its share.
+COUNTERS = {
+    "packets": "uninspected_packets",
+    "flows": "uninspected_flows_packets",
+    "escaped_packets": "escaped_packets",
+    "escaped_flows": "escaped_flows_packets",
+    "crowded_packets": "crowded_packets",
+}
+PASSED = ("packets", "escaped_packets")  # of these a person must know when it last happened
+RECENT_LIMIT = 100  # the newest (device, server, port), 30 KB: what a person would look through
 
 
-@dataclass(slots=True)
 class Uninspected:
-    """The sum over all tables; `last` is UTC microseconds, exact to the pace of asking."""
+    """Sums since the ledger began, and the newest connections since this process did."""
 
-    packets: int = 0
-    last: int | None = None
-    kernel: int = 0  # the counter of the present table when it was last asked
+    def __init__(self, writer: LedgerWriter, kept: str | None, origin: str) -> None:
+        """`kept` is the ledger's note; `origin` tells one life of the kernel's table from another.
 
-    @classmethod
-    def from_note(cls, note: str | None) -> "Uninspected":
-        """Return what the ledger's note says, nothing for None."""
-        return cls() if note is None else cls(**json.loads(note))
+        A table that was made anew counts from nothing.
+        """
+        note = json.loads(kept or "{}")
+        self._writer = writer
+        self._origin = origin
+        self._sums: dict[str, int] = {name: note.get(name, 0) for name in COUNTERS}
+        self.last: int | None = note.get("last")  # UTC microseconds
+        counted = note.get("kernel", {})
+        self._kernel: dict[str, int] = dict.fromkeys(COUNTERS, 0)
+        if isinstance(counted, int):  # written by version 0.1.0, which knew one counter
+            self._kernel["packets"] = counted
+        elif note.get("origin") == origin:
+            self._kernel |= counted
+        self._recent: OrderedDict[tuple[str, str, int], dict[str, Any]] = OrderedDict()
 
-    def to_note(self) -> str:
-        """Return the form that the ledger keeps."""
-        return json.dumps({"packets": self.packets, "last": self.last, "kernel": self.kernel})
+    def count(self, counters: dict[str, int], now: int) -> None:
+        """Take in the kernel's counters; KeyError if the table is not there."""
+        before = dict(self._kernel)
+        for name, counter in COUNTERS.items():
+            count = counters[counter] if name == "packets" else counters.get(counter, 0)
+            # A lower count is that of a new table: the box was taken out and put in again.
+            more = count - self._kernel[name] if count >= self._kernel[name] else count
+            self._kernel[name] = count
+            self._sums[name] += more
+            if more and name in PASSED:
+                self.last = now
+                self._writer.count(now, "uninspected", more)
+        if self._kernel != before:
+            note = {**self._sums, "last": self.last, "kernel": self._kernel, "origin": self._origin}
+            self._writer.note(NOTE, json.dumps(note))
 
-    def take(self, count: int, now: int) -> int:
-        """Take in the kernel's counter and return by how much the sum has grown."""
-        # A lower count is that of a new table: the box was taken out and put in again.
-        more = count - self.kernel if count >= self.kernel else count
-        self.kernel = count
-        if more:
-            self.packets += more
-            self.last = now
-        return more
+    def take_event(self, event: FlowEvent, now: int) -> None:
+        """List a connection that the kernel shows as uninspected."""
+        # Its first packet, or the first that conntrack saw, came from the device as a rule.
+        key = (str(event.source), str(event.destination), event.destination_port)
+        entry = self._recent.setdefault(key, {"flows": 0})
+        entry |= {
+            "client": key[0],
+            "server": key[1],
+            "server_port": key[2],
+            "last": now,
+            "flows": entry["flows"] + (not event.ended),
+        }
+        self._recent.move_to_end(key)
+        if len(self._recent) > RECENT_LIMIT:
+            self._recent.popitem(last=False)
+
+    def facts(self) -> dict[str, Any]:
+        """Return all of it, JSON-ready; `recent` is newest first."""
+        return {**self._sums, "last": self.last, "recent": list(reversed(self._recent.values()))}

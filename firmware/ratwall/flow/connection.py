@@ -3,19 +3,32 @@
 It never decides anything and has no clock: segments go in, facts come out, and with them the one
 number that a reset needs, the next byte each side expects.
 
-Inline, neither SYNs nor empty ACKs are seen. Where the server's stream starts is then told by the
-first data segment of the client, whose acknowledgement number is exactly the first byte that the
-client still waits for; if the server spoke first, by its own first segment.
+Inline, neither SYNs nor empty ACKs are seen. Where one side's stream starts is then told by the
+first data segment of the other, whose acknowledgement number is exactly the first byte that it
+still waits for; where a side spoke first, by its own segments.
+
+Inline, `admit` says first what of a server's segment may pass: one text of what the server says,
+whatever it sends (see `ratwall.wire.reassembly`), so that what is read here is what the client
+reads, as soon as the client has acknowledged it.
 """
 
 from typing import Final
 
-from ratwall.flow.preamble import Preamble
+from ratwall.flow.opening import Opening, Outcome, begins_connection
 from ratwall.wire.packet import Segment, TcpFlag
 from ratwall.wire.reassembly import Stream
 from ratwall.wire.tls.conversation import Conversation, ConversationState
 from ratwall.wire.tls.facts import Anomaly, TlsFacts
 from ratwall.wire.tls.record import looks_like_record
+from ratwall.wire.tls.registry import ContentType
+
+# In-order bytes of a direction that may pass before the certificate is decided and the client has
+# taken note. The two largest messages that are read make 128 KiB; twice that leaves room for chains
+# and record headers. Beyond, nobody means well: a server is held there, a client given up.
+HANDSHAKE_LIMIT: Final = 256 * 1024
+
+# What a keep-alive may carry in front of all that was ever said; no record begins with it.
+KEEP_ALIVE: Final = b"\0"
 
 _MASK: Final = 0xFFFFFFFF
 # As plain numbers: an operator of IntFlag costs more than all else done here for a packet.
@@ -26,8 +39,8 @@ _ACK: Final = TcpFlag.ACK.value
 class Connection:
     """Feed it with `push`; read `state`, `facts` and `released`.
 
-    With `search_preamble` a cleartext dialogue before the first TLS record (STARTTLS, CONNECT,
-    SOCKS) is stepped over; without it such a connection is NOT_TLS.
+    A cleartext dialogue before TLS (STARTTLS, CONNECT, SOCKS) is stepped over, and TLS that began
+    before our time is told from other bytes: `ratwall.flow.opening`.
     """
 
     __slots__ = (
@@ -36,25 +49,28 @@ class Connection:
         "_client",
         "_client_spoke",
         "_conversation",
-        "_preambles",
+        "_keeps_text",
+        "_opening",
+        "_received",
         "_server",
         "first_seen",
+        "out_of_turn",
     )
 
-    def __init__(self, first_seen: int, search_preamble: bool = False) -> None:
+    def __init__(self, first_seen: int, *, keep_text: bool = False) -> None:
+        """`keep_text` is for `admit`: remember what the server has said."""
         self.first_seen = first_seen  # UTC microseconds, as the caller counts them
-        # A preamble is no record: the first segment must do as the start then.
-        self._client = Stream() if search_preamble else Stream(None, looks_like_record)
-        self._server = Stream()
+        self._client = Stream(None, begins_connection)
+        self._server = Stream(keep_text=keep_text)
+        self._keeps_text = keep_text
+        self.out_of_turn = False  # the server did not wait for the client's hello
+        self._opening: Opening | None = Opening()  # None once TLS was the first thing said
         self._conversation = Conversation()
-        self._preambles = (
-            {True: Preamble(from_client=True), False: Preamble(from_client=False)}
-            if search_preamble
-            else None
-        )
         self._client_spoke = False
-        self._acknowledged_client = 0  # what each side last said that it expects
-        self._acknowledged_server = 0
+        # What each side last said that it expects; None while it has said nothing.
+        self._acknowledged_client: int | None = None
+        self._acknowledged_server: int | None = None
+        self._received = {True: 0, False: 0}  # bytes in order, from the client and from the server
 
     @property
     def facts(self) -> TlsFacts:
@@ -71,6 +87,42 @@ class Connection:
         """Whether at least one TLS record has been seen."""
         return self._conversation.carried_tls
 
+    @property
+    def asked(self) -> bool:
+        """Whether the client has said anything, be it in its SYN."""
+        return self._received[True] > 0
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the certificate will never be read: too much was out of order, or said."""
+        return (
+            self._received[True] > HANDSHAKE_LIMIT
+            or self._client.overflowed
+            or self._server.overflowed
+            # No client to be heard: only the server's direction comes this way.
+            or (self._received[False] > HANDSHAKE_LIMIT and not self._client_spoke)
+        )
+
+    @property
+    def held(self) -> int:
+        """Bytes kept of both directions, for order or to complete a message."""
+        streams = self._client.held + self._server.held
+        opening = 0 if self._opening is None else self._opening.held
+        return streams + opening + self._conversation.held
+
+    def admit(self, segment: Segment) -> bytes | None:
+        """Return the payload that a server's segment may pass with, None if it may not pass.
+
+        Ask before `push`, and push what was returned. A server that spoke before the hello of its
+        client says no more: whether its client has read that is not to be known, and no honest one
+        does it.
+        """
+        too_much = self._received[False] > HANDSHAKE_LIMIT and self._client_spoke
+        if self.out_of_turn or too_much:
+            return None
+        sequence = segment.sequence + (segment.flags & _SYN != 0)
+        return self._server.admit(sequence & _MASK, segment.payload)
+
     def push(self, segment_from_client: bool, segment: Segment) -> None:
         """Take one segment of this connection, with or without payload."""
         stream = self._client if segment_from_client else self._server
@@ -78,7 +130,7 @@ class Connection:
         flags = segment.flags
         if flags & _SYN:
             sequence = (sequence + 1) & _MASK  # a SYN takes one number; Fast Open data follows it
-            if stream.next_sequence is None:
+            if stream.next_sequence is None and self._can_be_first(segment_from_client, segment):
                 stream.start_at(sequence)
         if flags & _ACK:
             if segment_from_client:
@@ -92,9 +144,15 @@ class Connection:
             if not self._client_spoke and flags & _ACK:
                 # Also corrects the start that a SYN gave, had the server answered with two.
                 self._client_spoke = True
-                self._server.start_at(segment.acknowledgement)
-        elif stream.next_sequence is None:
-            stream.start_at(sequence)
+                spoken = self._heed(segment.acknowledgement)
+                self.out_of_turn = spoken and self._keeps_text and _is_hello(payload)
+        else:
+            if stream.next_sequence is None and not self._keeps_text:
+                stream.start_at(sequence)
+            if self._client.next_sequence is None and flags & _ACK:
+                waited = self._client.start_by(segment.acknowledgement)
+                if waited:
+                    self._receive(True, waited)
         data = stream.push(sequence, payload)
         if stream.conflict:
             self.facts.anomalies.add(Anomaly.OVERLAP_CONFLICT)
@@ -103,11 +161,40 @@ class Connection:
         if data:
             self._receive(segment_from_client, data)
 
-    def released(self, to_client: bool) -> int:
+    def _heed(self, acknowledgement: int) -> bool:
+        """Begin where the client's first words say that it waits for the server; say whether the
+        server has spoken before.
+
+        Had the server's stream to begin without them, and somewhere else, then what was read was
+        not what the client reads.
+        """
+        if self._keeps_text and not self._server.reaches(acknowledgement):
+            self._server = Stream(acknowledgement, keep_text=True)
+            self._opening = Opening()
+            self._conversation = Conversation()
+        early = self._server.start_before(acknowledgement)
+        if early and early != KEEP_ALIVE:
+            self._receive(False, early)
+        return bool(early) and early != KEEP_ALIVE
+
+    def _can_be_first(self, from_client: bool, segment: Segment) -> bool:
+        """Say whether a SYN is one that its receiver takes.
+
+        Inline, only the one that answers a client who has spoken in its own: later ones, and those
+        that acknowledge something else, a client ignores.
+        """
+        if from_client or not self._keeps_text:
+            return True
+        said, length = self._client.next_sequence, self._received[True]
+        if self._client_spoke or said is None or not length:
+            return False
+        return (said - segment.acknowledgement) & _MASK <= length
+
+    def released(self, to_client: bool) -> int | None:
         """The sequence number that the receiver of that direction expects next.
 
         Everything before it has been released in order. While the stream's start is unknown it is
-        what the receiver itself last acknowledged.
+        what the receiver itself last acknowledged, None if it has not been heard.
         """
         stream = self._server if to_client else self._client
         if stream.next_sequence is not None:
@@ -115,8 +202,29 @@ class Connection:
         return self._acknowledged_client if to_client else self._acknowledged_server
 
     def _receive(self, from_client: bool, data: bytes) -> None:
-        if self._preambles is not None:
-            data = self._preambles[from_client].strip(data)
-            if not data:
-                return
-        self._conversation.receive(from_client, data)
+        self._received[from_client] += len(data)
+        if self._received[from_client] > HANDSHAKE_LIMIT:
+            self.facts.anomalies.add(Anomaly.OVERSIZED_HANDSHAKE)
+        opening = self._opening
+        if opening is not None:
+            searching = opening.outcome is Outcome.SEARCHING
+            data = opening.take(from_client, data)
+            if searching:
+                self._begin(opening)
+        if data:
+            self._conversation.receive(from_client, data)
+
+    def _begin(self, opening: Opening) -> None:
+        if opening.outcome is Outcome.TLS:
+            self.facts.preamble = opening.dialogue
+            if self.facts.preamble is None:
+                self._opening = None
+        elif opening.outcome is Outcome.PICKED_UP:
+            self._conversation.pick_up()
+        elif opening.outcome is Outcome.PLAIN:
+            self._conversation.refuse()
+
+
+def _is_hello(payload: bytes) -> bool:
+    """Whether bytes, however few, can be the start of a record with a hello."""
+    return payload[0] == ContentType.HANDSHAKE and looks_like_record(payload)

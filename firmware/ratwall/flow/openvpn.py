@@ -43,6 +43,11 @@ class OpenVpn:
         self._held = b""
         self._next = 1  # the opening packet is number 0
 
+    @property
+    def held(self) -> int:
+        """Bytes of a packet that is not whole yet."""
+        return len(self._held)
+
     def unwrap(self, data: bytes) -> bytes:
         """Return the TLS bytes that the in-order bytes of the direction complete."""
         data = self._held + data

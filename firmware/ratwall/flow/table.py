@@ -5,6 +5,7 @@ makes room; how often that happened is counted, because such a connection went u
 """
 
 from collections import OrderedDict
+from collections.abc import ItemsView
 from typing import Generic, TypeVar
 
 from ratwall.wire.packet import Segment
@@ -53,6 +54,10 @@ class FlowTable(Generic[Value]):
     def pop(self, key: bytes) -> Value | None:
         """Take the entry out; None when there is none."""
         return self._entries.pop(key, None)
+
+    def items(self) -> ItemsView[bytes, Value]:
+        """Every key with its entry, least recently used first."""
+        return self._entries.items()
 
     def values(self) -> list[Value]:
         """Every entry, least recently used first."""

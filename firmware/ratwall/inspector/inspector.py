@@ -2,8 +2,8 @@
 
 Each queued segment advances its connection. As soon as the server's certificate is read, or it is
 clear that none will be, the connection is judged, once. A judged connection leaves the queue by its
-class; one that is to be cut has the segment that gave it away, and every later one, turned into a
-reset for its receiver.
+class as soon as its client has taken note of what it was judged by; one that is to be cut has the
+segment that gave it away, and every later one, turned into a reset for its receiver.
 
 Every connection ends up in the controller's hands as exactly one report.
 """
@@ -11,11 +11,12 @@ Every connection ends up in the controller's hands as exactly one report.
 import base64
 import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ratwall.flow.connection import Connection
-from ratwall.flow.table import FlowTable, flow_key
+from ratwall.flow.opening import PROXIED
+from ratwall.flow.table import flow_key
+from ratwall.inspector.tracked import Tracked, TrackedTable
 from ratwall.kernel.marks import FlowClass, Marks
 from ratwall.queue.binding import QueuedPacket, Release
 from ratwall.signatures.endpoint import Endpoint
@@ -25,42 +26,15 @@ from ratwall.verdict.memory import VerdictMemory
 from ratwall.verdict.record import flow_record
 from ratwall.wire.checksum import checksum_valid
 from ratwall.wire.errors import ParseError
-from ratwall.wire.packet import Segment, parse_segment
+from ratwall.wire.packet import Segment, TcpFlag, parse_segment
+from ratwall.wire.replace import is_urgent, replace_payload
 from ratwall.wire.reset import rewrite_to_reset
 from ratwall.wire.tls.conversation import ConversationState
+from ratwall.wire.tls.facts import TlsFacts
 
-# Connections being read at one time. A flow is here from its first payload to its certificate,
-# half a second at most; one holds 1 to 100 KB, so the table stays below 40 MB at its very worst.
-TABLE_CAPACITY = 4096
 MAC_LENGTH = 6
-IDLE_US = 60_000_000  # nothing for a minute: retransmission has given up on a handshake by then
 
 Report = dict[str, Any]
-
-
-@dataclass(slots=True)
-class Tracked:
-    """A connection, seen from the packet path; addresses packed, network order."""
-
-    connection: Connection
-    device: bytes
-    device_port: int
-    server: bytes
-    server_port: int
-    hardware_address: str | None = None
-    last_seen: int = 0  # UTC microseconds
-    settled: bool = False  # the kernel has saved our class on its conntrack entry
-    final: FlowClass | None = None  # the rest of a burst gets the class that its connection got
-
-    def is_over(self, packet_class: FlowClass, now: int) -> bool:
-        """Say whether a packet with this class on its conntrack entry begins another connection.
-
-        The same two ports are used again when a connection has ended; then the entry in the
-        kernel is a new one, without a class.
-        """
-        if packet_class is not FlowClass.NONE:
-            return False  # the entry is the old one, however long it was silent
-        return self.settled or now - self.last_seen > IDLE_US
 
 
 class Inspector:
@@ -84,13 +58,31 @@ class Inspector:
         self._memory = memory
         self._report = report
         self._clock = clock
-        self._table: FlowTable[Tracked] = FlowTable(TABLE_CAPACITY)
+        self._table = TrackedTable()
         self.enforce = enforce
         self.allowed_certificates: frozenset[tuple[str, str | None]] = frozenset()
         self.queued = 0
         self.judged = 0
         self.cut = 0
-        self.evicted = 0  # connections that left unjudged because the table was full
+
+    @property
+    def evicted(self) -> int:
+        """Connections that left unjudged because the table was full."""
+        return self._table.evicted
+
+    @property
+    def unjudged(self) -> list[tuple[str, str, int]]:
+        """Device, server and port of the newest of them, oldest first."""
+        return [
+            (str(ipaddress.ip_address(device)), str(ipaddress.ip_address(server)), port)
+            for device, server, port in self._table.unjudged
+        ]
+
+    def judge_by(self, packs: Sequence[Pack], thresholds: Thresholds, *, enforce: bool) -> None:
+        """Judge by these from now on; what was decided stays decided."""
+        self._packs = packs
+        self._thresholds = thresholds
+        self.enforce = enforce
 
     def decide(self, packet: QueuedPacket) -> Release:
         """Return what to do with one packet."""
@@ -98,83 +90,156 @@ class Inspector:
         try:
             segment = parse_segment(packet.datagram)
         except ParseError:
-            segment = None
-        if segment is None or segment.missing or not checksum_valid(packet.datagram, segment):
-            # Its receiver will not take it for a part of the stream either.
+            return self._refuse(packet)
+        if segment is None:
             return self._release(packet, FlowClass.WATCH)
+        # Of the very longest datagrams the last four bytes are missing; the rest is read.
+        if not checksum_valid(packet.datagram, segment):
+            return self._refuse(packet)
         from_client = bool(packet.mark & self._marks.lan)
-        key = flow_key(segment)
-        now = self._clock()
         packet_class = self._marks.class_of(packet.mark)
+        key = flow_key(segment)
+        if packet_class is FlowClass.STRAY:
+            return self._release_stray(packet, self._table.get(key), from_client)
+        tracked = self._find(key, segment, from_client, packet_class)
+        if from_client and tracked.hardware_address is None:
+            tracked.hardware_address = _hardware_address(packet)
+        amended = None
+        if tracked.connection is not None:
+            if self.enforce and not from_client:
+                text = tracked.connection.admit(segment)
+                if text is None:
+                    return self._refuse(packet)
+                if text is not segment.payload or is_urgent(segment):
+                    amended = replace_payload(packet.datagram, segment, text)
+                    segment.payload = text
+            self._advance(tracked, tracked.connection, from_client, segment)
+        if tracked.final is FlowClass.BLOCK:
+            return self._cut(packet, tracked, from_client, segment)
+        mark = self._marks.verdict(packet.mark, tracked.final or FlowClass.WATCH)
+        return Release(mark, amended)
+
+    def _find(
+        self, key: bytes, segment: Segment, from_client: bool, packet_class: FlowClass
+    ) -> Tracked:
+        """Return the connection that a segment belongs to, which may begin with it."""
+        now = self._clock()
         tracked = self._table.get(key)
         if tracked is None or tracked.is_over(packet_class, now):
             tracked = _begin(segment, from_client, now)
-            evicted = self._table.put(key, tracked)
-            if evicted is not None and evicted.final is None:
-                self.evicted += 1
+            tracked.begun_outside = not from_client and packet_class is FlowClass.NONE
+            self._table.begin(key, tracked)
         tracked.last_seen = now
         tracked.settled = tracked.settled or packet_class is not FlowClass.NONE
-        if from_client and tracked.hardware_address is None:
-            tracked.hardware_address = _hardware_address(packet)
+        if packet_class is FlowClass.BLOCK:  # cut, perhaps by an inspector before this one
+            tracked.connection, tracked.final = None, FlowClass.BLOCK
+        return tracked
+
+    def _advance(
+        self, tracked: Tracked, connection: Connection, from_client: bool, segment: Segment
+    ) -> None:
+        """Read one more segment of a connection that is not judged yet, and judge it if that can
+        be done."""
         # Before this segment is counted as released: it will not be, if it is what gives them away.
-        expected = tracked.connection.released(to_client=not from_client)
-        if tracked.final is None:
-            tracked.connection.push(from_client, segment)
-            flow_class = self._classify(tracked)
-            if flow_class is FlowClass.WATCH:
-                return self._release(packet, FlowClass.WATCH)
-            tracked.final = flow_class
-            self.cut += flow_class is FlowClass.BLOCK
-        if tracked.final is not FlowClass.BLOCK:
-            return self._release(packet, tracked.final)
+        expected = connection.released(to_client=not from_client)
+        connection.push(from_client, segment)
+        if tracked.judged is None:
+            tracked.judged = self._classify(tracked, connection)
+            tracked.judged_at = connection.released(to_client=True)
+        if tracked.judged is not None and (
+            not self.enforce or _is_believed(tracked, connection, from_client, segment)
+        ):
+            tracked.final = tracked.judged
+            tracked.connection = None
+            if tracked.final is FlowClass.BLOCK:
+                self.cut += 1
+                tracked.alone = connection.facts.preamble in PROXIED
+                other = connection.released(to_client=from_client)
+                tracked.server_expects = expected if from_client else other
+                tracked.client_expects = other if from_client else expected
+        self._table.weigh(tracked)
+
+    def _cut(
+        self, packet: QueuedPacket, tracked: Tracked, from_client: bool, segment: Segment
+    ) -> Release:
+        expected = tracked.server_expects if from_client else tracked.client_expects
+        if expected is None:  # nothing of this direction was seen before: it is in order, likely
+            expected = segment.sequence
+        mark = self._marks.verdict(packet.mark, FlowClass.BLOCK)
+        if tracked.alone:
+            mark |= self._marks.alone
         reset = rewrite_to_reset(packet.datagram, segment, expected, segment.acknowledgement)
-        return Release(self._marks.verdict(packet.mark, FlowClass.BLOCK), reset)
+        return Release(mark, reset)
+
+    def _refuse(self, packet: QueuedPacket) -> Release:
+        """Let a packet go nowhere that its receiver would not take either, or cannot be held.
+
+        While nothing is to be cut, nothing is held up: it passes unread.
+        """
+        mark = self._marks.verdict(packet.mark, FlowClass.WATCH)
+        return Release(mark, drop=self.enforce)
+
+    def _release_stray(
+        self, packet: QueuedPacket, tracked: Tracked | None, from_client: bool
+    ) -> Release:
+        """Keep what conntrack disowns out of a connection that is being read, or was cut."""
+        kept = tracked is not None and tracked.final in (None, FlowClass.BLOCK)
+        mark = self._marks.verdict(packet.mark, FlowClass.NONE)
+        return Release(mark, drop=kept and self.enforce and not from_client)
 
     def _release(self, packet: QueuedPacket, flow_class: FlowClass) -> Release:
         return Release(self._marks.verdict(packet.mark, flow_class))
 
-    def _classify(self, tracked: Tracked) -> FlowClass:
-        state = tracked.connection.state
-        if state in (ConversationState.UNKNOWN, ConversationState.HANDSHAKE):
-            return FlowClass.WATCH
-        if state == ConversationState.NOT_TLS and not tracked.connection.carried_tls:
+    def _classify(self, tracked: Tracked, connection: Connection) -> FlowClass | None:
+        """Return the class that a connection gets, None while it is being read."""
+        state = connection.state
+        undecided = state in (ConversationState.UNKNOWN, ConversationState.HANDSHAKE)
+        # A certificate that nobody of the office asked for proves nothing about its sender.
+        shown = state == ConversationState.CERTIFICATE
+        unasked = shown and tracked.begun_outside and not connection.asked
+        if (undecided or unasked) and not connection.hopeless:
+            return None
+        if unasked or (state != ConversationState.CERTIFICATE and not connection.carried_tls):
             return FlowClass.OBSERVED
-        if tracked.connection.facts.client_hello is None:
-            # Nobody of the office asked for this certificate: it proves nothing about its sender.
-            return FlowClass.OBSERVED
-        return self._judge(tracked, hidden=state != ConversationState.CERTIFICATE)
+        return self._judge(tracked, connection, hidden=state != ConversationState.CERTIFICATE)
 
-    def _judge(self, tracked: Tracked, *, hidden: bool) -> FlowClass:
-        facts = tracked.connection.facts
+    def _judge(self, tracked: Tracked, connection: Connection, *, hidden: bool) -> FlowClass:
+        facts = connection.facts
         now = self._clock()
         endpoint = Endpoint(tracked.server, tracked.server_port)
+        proxied = facts.preamble in PROXIED  # what the memory knows is of the proxy then
         remembered = None
-        if hidden:
+        if hidden and not proxied:
             remembered = self._memory.recall(
                 tracked.server, tracked.server_port, facts.resumed, facts.sni is not None, now
             )
         judgement = judge(self._packs, self._thresholds, facts, endpoint, remembered, now)
         self.judged += 1
-        allowed = self._is_allowed(tracked, remembered)
-        flow_class = self._class_of(judgement, hidden=hidden, allowed=allowed)
-        if facts.certificate is not None and flow_class is not FlowClass.EXEMPT:
+        allowed = self._is_allowed(tracked, facts, remembered)
+        flow_class = self._class_of(judgement, facts, hidden=hidden, allowed=allowed)
+        if facts.certificate is not None and flow_class is not FlowClass.EXEMPT and not proxied:
             sha256 = facts.certificate.sha256
             self._memory.learn(tracked.server, tracked.server_port, judgement, sha256, now)
-        self._report(self._record(tracked, judgement, flow_class))
+        self._report(self._record(tracked, connection, judgement, flow_class))
         return flow_class
 
-    def _class_of(self, judgement: Judgement, *, hidden: bool, allowed: bool) -> FlowClass:
+    def _class_of(
+        self, judgement: Judgement, facts: TlsFacts, *, hidden: bool, allowed: bool
+    ) -> FlowClass:
         if judgement.verdict is Verdict.BLOCK:
             if allowed:
                 return FlowClass.EXEMPT
             return FlowClass.BLOCK if self.enforce else FlowClass.OBSERVED
-        if hidden or judgement.verdict is not Verdict.CLEAN:
+        nameless = facts.sni is None
+        if hidden or nameless or facts.preamble or judgement.verdict is not Verdict.CLEAN:
             return FlowClass.OBSERVED
         return FlowClass.CLEAN
 
-    def _is_allowed(self, tracked: Tracked, remembered: Remembered | None) -> bool:
+    def _is_allowed(self, tracked: Tracked, facts: TlsFacts, remembered: Remembered | None) -> bool:
         """Say whether the certificate shown, or the one remembered of the server, is allowed."""
-        certificate = tracked.connection.facts.certificate
+        if not self.allowed_certificates:
+            return False
+        certificate = facts.certificate
         if certificate is not None:
             sha256 = certificate.sha256
         elif remembered is not None:
@@ -184,13 +249,20 @@ class Inspector:
         device = str(ipaddress.ip_address(tracked.device))
         return bool({(sha256, None), (sha256, device)} & self.allowed_certificates)
 
-    def _record(self, tracked: Tracked, judgement: Judgement, flow_class: FlowClass) -> Report:
-        facts = tracked.connection.facts
+    def _record(
+        self,
+        tracked: Tracked,
+        connection: Connection,
+        judgement: Judgement,
+        flow_class: FlowClass,
+    ) -> Report:
+        facts = connection.facts
         der = facts.certificate_der if judgement.verdict is not Verdict.CLEAN else None
         return {
             "type": "flow",
             "class": flow_class.name.lower(),
             "enforced": self.enforce,
+            "proxied": facts.preamble in PROXIED,
             "mac": tracked.hardware_address,
             "der": None if der is None else base64.b64encode(der).decode(),
             **flow_record(
@@ -198,7 +270,7 @@ class Inspector:
                 client_port=tracked.device_port,
                 server=tracked.server,
                 server_port=tracked.server_port,
-                start_us=tracked.connection.first_seen,
+                start_us=connection.first_seen,
                 facts=facts,
                 judgement=judgement,
             ),
@@ -209,7 +281,26 @@ def _begin(segment: Segment, from_client: bool, now: int) -> Tracked:
     source = segment.source, segment.source_port
     destination = segment.destination, segment.destination_port
     device, server = (source, destination) if from_client else (destination, source)
-    return Tracked(Connection(now), *device, *server)
+    return Tracked(Connection(now, keep_text=True), *device, *server)
+
+
+def _is_believed(
+    tracked: Tracked, connection: Connection, from_client: bool, segment: Segment
+) -> bool:
+    """Say whether the class that a connection was judged to get can be given to it now.
+
+    A server may say things that its client throws away: out of date, out of place, addressed too
+    far. What frees a connection is believed when the client has acknowledged it; then it is the
+    one text that the client reads. It says so with its next message, which every handshake has.
+    """
+    if tracked.judged in (FlowClass.BLOCK, FlowClass.EXEMPT) or tracked.judged_at is None:
+        return True
+    if connection.out_of_turn:
+        return False
+    if not connection.carried_tls or connection.facts.picked_up or connection.hopeless:
+        return True
+    behind = (segment.acknowledgement - tracked.judged_at) & 0xFFFFFFFF
+    return from_client and bool(segment.flags & TcpFlag.ACK) and behind < 0x80000000
 
 
 def _hardware_address(packet: QueuedPacket) -> str | None:

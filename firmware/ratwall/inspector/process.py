@@ -1,7 +1,8 @@
 """The inspector process: binds the queue, feeds the inspector, talks to the controller.
 
 Needs CAP_NET_ADMIN for the queue; touches no disk after its start, asks no resolver, opens no
-ledger. It prints `ready` when it holds the queue.
+ledger. It prints `ready` when it holds the queue, and again when SIGHUP has made it read settings
+and packs anew.
 """
 
 import argparse
@@ -15,19 +16,22 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from ratwall.errors import UsageError
+from ratwall.errors import RatwallError, UsageError
+from ratwall.inspector.heartbeat import Heartbeat
 from ratwall.inspector.inspector import Inspector
 from ratwall.kernel.marks import Marks
 from ratwall.queue.binding import PacketQueue
 from ratwall.reports.allows import AllowGathering
 from ratwall.reports.channel import ReportChannel
 from ratwall.settings.load import load_settings
+from ratwall.settings.schema import Settings
 from ratwall.signatures.pack import load_packs
 from ratwall.verdict.judge import Thresholds
 from ratwall.verdict.memory import MemoryEntry, VerdictMemory
 
-POLL_MILLISECONDS = 250  # how late an instruction may be on a quiet network
+POLL_MILLISECONDS = 200  # how late an instruction or a feed may be on a quiet network
 STATUS_SECONDS = 1.0
+TALK_SECONDS = 0.2  # how late a report may be that found no room, and a controller that is back
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +41,15 @@ class Process:
 
     def __init__(self, options: argparse.Namespace) -> None:
         settings = load_settings(options.config)
-        detection = settings.detection
+        self._options = options
         self._worker: int = options.worker
         self._memory = VerdictMemory()
         self._channel = ReportChannel(options.state_dir / "run" / "reports.sock")
         self._inspector = Inspector(
             load_packs(),
-            Thresholds(detection.watch, detection.alert, detection.block),
+            _thresholds(settings),
             Marks(settings.kernel.mark_mask),
-            enforce=detection.enforce and not options.monitor_only,
+            enforce=self._enforces(settings),
             memory=self._memory,
             report=self._send,
             clock=lambda: time.time_ns() // 1000,
@@ -58,31 +62,60 @@ class Process:
         self._allows = AllowGathering()
         self._started = time.monotonic()
         self._stopping = False
+        self._reread = False
 
     def run(self) -> None:
         """Inspect until SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._hang_up)
+        heartbeat = Heartbeat()
+        heartbeat.ready()
         print("ready", flush=True)
-        status_at = 0.0
+        status_at = talk_at = 0.0
         poll = select.poll()
         poll.register(self._queue.fileno(), select.POLLIN)
         watched: int | None = None
         while not self._stopping:
-            poll.poll(POLL_MILLISECONDS)
+            ready = poll.poll(POLL_MILLISECONDS)
             self._queue.handle()
+            if self._reread:
+                self._reread = False
+                self._read_again()
             now = time.monotonic()
-            for message in self._channel.pump(now):
-                self._obey(message)
-            watched = _watch(poll, watched, self._channel.fileno())
+            heartbeat.beat(now)
+            # Not at every packet: a look into an empty socket costs as much as a verdict.
+            if now >= talk_at or any(descriptor == watched for descriptor, _ in ready):
+                talk_at = now + TALK_SECONDS
+                for message in self._channel.pump(now):
+                    self._obey(message)
+                watched = _watch(poll, watched, self._channel.fileno())
             if now >= status_at:
                 status_at = now + STATUS_SECONDS
                 self._send(self._status(now))
+        heartbeat.stopping()
         self._queue.close()
         self._channel.close()
+        heartbeat.close()
 
     def _stop(self, number: int, frame: object) -> None:
         self._stopping = True
+
+    def _hang_up(self, number: int, frame: object) -> None:
+        self._reread = True
+
+    def _enforces(self, settings: Settings) -> bool:
+        return settings.detection.enforce and not self._options.monitor_only
+
+    def _read_again(self) -> None:
+        """Take thresholds, packs and mode anew; a fault changes nothing. Packets wait meanwhile."""
+        try:
+            settings, packs = load_settings(self._options.config), load_packs()
+        except RatwallError as error:
+            log.warning("going on with the settings before: %s", error)
+            return
+        self._inspector.judge_by(packs, _thresholds(settings), enforce=self._enforces(settings))
+        print("ready", flush=True)
 
     def _send(self, message: dict[str, Any]) -> None:
         self._channel.report({**message, "worker": self._worker})
@@ -97,6 +130,7 @@ class Process:
             "blocked": inspector.cut,
             "failures": self._queue.failures,
             "evicted": inspector.evicted,
+            "unjudged": inspector.unjudged,
             "reports_lost": self._channel.lost,
             "uptime_s": int(now - self._started),
         }
@@ -119,6 +153,11 @@ class Process:
                     log.warning("instruction of unknown type %r from the controller", unknown)
         except (KeyError, TypeError, ValueError, UsageError) as error:
             log.warning("unreadable instruction from the controller: %r", error)
+
+
+def _thresholds(settings: Settings) -> Thresholds:
+    detection = settings.detection
+    return Thresholds(detection.watch, detection.alert, detection.block)
 
 
 def _watch(poll: select.poll, before: int | None, after: int | None) -> int | None:

@@ -60,7 +60,7 @@ def decode(data: bytes, marks: Marks) -> Iterator[FlowEvent]:
         yield FlowEvent(
             kind & 0xFF == MESSAGE_DELETE,
             *ends,
-            marks.class_of(MARK.unpack(mark)[0]) if mark is not None else FlowClass.NONE,
+            marks.class_of(_number(mark, MARK)),
             _bytes(attrs.get(CTA_COUNTERS_ORIG)),
             _bytes(attrs.get(CTA_COUNTERS_REPLY)),
         )
@@ -77,20 +77,16 @@ def _tuple(
         return None
     addresses = netlink.attributes(parts.get(CTA_TUPLE_IP, memoryview(b"")))
     ports = protocol.get(CTA_PROTO_SRC_PORT), protocol.get(CTA_PROTO_DST_PORT)
+    if any(port is None or len(port) != PORT.size for port in ports):
+        return None
     for source, destination, length in CTA_IP:
         ends = addresses.get(source), addresses.get(destination)
-        if (
-            ends[0] is not None
-            and ends[1] is not None
-            and ports[0] is not None
-            and ports[1] is not None
-            and len(ends[0]) == len(ends[1]) == length
-        ):
+        if ends[0] is not None and ends[1] is not None and len(ends[0]) == len(ends[1]) == length:
             return (
                 ip_address(bytes(ends[0])),
-                PORT.unpack(ports[0])[0],
+                _number(ports[0], PORT),
                 ip_address(bytes(ends[1])),
-                PORT.unpack(ports[1])[0],
+                _number(ports[1], PORT),
             )
     return None
 
@@ -98,8 +94,12 @@ def _tuple(
 def _bytes(view: memoryview | None) -> int:
     if view is None:
         return 0
-    value = netlink.attributes(view).get(CTA_COUNTERS_BYTES)
-    return int(BYTES.unpack(value)[0]) if value is not None else 0
+    return _number(netlink.attributes(view).get(CTA_COUNTERS_BYTES), BYTES)
+
+
+def _number(view: memoryview | None, size: struct.Struct) -> int:
+    """Read one number; 0 for an attribute that is missing or not of its size."""
+    return int(size.unpack(view)[0]) if view is not None and len(view) == size.size else 0
 
 
 class BlockWatch:

@@ -1,20 +1,19 @@
 """The two ports, the bridge between them, and the kernel settings that the rules need.
 
-Everything changed here is remembered and put back by `restore`, in the reverse order. The settings
-are per bridge and per network namespace: the machine's other bridges are not touched.
+The way back of every change is noted before it is made (`ratwall.kernel.undo`). The settings are
+per bridge and per network namespace: the machine's other bridges are not touched.
 """
 
-from collections.abc import Callable
-from functools import partial
+import stat
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
-from pathlib import Path
 
 from ratwall.errors import UsageError
-from ratwall.kernel.command import ToolError, ip_json, run
+from ratwall.kernel.command import ip_json, run
+from ratwall.kernel.undo import CREATED_BRIDGE, LAST_RESORT_METRIC, SYSCTL, Undo
 
 Network = IPv4Network | IPv6Network
 
-SYSCTL = Path("/proc/sys")
 # Events must flow before the first connection: the kernel's default ("2") starts them only once
 # somebody listens, and a flow that began earlier never reports its end.
 SETTINGS = {
@@ -22,29 +21,13 @@ SETTINGS = {
     "net/netfilter/nf_conntrack_acct": "1",
     "net/netfilter/nf_conntrack_timestamp": "1",
 }
-LAST_RESORT_METRIC = "4294967295"  # the highest: any other default route wins
-
-
-class Undo:
-    """Steps back, run in reverse by `restore`."""
-
-    def __init__(self) -> None:
-        self._steps: list[tuple[str, Callable[[], object]]] = []
-
-    def add(self, what: str, step: Callable[..., object], *args: str) -> None:
-        """Remember that `step(*args)` undoes what was just done."""
-        self._steps.append((what, partial(step, *args)))
-
-    def restore(self) -> list[str]:
-        """Undo everything; return a line for each step that could not be undone."""
-        failures = []
-        while self._steps:
-            what, step = self._steps.pop()
-            try:
-                step()
-            except (ToolError, OSError) as error:
-                failures.append(f"could not undo {what}: {error}")
-        return failures
+# Bit 3: 01-80-c2-00-00-03. A bridge keeps 802.1X to itself unless told; a cable would not.
+FORWARD_EAPOL = "8"
+# Without them frames with a VLAN tag or in a PPPoE session go past the inet hooks of every bridge.
+TAGGED_SETTINGS = {
+    "net/bridge/bridge-nf-filter-vlan-tagged": "1",
+    "net/bridge/bridge-nf-filter-pppoe-tagged": "1",
+}
 
 
 def existing_links() -> dict[str, str | None]:
@@ -94,20 +77,26 @@ def find_bridge(lan: str, wan: str) -> str:
     return bridge
 
 
-def create_bridge(name: str, lan: str, wan: str, undo: Undo) -> None:
-    """Make a bridge of both interfaces and set it up; UsageError if one already has a master."""
+def create_bridge(lan: str, wan: str, undo: Undo) -> str:
+    """Make a bridge of both interfaces, up, and return its name.
+
+    UsageError if one is a port of another already.
+    """
+    name = CREATED_BRIDGE
     links = existing_links()
     for port in (lan, wan):
         if links[port] is not None:
             raise UsageError(f"--create-bridge: {port} is already a port of {links[port]}")
     if name in links:
         raise UsageError(f"--create-bridge: an interface {name!r} exists already")
-    run("ip", "link", "add", name, "type", "bridge", "stp_state", "0", "forward_delay", "0")
-    undo.add(f"bridge {name}", run, "ip", "link", "delete", name)
+    undo.add("bridge")
+    options = ("stp_state", "0", "forward_delay", "0", "group_fwd_mask", FORWARD_EAPOL)
+    run("ip", "link", "add", name, "type", "bridge", *options)
     for port in (lan, wan):
         run("ip", "link", "set", port, "master", name)
         run("ip", "link", "set", port, "up")
     run("ip", "link", "set", name, "up")
+    return name
 
 
 def hand_bridge_to_rules(bridge: str, undo: Undo) -> None:
@@ -117,9 +106,8 @@ def hand_bridge_to_rules(bridge: str, undo: Undo) -> None:
     for option in ("nf_call_iptables", "nf_call_ip6tables"):
         before = str(data[option])
         if before != "1":
+            undo.add("bridge option", bridge, option, before)
             run("ip", "link", "set", bridge, "type", "bridge", option, "1")
-            reset = ("ip", "link", "set", bridge, "type", "bridge", option, before)
-            undo.add(f"{option} of {bridge}", run, *reset)
 
 
 def add_last_resort_routes(undo: Undo) -> None:
@@ -131,15 +119,39 @@ def add_last_resort_routes(undo: Undo) -> None:
         route = ("default", "dev", "lo", "metric", LAST_RESORT_METRIC)
         if family == "-6" and not (SYSCTL / "net/ipv6").exists():
             continue
+        undo.add("route", family)
         run("ip", family, "route", "replace", *route)
-        undo.add(f"last-resort route ({family})", run, "ip", family, "route", "delete", *route)
 
 
-def apply_settings(undo: Undo) -> None:
-    """Switch conntrack events, accounting and time stamps on."""
-    for name, value in SETTINGS.items():
+def check_bridge_netfilter() -> None:
+    """Raise UsageError where the kernel cannot show a bridge's frames to the rules."""
+    if not (SYSCTL / "net/bridge").exists():
+        raise UsageError(
+            "--mode bridge: this kernel shows bridged frames to no rule; "
+            "load what does it with: modprobe br_netfilter"
+        )
+
+
+def apply_settings(undo: Undo, settings: Mapping[str, str] = SETTINGS) -> None:
+    """Set kernel settings, by default those that switch conntrack's event reports fully on."""
+    for name, value in settings.items():
         path = SYSCTL / name
         before = path.read_text().strip()
         if before != value:
+            undo.add("sysctl", name, before)
             path.write_text(value)
-            undo.add(name, path.write_text, before)
+
+
+def size_conntrack(connections: int, undo: Undo) -> None:
+    """Let the kernel track so many connections, if it tracks fewer now and lets us say so.
+
+    In a network namespace of its own it does not: there the machine's limit holds.
+    """
+    for name in ("nf_conntrack_buckets", "nf_conntrack_max"):
+        path = SYSCTL / "net/netfilter" / name
+        before = path.read_text().strip()
+        if int(before) >= connections:
+            continue
+        if path.stat().st_mode & stat.S_IWUSR:
+            undo.add("sysctl", f"net/netfilter/{name}", before)
+            path.write_text(str(connections))

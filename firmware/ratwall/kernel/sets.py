@@ -68,12 +68,17 @@ class Sets:
             nft("".join(self._replacement(*place, left) for place, left in elements.items()))
 
     def counters(self) -> dict[str, int]:
-        """Return packets counted by the kernel: `uninspected_packets`, `refused_packets`."""
-        return {
-            f"{entry['counter']['name']}_packets": entry["counter"]["packets"]
-            for entry in nft_json("list", "counters", "table", "inet", TABLE)
-            if "counter" in entry
-        }
+        """Return packets counted by the kernel: `uninspected_packets`, `refused_packets` and more.
+
+        Of both tables; what both count under one name is added up.
+        """
+        counted: dict[str, int] = {}
+        for entry in nft_json("list", "counters"):
+            counter = entry["counter"]
+            if counter["table"] == TABLE:
+                name = f"{counter['name']}_packets"
+                counted[name] = counted.get(name, 0) + counter["packets"]
+        return counted
 
     @staticmethod
     def _block_element(server: str, port: int) -> tuple[str, str]:

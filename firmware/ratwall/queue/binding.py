@@ -3,10 +3,10 @@
 Never decides anything: it hands each packet to a callback and gives it the one verdict that comes
 back. What the callback fails on is accepted and counted.
 
-NetfilterQueue has no way to set FAIL_OPEN, so the flag is sent on the queue's own netlink socket
-(NFQNL_MSG_CONFIG with NFQA_CFG_MASK and NFQA_CFG_FLAGS, include/uapi/linux/netfilter/
-nfnetlink_queue.h): with it the kernel lets packets pass when the queue, or the socket's buffer, is
-full.
+NetfilterQueue has no way to set FAIL_OPEN and copies no more than 4,016 bytes of a packet, so both
+are set on the queue's own netlink socket (NFQNL_MSG_CONFIG with NFQA_CFG_PARAMS, NFQA_CFG_MASK and
+NFQA_CFG_FLAGS, include/uapi/linux/netfilter/nfnetlink_queue.h): with FAIL_OPEN the kernel lets
+packets pass when the queue, or the socket's buffer, is full.
 """
 
 import errno
@@ -25,9 +25,16 @@ from ratwall.kernel import netlink
 
 SUBSYSTEM_QUEUE = 3  # NFNL_SUBSYS_QUEUE
 MESSAGE_CONFIG = 2  # NFQNL_MSG_CONFIG
+ATTRIBUTE_PARAMS = 2  # NFQA_CFG_PARAMS
 ATTRIBUTE_MASK, ATTRIBUTE_FLAGS = 4, 5  # NFQA_CFG_MASK, NFQA_CFG_FLAGS
 CAP_NET_ADMIN = 12  # include/uapi/linux/capability.h
 FLAG_FAIL_OPEN = 1  # NFQA_CFG_F_FAIL_OPEN
+PARAMS = struct.Struct("!IB")  # struct nfqnl_msg_config_params: copy range, copy mode
+COPY_PACKET = 2  # NFQNL_COPY_PACKET
+# All of a frame of any size: what one netlink attribute can hold, which is four bytes less than the
+# longest IP datagram. The library asks for 4,016 and reads 4,096.
+COPY_RANGE = 0xFFFF - netlink.ATTRIBUTE.size
+MESSAGE_SIZE = COPY_RANGE + 512  # and what the kernel says of the packet: some 150 bytes
 BATCH = 64  # packets handled before the caller may look at its other descriptors
 BYTES_PER_ENTRY = 4096  # of socket buffer for each place in the queue: a full frame
 
@@ -45,10 +52,15 @@ class QueuedPacket:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The verdict: let the packet go with this mark, and with another content where not None."""
+    """The verdict: let the packet go with this mark, and with another content where not None.
+
+    Or let it go nowhere, when its receiver would take it for something else than we do, or could
+    not be told from one that would: who meant well sends it again.
+    """
 
     mark: int
     datagram: bytes | None = None
+    drop: bool = False
 
 
 Decide = Callable[[QueuedPacket], Release]
@@ -76,7 +88,7 @@ class PacketQueue:
                 "is a second ratwall running? Otherwise choose another number in [kernel] queue"
             ) from error
         self._source = _Batch(self._queue.get_fd())
-        self._set_fail_open(number)
+        self._configure(number)
 
     def fileno(self) -> int:
         """Return the descriptor to poll for reading."""
@@ -106,9 +118,13 @@ class PacketQueue:
             packet.set_mark(release.mark)
             if release.datagram is not None:
                 packet.set_payload(release.datagram)
+            if release.drop:
+                packet.drop()
+                return
         packet.accept()
 
-    def _set_fail_open(self, number: int) -> None:
+    def _configure(self, number: int) -> None:
+        """Have whole packets copied, and none held back where the queue is full."""
         value = struct.pack("!I", FLAG_FAIL_OPEN)
         request = netlink.netfilter_request(
             SUBSYSTEM_QUEUE,
@@ -116,6 +132,7 @@ class PacketQueue:
             0,
             socket.AF_UNSPEC,
             number,
+            netlink.attribute(ATTRIBUTE_PARAMS, PARAMS.pack(COPY_RANGE, COPY_PACKET)),
             netlink.attribute(ATTRIBUTE_MASK, value),
             netlink.attribute(ATTRIBUTE_FLAGS, value),
         )
@@ -132,18 +149,21 @@ def _has_net_admin() -> bool:
 class _Batch:
     """What NetfilterQueue's `run_socket` reads from: the queue's socket, for a bounded number.
 
-    The library reads until the socket is empty; on a busy box that is never.
+    The library reads until the socket is empty; on a busy box that is never. And it reads less than
+    a long packet.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=os.dup(descriptor))
+        self._message = bytearray(MESSAGE_SIZE)  # kept: a new one for each packet costs more
         self.left = 0
 
     def recv(self, size: int) -> bytes:
         if self.left == 0:
             raise BlockingIOError(errno.EAGAIN, "batch done")
         self.left -= 1
-        return self._socket.recv(size, socket.MSG_DONTWAIT)
+        length = self._socket.recv_into(self._message, 0, socket.MSG_DONTWAIT)
+        return bytes(memoryview(self._message)[:length])
 
     def send(self, request: bytes) -> None:
         self._socket.send(request)

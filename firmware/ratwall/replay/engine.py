@@ -2,8 +2,8 @@
 
 It uses the connection, the packs and the judge of the inline box, so that a capture gets the
 verdict that its packets would have got. What differs is said here: captures hold SYNs and whole
-conversations, so orientation can be seen instead of configured, and TLS behind a cleartext preamble
-or inside a tunnel is looked for.
+conversations, so orientation can be seen instead of configured, and TLS inside a tunnel is looked
+for.
 
 Verdict memory lasts for one capture: another file may be another network with the same addresses.
 """
@@ -127,7 +127,7 @@ class CaptureJudge:
             client=receiver if answered else sender,
             server=sender if answered else receiver,
             syn_sequence=segment.sequence if _is_opening(segment) else None,
-            connection=Connection(time, search_preamble=True),
+            connection=Connection(time),
         )
 
     def _settle(self, flow: _Flow, segment: Segment) -> None:
@@ -139,7 +139,7 @@ class CaptureJudge:
         sender = segment.source, segment.source_port
         if (sender == flow.client) != from_client:
             flow.client, flow.server = flow.server, flow.client
-            flow.connection = Connection(flow.start, search_preamble=True)
+            flow.connection = Connection(flow.start)
 
     def _decide(self, flow: _Flow, time: int) -> None:
         """Ask the memory about a hidden certificate; teach it one that was shown."""

@@ -12,15 +12,18 @@ from typing import Any
 
 from ratwall.errors import UsageError
 from ratwall.settings.rules import MarkMask, Rule, describe
-from ratwall.settings.schema import Settings
+from ratwall.settings.schema import QUEUE_HIGH, Settings
 
 FILE_SIZE_LIMIT = 256 * 1024  # the full file has under 2 KB; more is not a settings file
 
 
 def load_settings(path: Path | None) -> Settings:
     """Return the settings in the file at `path`, the defaults for None; UsageError if it is bad."""
-    if path is None:
-        return Settings()
+    return Settings() if path is None else read_settings(path)[0]
+
+
+def read_settings(path: Path) -> tuple[Settings, bytes]:
+    """Return the settings in a file together with the very bytes that say so."""
     try:
         with path.open("rb") as file:
             raw = file.read(FILE_SIZE_LIMIT + 1)
@@ -35,7 +38,7 @@ def load_settings(path: Path | None) -> Settings:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{path}: not valid TOML: {reason}") from error
-    return parse_settings(document, str(path))
+    return parse_settings(document, str(path)), raw
 
 
 def parse_settings(document: dict[str, Any], source: str) -> Settings:
@@ -78,6 +81,12 @@ def _check_together(settings: Settings, source: str) -> None:
         raise UsageError(
             f"{source}: [detection]: expected watch < alert < block, "
             f"found {detection.watch}, {detection.alert}, {detection.block}"
+        )
+    kernel = settings.kernel
+    if kernel.queue + kernel.workers - 1 > QUEUE_HIGH:
+        raise UsageError(
+            f"{source}: [kernel]: expected a queue for each worker up to number {QUEUE_HIGH}, "
+            f"found {kernel.workers} workers from queue {kernel.queue} on"
         )
     network = settings.network
     if network.lan is not None and network.lan == network.wan:

@@ -5,10 +5,12 @@ its rule in the field's metadata, so that the loader, the error messages and the
 speak from this one place.
 """
 
+import os
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from ratwall.address import parse_place
+from ratwall.kernel.crowding import CONNECTIONS_HIGH, CONNECTIONS_LOW, default_connections
 from ratwall.settings.rules import (
     Addresses,
     Boolean,
@@ -23,8 +25,12 @@ from ratwall.settings.rules import (
 
 BLOCK_SECONDS_LOW = 60  # a shorter block is over before a RAT has tried its list of ports once
 BLOCK_SECONDS_HIGH = 30 * 86_400  # a month; what shall last longer is a decision for a person
+QUEUE_HIGH = 65_535  # NFQUEUE numbers have 16 bits
 QUEUE_LENGTH_LOW = 1024  # one 64 KB GSO packet becomes up to 45 entries: shorter queues leak
 QUEUE_LENGTH_HIGH = 65_536  # beyond it the packets waiting outweigh the memory of a small box
+WORKERS_HIGH = 4  # more would wait for each other: connections are spread by address pair only
+OBSERVED_LOW = 16  # fewer would be a lottery
+OBSERVED_HIGH = 65_536  # 60 MB of the controller's memory
 RETENTION_DAYS_HIGH = 3650  # ten years: longer than any duty to keep such records
 LEDGER_MEGABYTES_LOW = 16  # below it retention would eat flows as fast as they come
 LEDGER_MEGABYTES_HIGH = 65_536  # 64 GB: the largest storage of a supported box
@@ -60,6 +66,9 @@ class Detection:
     block: int = field(default=80, metadata=accepts(SCORE))
     # A new box protects; false is monitor mode, which says "would have blocked".
     enforce: bool = field(default=True, metadata=accepts(Boolean()))
+    # QUIC hides its handshake. Refused, browsers take TCP, which is inspected; off, because the
+    # programs that can do nothing else would stand still.
+    refuse_udp_443: bool = field(default=False, metadata=accepts(Boolean()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +82,42 @@ class Block:
     )
 
 
+def default_workers() -> int:
+    """Return one inspector a core that this process may use, within the limit."""
+    return min(len(os.sched_getaffinity(0)), WORKERS_HIGH)
+
+
+def default_tracked() -> int:
+    """Return how many connections this machine shall track."""
+    return default_connections(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """What Ratwall takes of the machine's packet marks and queues."""
 
     mark_mask: int = field(default=0xFF00_0000, metadata=accepts(MarkMask()))  # others start low
-    queue: int = field(default=0, metadata=accepts(Integer(0, 65_535)))  # NFQUEUE numbers: 16 bits
+    queue: int = field(default=0, metadata=accepts(Integer(0, QUEUE_HIGH)))
     queue_length: int = field(
         default=4096,  # four times the least, about 6 MB of full-sized packets
         metadata=accepts(Integer(QUEUE_LENGTH_LOW, QUEUE_LENGTH_HIGH)),
+    )
+    # Inspectors, each with a queue of its own, numbered from `queue` on.
+    workers: int = field(
+        default_factory=default_workers, metadata=accepts(Integer(1, WORKERS_HIGH))
+    )
+    log_group: int = field(
+        default=7474,  # anywhere but low, where ulogd and others start counting
+        metadata=accepts(Integer(0, 65_535)),  # NFLOG groups: 16 bits
+    )
+    # Connections that conntrack has room for, by default a sixteenth of the machine's memory.
+    connections: int = field(
+        default_factory=default_tracked,
+        metadata=accepts(Integer(CONNECTIONS_LOW, CONNECTIONS_HIGH)),
+    )
+    # Flows whose copies are read at one time: fifty devices with fifty connections each, and spare.
+    observed_flows: int = field(
+        default=4096, metadata=accepts(Integer(OBSERVED_LOW, OBSERVED_HIGH))
     )
 
 

@@ -40,9 +40,12 @@ _PLACEHOLDER = re.compile(r"\{(.*?)\}")
 PLACEHOLDERS = ("port", "common_name")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """One scored fact; `tests` are its conditions, the cheapest first, all of which must hold."""
+    """One scored fact; `tests` are its conditions, the cheapest first, all of which must hold.
+
+    `certificate_tests` are those among them that ask nothing but the certificate.
+    """
 
     id: str
     points: int
@@ -54,6 +57,7 @@ class Rule:
     technique: str | None
     conditions: Mapping[str, Any]
     tests: tuple[Test, ...]
+    certificate_tests: frozenset[Test]
     of_certificate: bool
 
 
@@ -213,7 +217,7 @@ def _rule(table: _Table, pack: str, family: str | None) -> Rule:
     conditions = table.get(
         "when", "a table of conditions", lambda v: isinstance(v, dict) and bool(v)
     )
-    tests = _tests(_Table(conditions, f"{table.place}when."))
+    tests, certificate_tests = _tests(_Table(conditions, f"{table.place}when."))
     if decisive and not any(CONDITIONS[key].conclusive for key in conditions):
         conclusive = ", ".join(key for key, c in CONDITIONS.items() if c.conclusive)
         raise UsageError(
@@ -231,13 +235,18 @@ def _rule(table: _Table, pack: str, family: str | None) -> Rule:
         technique=technique,
         conditions=conditions,
         tests=tests,
+        certificate_tests=certificate_tests,
         of_certificate=any(CONDITIONS[key].of_certificate for key in conditions),
     )
 
 
-def _tests(table: _Table) -> tuple[Test, ...]:
+def _tests(table: _Table) -> tuple[tuple[Test, ...], frozenset[Test]]:
     table.only(CONDITIONS)
     for key, condition in CONDITIONS.items():
         table.optional(key, condition.allowed, condition.accepts)
     ordered = sorted(table.values, key=lambda key: CONDITIONS[key].cost)
-    return tuple(CONDITIONS[key].compiled(table.values[key]) for key in ordered)
+    tests = {key: CONDITIONS[key].compiled(table.values[key]) for key in ordered}
+    of_certificate = frozenset(
+        test for key, test in tests.items() if CONDITIONS[key].of_certificate
+    )
+    return tuple(tests.values()), of_certificate

@@ -7,12 +7,14 @@ when it does its work; every other line is for the person in front of the consol
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 FIRST_DELAY = 0.2  # seconds before a restart; protection must be back soon
-LONGEST_DELAY = 30.0  # a child that keeps dying must not eat the box
-STEADY_SECONDS = 30.0  # after a run this long the next failure counts as the first again
+# Protection is to be back within 5 s however often somebody brings an inspector down; one that dies
+# at once, again and again, costs a sixth of a core at this delay.
+LONGEST_DELAY = 3.0
+STEADY_SECONDS = 5.0  # after a run this long the next failure counts as the first again
 END_SECONDS = 5.0  # from SIGTERM to SIGKILL
 REAP_SECONDS = 1.0  # its output is closed: it is ending
 # What of root's environment the processes need: tools, language, how Python is set up.
@@ -27,6 +29,10 @@ class Child:
     name: str
     argv: Sequence[str]
     inherited: Sequence[int] = ()  # descriptors, kept under their numbers
+    environment: Mapping[str, str] = field(default_factory=dict)  # on top of our own
+    watchdog: bool = False  # it feeds one, and is killed when it does not
+    own_session: bool = False  # what ends the supervisor's terminal does not end it
+    rereads: bool = False  # SIGHUP makes it read its settings again, and then say ready
     ready: bool = False
     exit_status: int | None = None  # of the run before, negative for a signal
     restart_at: float | None = None
@@ -40,10 +46,11 @@ class Child:
         self._process = subprocess.Popen(
             self.argv,
             cwd="/",
-            env={key: os.environ[key] for key in ENVIRONMENT if key in os.environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             pass_fds=self.inherited,
+            env={**_inherited_environment(), **self.environment},
+            start_new_session=self.own_session,
         )
         self._started, self.ready, self.restart_at = now, False, None
 
@@ -82,6 +89,12 @@ class Child:
             return f"was ended by {signal.Signals(-status).name}"
         return f"ended with code {status}"
 
+    def hang_up(self) -> None:
+        """Have it read its settings again; ready when it has. Nothing while it is not ready now."""
+        if self._process is not None and self.ready:
+            self.ready = False
+            self._process.send_signal(signal.SIGHUP)
+
     def terminate(self) -> None:
         """Ask it to end."""
         if self._process is not None:
@@ -104,3 +117,7 @@ class Child:
             process.stdout.close()
         self._process, self._partial, self.ready = None, b"", False
         return status
+
+
+def _inherited_environment() -> dict[str, str]:
+    return {key: os.environ[key] for key in ENVIRONMENT if key in os.environ}

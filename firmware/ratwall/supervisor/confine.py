@@ -55,10 +55,12 @@ def confined(
     capabilities: Sequence[str] = (),
     state_dir: Path,
     listening: int | None = None,
+    orphan_signal: str = "KILL",
 ) -> list[str]:
     """Return the command line that runs `argv` as `user` with these capabilities and no other.
 
-    `listening` is an inherited socket to hand over by the activation protocol.
+    `listening` is an inherited socket to hand over by the activation protocol; `orphan_signal` is
+    what the kernel sends the process when the supervisor dies.
     """
     return [
         *("unshare", "--mount", "--propagation", "private", "--"),
@@ -66,6 +68,7 @@ def confined(
         *(f"--uid={user.uid}", f"--gid={user.gid}", f"--state-dir={state_dir}"),
         f"--groups={','.join(str(group) for group in (user.gid, *groups))}",
         f"--capabilities={','.join(['-all', *(f'+{name}' for name in capabilities)])}",
+        f"--orphan-signal={orphan_signal}",
         *([] if listening is None else [f"--listening={listening}"]),
         *("--", *argv),
     ]
@@ -123,6 +126,7 @@ def main() -> None:
     parser.add_argument("--gid", type=int, required=True)
     parser.add_argument("--groups", required=True)
     parser.add_argument("--capabilities", required=True)
+    parser.add_argument("--orphan-signal", required=True)
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--listening", type=int)
     parser.add_argument("argv", nargs="+")
@@ -139,6 +143,7 @@ def main() -> None:
             f"--inh-caps={options.capabilities}",
             f"--ambient-caps={options.capabilities}",
             f"--bounding-set={options.capabilities}",
+            f"--pdeathsig={options.orphan_signal}",
             *("--no-new-privs", "--", *options.argv),
         ],
     )

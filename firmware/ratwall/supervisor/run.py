@@ -1,6 +1,8 @@
 """`ratwall run`: puts the box inline, keeps its processes alive, takes everything out again.
 
-Order of coming up: the inspector binds the queue, then the rules go in, then controller and page.
+Order of coming up: the inspectors bind their queues, then the rules go in, then controller and
+page.
+SIGHUP has changed settings and packs taken in place; see `ratwall.supervisor.reload`.
 Going down is the reverse, rules first. At every moment in between traffic flows: the queue rule
 has `bypass`.
 """
@@ -11,8 +13,8 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -23,13 +25,17 @@ from ratwall.kernel.install import Installation
 from ratwall.kernel.links import check_ports
 from ratwall.kernel.marks import Marks
 from ratwall.kernel.ruleset import RulesetConfig
-from ratwall.settings.load import load_settings
+from ratwall.kernel.undo import take_back
+from ratwall.settings.load import read_settings
 from ratwall.settings.rules import is_listen
 from ratwall.settings.schema import Settings
 from ratwall.supervisor.children import Child
+from ratwall.supervisor.guarding import Guarding
+from ratwall.supervisor.reload import Door, Reload
 from ratwall.supervisor.state import StateDirectory, listening_socket, sole_instance
 
 READY_SECONDS = 30.0  # for one process to come up: a Pi with a slow card and a cold cache
+RELOAD_SECONDS = 10.0  # for running processes to read their settings again: milliseconds mostly
 POLL_SECONDS = 0.5
 LOOK_SECONDS = 3.0  # how long protection may be missing before anybody notices
 
@@ -51,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the box until SIGTERM or SIGINT; 0 when everything it made is gone again."""
-    settings = _effective_settings(options)
+    settings, text = _effective_settings(options)
     network = settings.network
     if network.lan is None or network.wan is None:
         raise UsageError(
@@ -63,52 +69,84 @@ def run(options: argparse.Namespace) -> int:
         raise NotPermittedError("run: must be root to go inline; try: sudo ratwall run …")
     require("nft", "ip", "setpriv", "unshare", "mount", "openssl")
     check_ports(network.lan, network.wan)
-    rules = RulesetConfig(
-        network.lan,
-        network.wan,
-        marks=Marks(settings.kernel.mark_mask),
-        queue=settings.kernel.queue,
-        block_seconds=settings.block.seconds,
-        never_block=[ip_network(address) for address in settings.never_block.addresses],
-    )
     try:
-        _supervise(rules, settings, options)
+        _supervise(settings, text, options)
     except ChildRefusedError as refused:
         return refused.exit_code
     return ExitCode.OK
 
 
-def _supervise(rules: RulesetConfig, settings: Settings, options: argparse.Namespace) -> None:
+def _supervise(settings: Settings, text: bytes, options: argparse.Namespace) -> None:
     """Bring everything up, watch over it, take everything down."""
-    bridge_mode = settings.network.mode == "bridge"
     state = StateDirectory(options.state_dir)
-    with ExitStack() as stack, _stop_signals() as stop:
+    with (
+        ExitStack() as stack,
+        _collected(signal.SIGTERM, signal.SIGINT) as stop,
+        _collected(signal.SIGHUP) as hangups,
+    ):
         page = stack.enter_context(listening_socket(settings.web.address))
         refused = stack.enter_context(ExitStack())
         refused.callback(state.discard)
         state.prepare()
         stack.enter_context(sole_instance(state))
-        state.write_settings(options.config)
-        children = Children(stop)
+        state.write_settings(text)
+        for line in take_back(state.journal) or ():
+            say(line)
+        guarding = Guarding(state.journal)
+        children = Children(stop, guarding)
         stack.callback(children.end)
-        children.start(state.inspector(monitor_only=options.monitor_only))
+        children.start(guarding.guard())
+        # One first: what keeps it from starting is then said once.
+        first, *others = state.inspectors(
+            settings, guarding.environment, monitor_only=options.monitor_only
+        )
+        children.start(first)
+        children.start(*others)
         installation = Installation(
-            rules, bridge_mode=bridge_mode, create_bridge=options.create_bridge
+            _rules(settings),
+            bridge_mode=settings.network.mode == "bridge",
+            create_bridge=options.create_bridge,
+            journal=guarding.journal,
         )
         with installation:
+            if installation.problem is not None:
+                say(f"going on without a complete journal: {installation.problem}")
             children.start(state.controller(settings, monitor_only=options.monitor_only))
             children.start(state.web(settings, page))
+            door = stack.enter_context(closing(Door(state.run / "reload.sock")))
+            reload = Reload(
+                settings, lambda: _effective_settings(options), _rules, installation, state
+            )
             refused.pop_all()
             if not stop:
                 say_on_stdout("ratwall: ready")
-            children.watch(lambda: _keep_rules(installation))
+            children.watch(reload, door, hangups, lambda: _keep_rules(installation))
         for failure in installation.failures:
             say(failure)
 
 
-def _effective_settings(options: argparse.Namespace) -> Settings:
-    """Return the file's settings with the command line's on top."""
-    settings = load_settings(options.config)
+def _rules(settings: Settings) -> RulesetConfig:
+    """Return what the kernel's rules take from the settings."""
+    network, kernel = settings.network, settings.kernel
+    return RulesetConfig(
+        str(network.lan),
+        str(network.wan),
+        marks=Marks(kernel.mark_mask),
+        queue=kernel.queue,
+        workers=kernel.workers,
+        log_group=kernel.log_group,
+        connections=kernel.connections,
+        refuse_quic=settings.detection.refuse_udp_443,
+        block_seconds=settings.block.seconds,
+        never_block=[ip_network(address) for address in settings.never_block.addresses],
+    )
+
+
+def _effective_settings(options: argparse.Namespace) -> tuple[Settings, bytes]:
+    """Return the file's settings with the command line's on top, and the file's bytes."""
+    settings, text = Settings(), b""
+    if options.config is not None:
+        settings, text = read_settings(options.config)
     given = {key: getattr(options, key) for key in ("lan", "wan", "mode")}
     network = replace(
         settings.network, **{key: value for key, value in given.items() if value is not None}
@@ -118,7 +156,7 @@ def _effective_settings(options: argparse.Namespace) -> Settings:
         if not is_listen(options.web):
             raise UsageError(f"--web: expected HOST:PORT with an address, found {options.web!r}")
         web = replace(web, listen=options.web)
-    return replace(settings, network=network, web=web)
+    return replace(settings, network=network, web=web), text
 
 
 class ChildRefusedError(RatwallError):
@@ -126,31 +164,42 @@ class ChildRefusedError(RatwallError):
 
 
 class Children:
-    """The supervised processes, started in order and ended in reverse."""
+    """The supervised processes, started in order and ended in reverse; the guard is the first."""
 
-    def __init__(self, stop: list[int]) -> None:
+    def __init__(self, stop: list[int], guarding: Guarding) -> None:
         """`stop` gets an entry when a signal asks to end."""
         self._stop = stop
+        self._guarding = guarding
         self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
 
-    def start(self, child: Child) -> None:
-        """Start a process and wait until it says that it is ready; RatwallError if it does not."""
+    def start(self, *children: Child) -> None:
+        """Start processes and wait until each says that it is ready; RatwallError if one fails."""
         deadline = time.monotonic() + READY_SECONDS
-        self._children.append(child)
-        self._launch(child)
-        while not child.ready and not self._stop:
+        self._children += children
+        for child in children:
+            self._launch(child)
+        while not self._stop and (waiting := [child for child in children if not child.ready]):
             if time.monotonic() > deadline:
-                raise RatwallError(f"{child.name} was not ready within {READY_SECONDS:.0f} s")
+                raise RatwallError(f"{waiting[0].name} was not ready within {READY_SECONDS:.0f} s")
             self._turn()
-            if child.restart_at is not None:
-                raise _refusal(child)
+            for child in waiting:
+                if child.restart_at is not None:
+                    raise _refusal(child)
 
-    def watch(self, look: Callable[[], None]) -> None:
-        """Keep every process alive until asked to stop, and `look` after the rest now and then."""
+    def watch(
+        self, reload: Reload, door: Door, hangups: list[int], look: Callable[[], None]
+    ) -> None:
+        """Keep every process alive, reload when somebody asks, `look` after the rest now and
+        then, until told to stop."""
+        self._selector.register(door, selectors.EVENT_READ, door)
         look_at = 0.0
         while not self._stop:
             self._turn()
+            if hangups or door.waiting:
+                hangups.clear()
+                waiting = door.take()
+                door.answer(waiting, self._reload(reload))
             now = time.monotonic()
             if now >= look_at:
                 look_at = now + LOOK_SECONDS
@@ -160,19 +209,60 @@ class Children:
                     say(f"starting {child.name} again")
                     self._launch(child)
 
+    def _reload(self, reload: Reload) -> RatwallError | None:
+        try:
+            reload.apply(self._hang_up)
+        except RatwallError as error:
+            say(f"settings not taken: {error}")
+            return error
+        say("settings and signature packs taken anew")
+        return None
+
+    def _hang_up(self) -> list[str]:
+        """Have the processes that can read their settings again; the names of those that did not.
+
+        One that is just starting may have read them before the change, so it is waited for first.
+        """
+        children = [child for child in self._children if child.rereads]
+        self._wait(children)
+        for child in children:
+            child.hang_up()
+        self._wait(children)
+        return [child.name for child in children if child.pid is not None and not child.ready]
+
+    def _wait(self, children: Sequence[Child]) -> None:
+        """Wait until each is ready, or gone; but not for ever."""
+        deadline = time.monotonic() + RELOAD_SECONDS
+        while any(child.pid is not None and not child.ready for child in children):
+            if self._stop or time.monotonic() > deadline:
+                return
+            self._turn()
+
     def end(self) -> None:
         """End all, the last started first."""
         for child in reversed(self._children):
             child.terminate()
         for child in reversed(self._children):
+            if child is self._guard:
+                self._guarding.leave()
             child.finish()
+
+    @property
+    def _guard(self) -> Child | None:
+        return self._children[0] if self._children else None
 
     def _launch(self, child: Child) -> None:
         child.start(time.monotonic())
         self._selector.register(child, selectors.EVENT_READ, child)
+        for ward in self._children if child is self._guard else (child,):
+            if ward is not self._guard:
+                self._guarding.hand_over(ward)
 
     def _turn(self) -> None:
         for key, _ in self._selector.select(POLL_SECONDS):
+            if isinstance(key.data, Door):
+                key.data.accept()
+                continue
             child: Child = key.data
             lines = child.read()
             if lines is None:
@@ -208,10 +298,9 @@ def _refusal(child: Child) -> RatwallError:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT in a list instead of dying of them, and wake the selector."""
+def _collected(*signals: signal.Signals) -> Iterator[list[int]]:
+    """Collect these signals in a list instead of dying of them."""
     received: list[int] = []
-    signals = (signal.SIGTERM, signal.SIGINT)
     before = [
         signal.signal(number, lambda number, _: received.append(number)) for number in signals
     ]

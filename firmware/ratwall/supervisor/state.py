@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from ratwall.settings.schema import Settings
 from ratwall.supervisor.children import Child
 from ratwall.supervisor.confine import ACTIVATION_DESCRIPTOR, PYTHON, account, confined
 
+JOURNAL_NAME = "undo.jsonl"  # in run/; see ratwall.kernel.undo
 LEDGER_NAME = "ledger.sqlite3"
 BACKLOG = 64  # connections waiting for the page
 
@@ -29,6 +30,7 @@ class StateDirectory:
         self.path = path.absolute()
         self.run = self.path / "run"
         self.settings = self.run / "settings.toml"
+        self.journal = self.run / JOURNAL_NAME
         self._controller = account("ratwall")
         self._inspector = account("ratwall-inspector")
         self._web = account("ratwall-web")
@@ -77,23 +79,43 @@ class StateDirectory:
         finally:
             os.close(descriptor)
 
-    def write_settings(self, source: Path | None) -> None:
-        """Lay the checked settings file where every process may read it."""
-        text = b"" if source is None else source.read_bytes()
-        self.settings.unlink(missing_ok=True)
+    def write_settings(self, text: bytes) -> None:
+        """Lay the checked settings where every process may read them, whole at every moment."""
+        staged = self.settings.with_suffix(".new")
+        staged.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with os.fdopen(os.open(self.settings, flags, 0o644), "wb") as file:
+        with os.fdopen(os.open(staged, flags, 0o644), "wb") as file:
             file.write(text)
             os.fchmod(file.fileno(), 0o644)
+        staged.replace(self.settings)
 
-    def inspector(self, *, monitor_only: bool) -> Child:
-        """Return the inspector, with CAP_NET_ADMIN for the queue and nothing else."""
-        argv = [*self._module("ratwall.inspector"), "--config", str(self.settings)]
-        argv += ["--monitor-only"] if monitor_only else []
-        return Child(
-            "the inspector",
-            confined(argv, self._inspector, capabilities=("net_admin",), state_dir=self.path),
-        )
+    def inspectors(
+        self, settings: Settings, environment: Mapping[str, str], *, monitor_only: bool
+    ) -> list[Child]:
+        """Return the inspectors, with CAP_NET_ADMIN for their queues and nothing else.
+
+        `environment` tells them of the watchdog that they feed.
+        """
+        workers = settings.kernel.workers
+        return [
+            Child(
+                "the inspector" if workers == 1 else f"inspector {worker}",
+                confined(
+                    [
+                        *self._module("ratwall.inspector"),
+                        *("--config", str(self.settings), "--worker", str(worker)),
+                        *(["--monitor-only"] if monitor_only else []),
+                    ],
+                    self._inspector,
+                    capabilities=("net_admin",),
+                    state_dir=self.path,
+                ),
+                environment=environment,
+                watchdog=True,
+                rereads=True,
+            )
+            for worker in range(workers)
+        ]
 
     def controller(self, settings: Settings, *, monitor_only: bool) -> Child:
         """Return the controller, with CAP_NET_ADMIN for sets and conntrack events."""
@@ -113,7 +135,9 @@ class StateDirectory:
                 groups=(self._web.gid, self._inspector.gid),
                 capabilities=("net_admin",),
                 state_dir=self.path,
+                orphan_signal="TERM",  # it writes down what it knows
             ),
+            rereads=True,
         )
 
     def web(self, settings: Settings, page: socket.socket) -> Child:

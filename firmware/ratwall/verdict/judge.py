@@ -8,7 +8,7 @@ decisive fact (a family's certificate, a remembered verdict) the score stops one
 threshold, whatever the packs or the settings say.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -88,7 +88,7 @@ def judge(
 
     Pass `remembered` only when the certificate is hidden; a certificate in view speaks for itself.
     """
-    evidence = match(packs, facts, endpoint)
+    evidence = (*match(packs, facts, endpoint), *_from_course(facts))
     if remembered is not None:
         evidence = (_from_memory(remembered, endpoint, as_of), *evidence)
     return weigh(evidence, thresholds)
@@ -132,6 +132,19 @@ def _from_memory(remembered: Remembered, endpoint: Endpoint, as_of: int) -> Evid
         decisive=True,
         family=remembered.family,
     )
+
+
+def _from_course(facts: TlsFacts) -> Iterator[Evidence]:
+    """Yield what the course of a connection says: worth no points, but to be read with the rest."""
+    if facts.picked_up:
+        text = (
+            "The connection was running already when Ratwall began to read it: picked up "
+            "mid-stream, its certificate not seen."
+        )
+        yield Evidence("flow.picked-up", 0, text, None)
+    if facts.preamble is not None:
+        text = f"The encrypted part began behind a dialogue in clear text ({facts.preamble})."
+        yield Evidence("flow.preamble", 0, text, None)
 
 
 def _duration(microseconds: int) -> str:

@@ -9,8 +9,9 @@ tests and people compare. GREASE (RFC 8701) is random by design and is left out 
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 
-from ratwall.wire.tls.handshake import ClientHello, ServerHello
+from ratwall.wire.tls.handshake import ClientHello, Extension, ServerHello
 from ratwall.wire.tls.registry import ExtensionType, ProtocolVersion
 
 # The sixteen reserved values (RFC 8701 §2), as a set: every value of every hello is looked up.
@@ -35,6 +36,38 @@ _JA4_VERSIONS: dict[int, str] = {
 
 # JA4_a already says whether these are there, and what the first ALPN value is.
 _JA4_UNLISTED = (ExtensionType.SERVER_NAME, ExtensionType.ALPN)
+
+
+# What of a hello its fingerprints are made from, besides the types of its extensions.
+_READ = frozenset(
+    {
+        ExtensionType.ALPN,
+        ExtensionType.EC_POINT_FORMATS,
+        ExtensionType.SIGNATURE_ALGORITHMS,
+        ExtensionType.SUPPORTED_GROUPS,
+        ExtensionType.SUPPORTED_VERSIONS,
+    }
+)
+_REMEMBERED = 256  # kinds of hello: a program says the same one again and again
+_REMEMBERED_BYTES = 1024  # longer ones are worked out each time: 256 KB are enough to keep
+
+
+def prints(hello: ClientHello) -> tuple[str, str]:
+    """Return JA3 and JA4; what a program said before is remembered."""
+    kept = tuple(
+        Extension(each.type, each.data if each.type in _READ else b"") for each in hello.extensions
+    )
+    size = 2 * len(hello.cipher_suites) + sum(4 + len(each.data) for each in kept)
+    work_out = _prints if size <= _REMEMBERED_BYTES else _prints.__wrapped__
+    return work_out(hello.legacy_version, hello.cipher_suites, kept)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _prints(
+    version: int, ciphers: tuple[int, ...], extensions: tuple[Extension, ...]
+) -> tuple[str, str]:
+    hello = ClientHello(version, version, b"", b"", ciphers, (), extensions)
+    return ja3(hello), ja4(hello)
 
 
 def ja3_raw(hello: ClientHello) -> str:

@@ -5,12 +5,16 @@ at a sequence number stays (first copy wins), because an inline box passes the f
 later copy that differs from bytes still held is a conflict, remembered as a fact. Beyond the bound
 it holds nothing more and says so.
 
+A stream that keeps its text can say what of a segment may pass at all (`admit`): bytes for a place
+that is taken are replaced by the first copy, so whatever a receiver missed, ignored or threw away,
+there is one text only that it can ever read.
+
 Positions inside are plain integers counted from the first byte, so that only `push` knows about
 sequence numbers wrapping at 2**32.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 # Bytes held back in one direction while a gap is open. A certificate flight is 2-8 KiB, the initial
 # window of a server 14 KiB (RFC 6928): 32 KiB holds two such windows.
@@ -33,7 +37,8 @@ class Stream:
     """Bytes of one direction, released in order.
 
     Without `next_sequence` it starts at the lowest segment held for which `is_start` holds, or
-    after START_PATIENCE segments at the lowest.
+    after START_PATIENCE segments at the lowest. With `keep_text` it remembers what it released, and
+    leaves its start to be told, until it can hold no more.
     """
 
     __slots__ = (
@@ -42,6 +47,7 @@ class Stream:
         "_position",
         "_positions",
         "_start",
+        "_text",
         "_waited",
         "buffered",
         "conflict",
@@ -50,7 +56,11 @@ class Stream:
     )
 
     def __init__(
-        self, next_sequence: int | None = None, is_start: Callable[[bytes], bool] = _any_start
+        self,
+        next_sequence: int | None = None,
+        is_start: Callable[[bytes], bool] = _any_start,
+        *,
+        keep_text: bool = False,
     ) -> None:
         self.next_sequence = next_sequence  # first byte not yet released in order
         self.conflict = False
@@ -62,13 +72,42 @@ class Stream:
         self._positions: list[int] = []  # where the islands start, ascending
         self._islands: list[bytes] = []  # never touching one another
         self._waited: list[int] = []  # sequence numbers seen while the start is unknown
+        self._text = bytearray() if keep_text else None  # released, from `_start` on
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory: out of order, and of the text that is kept."""
+        return self.buffered + len(self._text or b"")
+
+    def admit(self, sequence: int, payload: bytes) -> bytes | None:
+        """Return a segment's payload as it may pass, in the same length; None if it may not.
+
+        It may not where it stands too far ahead to be held: its sender will repeat it in order. Ask
+        before `push`, and push what was returned.
+        """
+        if not self._positions and sequence == self.next_sequence:
+            return payload
+        reference = self._waited[0] if self._waited else self.next_sequence
+        if reference is None:
+            return payload  # the first of all
+        position = self._locate(sequence, reference)
+        passed = bytearray(payload)
+        if self._text is not None:
+            _lay_over(passed, position, self._text, self._start)
+        for held_at, held in self._overlapping(position, position + len(payload)):
+            _lay_over(passed, position, held, held_at)
+        if passed != payload:
+            # A keep-alive may carry one byte of garbage (RFC 9293 §3.8.4): no contradiction meant.
+            self.conflict |= len(payload) > 1
+            payload = bytes(passed)
+        if self.next_sequence is None or self._has_room(position, len(payload)):
+            return payload
+        return None
 
     def push(self, sequence: int, payload: bytes) -> bytes:
         """Take one segment; return the bytes that are now in order, possibly none."""
         if sequence == self.next_sequence and not self._positions:
-            self.next_sequence = (sequence + len(payload)) & _MASK
-            self._position += len(payload)
-            return payload
+            return self._advance(payload)
         if not payload:
             return b""
         if self.next_sequence is None:
@@ -92,6 +131,34 @@ class Stream:
         self._drop_before_position()
         return self._release()
 
+    def start_by(self, acknowledged: int) -> bytes:
+        """Fix an unknown start once the receiver has spoken; return what is in order from there.
+
+        It acknowledges what it has read, so that all of that came by here: the lowest segment held
+        is the first, or else `acknowledged` itself is.
+        """
+        start = self._best_start(self._waited) if self._waited else acknowledged
+        return self.start_at(acknowledged if self._signed(acknowledged, start) < 0 else start)
+
+    def start_before(self, acknowledged: int) -> bytes:
+        """Fix an unknown start once the receiver has said that it waits for `acknowledged`.
+
+        What it has read led up to there without a gap; what is held in other places it has not.
+        """
+        start = acknowledged
+        if self.next_sequence is None and self._waited:
+            position = self._locate(acknowledged, self._waited[0])
+            for held_at, held in self._overlapping(position - 1, position + 1):
+                if held_at <= position <= held_at + len(held):
+                    start = acknowledged - (position - held_at)
+        return self.start_at(start)
+
+    def reaches(self, sequence: int) -> bool:
+        """Say whether a receiver that waits for `sequence` can have read what was released here."""
+        if self.next_sequence is None:
+            return True
+        return self._start <= self._locate(sequence, self.next_sequence) <= self._position
+
     @staticmethod
     def _signed(sequence: int, reference: int) -> int:
         """Distance from `reference` to `sequence`, negative when it lies before (RFC 9293 §3.4)."""
@@ -103,13 +170,19 @@ class Stream:
 
     def _push_before_start(self, sequence: int, payload: bytes) -> bytes:
         waited = self._waited
-        if not waited and self._is_start(payload):
-            self.next_sequence = (sequence + len(payload)) & _MASK
-            self._position += len(payload)
-            return payload
-        waited.append(sequence)
+        guesses = self._text is None
+        if guesses and not waited and self._is_start(payload):
+            self.next_sequence = sequence
+            return self._advance(payload)
+        if guesses or not waited:
+            waited.append(sequence)
         self._hold(self._locate(sequence, waited[0]), payload)
-        if self._is_start(payload) or len(waited) >= START_PATIENCE or self.overflowed:
+        patient = len(waited) < START_PATIENCE and not self._is_start(payload)
+        if self.overflowed and not guesses:
+            # Nobody will tell where this begins: it has begun already. From here on it is in order.
+            self.overflowed = False
+            return self.start_at(self._best_start(waited)) + self.push(sequence, payload)
+        if self.overflowed or (guesses and not patient):
             return self.start_at(self._best_start(waited))
         return b""
 
@@ -137,7 +210,23 @@ class Stream:
         assert self.next_sequence is not None
         self._position += len(payload)
         self.next_sequence = (self.next_sequence + len(payload)) & _MASK
+        if self._text is not None:
+            self._text += payload
         return payload
+
+    def _overlapping(self, position: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (position, bytes) of the islands that reach into [position, end)."""
+        first = bisect_left(self._positions, position)
+        for index in range(max(0, first - 1), len(self._positions)):
+            if self._positions[index] >= end:
+                return
+            yield self._positions[index], self._islands[index]
+
+    def _has_room(self, position: int, length: int) -> bool:
+        """Say whether a segment is in order or finds room among the islands (at the worst)."""
+        if position <= self._position:
+            return True
+        return self.buffered + length <= OUT_OF_ORDER_LIMIT and len(self._positions) < ISLAND_LIMIT
 
     def _hold(self, position: int, payload: bytes, in_order: bool = False) -> None:
         """Merge a segment into the islands, keeping the first copy of every byte."""
@@ -198,3 +287,11 @@ class Stream:
         ready = self._islands.pop(0)
         self.buffered -= len(ready)
         return self._advance(ready)
+
+
+def _lay_over(passed: bytearray, position: int, held: bytes | bytearray, held_at: int) -> None:
+    """Put what is held over the part of `passed` that stands in the same place."""
+    start = max(position, held_at)
+    end = min(position + len(passed), held_at + len(held))
+    if start < end:
+        passed[start - position : end - position] = held[start - held_at : end - held_at]

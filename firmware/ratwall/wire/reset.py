@@ -1,8 +1,12 @@
 """Turning a datagram in flight into a TCP reset for its own receiver, in place.
 
-The result keeps the buffer's length: the IP datagram becomes shorter and zero padding follows it,
-because a shortened buffer is malformed inside PPPoE and lost under segmentation offload. It never
-chooses the sequence number: the caller knows what the receiver expects next.
+The result keeps the buffer's length: the IP datagram becomes shorter and padding follows it, for a
+shortened buffer is malformed inside PPPoE and lost under segmentation offload. It never chooses the
+sequence number: the caller knows what the receiver expects next.
+
+A datagram that came in fragments leaves in fragments, which the kernel cuts by the buffer's length:
+the padding is then taken for payload, which a reset may have (RFC 9293 §3.5.3). So the padding is
+chosen to make the one checksum right both ways.
 """
 
 from struct import Struct
@@ -57,4 +61,8 @@ def rewrite_to_reset(
     )
     position = start + _TCP_CHECKSUM
     out[position : position + 2] = checksum(total).to_bytes(2, "big")
+    padding = len(out) - end
+    if padding >= 2:
+        # As payload it would add its length to the pseudo header, and what it holds.
+        out[end : end + 2] = checksum(padding).to_bytes(2, "big")
     return bytes(out)

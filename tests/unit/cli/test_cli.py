@@ -67,6 +67,21 @@ def test_status_says_in_words_what_holds(shell: Shell, attacked: Running) -> Non
     assert shell.json("status")["state"] == "protecting"
 
 
+def test_status_lists_what_passes_by_design(
+    shell: Shell, box: Box, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Not inspected, by design" not in shell.run("status")
+    counters = {"uninspected_packets": 0, "passed_quic_packets": 1, "passed_local_packets": 20}
+    monkeypatch.setattr(box.sets, "counters", lambda: counters)
+    box.now += 10_000_000
+    eventually(lambda: running.call("status")["passed"]["quic"])
+    listed = shell.run("status").partition("Not inspected, by design, since the box went inline:\n")
+    assert listed[2].splitlines()[:2] == [
+        "    1 connection over QUIC (UDP port 443)",
+        "    20 packets within the office, past the internet port",
+    ]
+
+
 def test_status_tells_what_went_wrong_in_an_inspector_only_if_it_did(
     shell: Shell, running: Running, inspector: FakeInspector
 ) -> None:

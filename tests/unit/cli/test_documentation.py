@@ -110,6 +110,6 @@ def test_the_keys_of_every_json_output_are_documented(
     assert story["actions"][0].keys() == set(shown["`actions`"])
     documented = {
         name: sorted(WORD.findall(cells[0]))
-        for name, cells in rows("## Keys", "A change that holds").items()
+        for name, cells in rows("## Keys", "Of `status` besides").items()
     }
     assert documented == {name: sorted(keys) for name, keys in shown.items()}

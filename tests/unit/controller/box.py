@@ -153,9 +153,18 @@ class Running:
         # SQLite connections belong to the thread that opened them.
         doors = open_doors(box.state / "run", None, box.web_group)
         self.service = box.service()
-        self._process = Process(self.service, box.watch.fileno(), doors, options)
+        self._process = Process(self.service, box.watch.fileno(), doors, options, self._reread)
         self._ready.set()
         self._process.run()
+
+    def _reread(self) -> None:
+        """Take what the test has put into the box's settings."""
+        box = self.box
+        self.service.reconfigure(box.settings, enforce=box.enforce, never_block=box.never_block)
+
+    def hang_up(self) -> None:
+        """Do what SIGHUP does to the controller."""
+        self._process.hang_up()
 
     def call(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Send a command as root."""
@@ -210,6 +219,7 @@ def report(**changes: Any) -> dict[str, Any]:
         "worker": 0,
         "class": "block",
         "enforced": True,
+        "proxied": False,
         "mac": "02:00:00:00:00:01",
         "client": CLIENT,
         "client_port": 50_000,

@@ -131,3 +131,29 @@ def test_the_all_zero_hardware_address_is_none() -> None:
     flow = parsed(report(mac="00:00:00:00:00:00"))
     assert isinstance(flow, FlowReport)
     assert flow.mac is None
+
+
+@pytest.mark.parametrize(
+    ("unjudged", "refused"),
+    [
+        ([], False),
+        ([["192.168.1.10", "203.0.113.7", 443]] * 100, False),
+        ([["192.168.1.10", "203.0.113.7", 443]] * 101, True),
+        ([["192.168.1.10", "203.0.113.7"]], True),
+        ([["192.168.1.10", "not an address", 443]], True),
+        ([["192.168.1.10", "203.0.113.7", 65_536]], True),
+        ("none", True),
+    ],
+)
+def test_what_an_inspector_had_to_give_up_is_checked_like_all_else(
+    unjudged: object, refused: bool
+) -> None:
+    message = {"type": "status", "worker": 0, "pid": 1, "unjudged": unjudged}
+    data = json.dumps(message).encode()
+    if refused:
+        with pytest.raises(MessageError):
+            parse_report(data)
+    else:
+        report = parse_report(data)
+        assert isinstance(report, StatusReport)
+        assert len(report.unjudged) == len(unjudged)  # type: ignore[arg-type]

@@ -44,6 +44,22 @@ def test_a_silent_inspector_and_a_missing_one_are_told_apart() -> None:
     assert protection.since == 6  # bypassed since then, whatever the reason
 
 
+def test_with_a_part_of_the_inspectors_it_is_partly_protecting() -> None:
+    protection = Protection(started=0, workers=2)
+    assert told(protection, 1, 1, now=5) == "protecting", "the other one is still connecting"
+    assert told(protection, 2, 2, now=6) == "protecting"
+    assert told(protection, 1, 2, now=7) == "partial"
+    assert protection.reason == ("1 of 2 inspectors at work: the others' share passes uninspected")
+    assert told(protection, 1, 2, now=8, enforce=False) == "partial"
+    assert told(protection, 0, 2, now=9) == "bypassed"
+    assert told(protection, 2, 2, now=10) == "protecting"
+
+
+@pytest.mark.parametrize(("after", "state"), [(-1, "protecting"), (0, "partial"), (1, "partial")])
+def test_an_inspector_that_never_comes_is_missed(after: int, state: str) -> None:
+    assert told(Protection(started=0, workers=2), 1, 1, STARTING_US + after) == state
+
+
 def test_after_a_loss_it_is_not_starting_again() -> None:
     protection = Protection(started=0)
     told(protection, 1, 1, now=5)

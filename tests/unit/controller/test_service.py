@@ -13,6 +13,7 @@ from ratwall.controller import selftest, service
 from ratwall.controller.messages import FlowReport, parse_report
 from ratwall.controller.rows import DER_KEPT, kept_der
 from ratwall.controller.service import RETENTION_BYTES
+from ratwall.errors import UsageError
 from ratwall.kernel.marks import FlowClass
 from ratwall.ledger import queries
 from ratwall.ledger.models import Certificate
@@ -570,6 +571,26 @@ def test_copying_the_state_directory_copies_the_story(box: Box, tmp_path: Path) 
     shutil.copy(box.state / FILE_NAME, copy / FILE_NAME)  # one file after a clean stop
     with open_ledger(copy / FILE_NAME, read_only=True) as ledger:
         assert len(queries.actions(ledger, box.now)) == 1
+
+
+def test_changed_settings_are_taken_without_a_restart(
+    box: Box, running: Running, inspector: FakeInspector
+) -> None:
+    inspector.send(report())
+    only_incident(box)
+    assert inspector.receive_until("mode")["enforce"]
+
+    box.settings = replace(box.settings, block=replace(box.settings.block, seconds=3600))
+    box.enforce, box.never_block = False, frozenset({"203.0.113.99"})
+    running.hang_up()
+
+    assert not inspector.receive_until("mode")["enforce"]
+    assert running.call("status")["enforce"] is False
+    assert box.sets.blocked == {(SERVER, 6606): DAY_SECONDS}, "keeps the time it has left"
+    running.call("block", server="192.0.2.1", server_port=443, reason="")
+    assert box.sets.blocked["192.0.2.1", 443] == 3600, "no longer on the list, for the new time"
+    with pytest.raises(UsageError, match="never-block"):
+        running.call("block", server="203.0.113.99", server_port=443, reason="")
 
 
 def test_a_self_test_is_no_attack_and_leaves_nothing_in_the_books(

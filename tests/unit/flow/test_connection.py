@@ -155,12 +155,11 @@ def test_too_much_out_of_order_is_an_anomaly() -> None:
         ),
         max_size=12,
     ),
-    st.booleans(),
 )
 def test_arbitrary_segments_never_raise(
-    segments: list[tuple[bool, int, int, int, bytes]], search_preamble: bool
+    segments: list[tuple[bool, int, int, int, bytes]],
 ) -> None:
-    connection = Connection(0, search_preamble)
+    connection = Connection(0)
     for from_client, sequence, acknowledgement, flags, payload in segments:
         _, segment = Wire({from_client: sequence, not from_client: acknowledgement}).segment(
             from_client, payload, flags

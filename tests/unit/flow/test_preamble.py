@@ -1,10 +1,13 @@
-"""TLS that begins after a cleartext dialogue, or inside OpenVPN, as replay looks for it."""
+"""TLS that begins after a cleartext dialogue, or inside OpenVPN, found all the same."""
+
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ratwall.flow.connection import Connection
+from ratwall.flow.opening import Dialogue
 from ratwall.flow.openvpn import OpenVpn, opening_hmac
 from ratwall.flow.preamble import PREAMBLE_LIMIT, Preamble
 from ratwall.wire.tls.conversation import ConversationState
@@ -16,16 +19,24 @@ FULL = handshakes.full("TLS 1.2")
 HELLO, ANSWER = FULL[0][1], FULL[1][1]
 
 DIALOGUES = {
-    "STARTTLS": [
+    "SMTP STARTTLS": [
         (False, b"220 mail.example ESMTP\r\n"),
         (True, b"EHLO me\r\nSTARTTLS\r\n"),
         (False, b"250-mail.example\r\n250 STARTTLS\r\n220 Go ahead\r\n"),
     ],
-    "CONNECT": [
+    "IMAP STARTTLS": [
+        (False, b"* OK IMAP4rev1 ready\r\n"),
+        (True, b"a1 STARTTLS\r\n"),
+        (False, b"a1 OK begin\r\n"),
+    ],
+    "POP3 STLS": [(False, b"+OK ready\r\n"), (True, b"STLS\r\n"), (False, b"+OK begin\r\n")],
+    "FTP AUTH TLS": [(False, b"220 ftp\r\n"), (True, b"AUTH TLS\r\n"), (False, b"234 ok\r\n")],
+    "HTTP CONNECT": [
         (True, b"CONNECT shop.example:443 HTTP/1.1\r\nHost: shop.example\r\n\r\n"),
         (False, b"HTTP/1.1 200 Connection established\r\n\r\n"),
     ],
-    "SOCKS 5": [
+    "SOCKS4": [(True, b"\4\1\1\xbb\xcb\0\x71\7\0"), (False, b"\0\x5a" + bytes(6))],
+    "SOCKS5": [
         (True, b"\5\1\0"),
         (False, b"\5\0"),
         (True, b"\5\1\0\1\x0a\0\0\1\1\xbb"),
@@ -47,21 +58,13 @@ DIALOGUES = {
 @pytest.mark.parametrize("size", [1, 7, 536])
 def test_a_handshake_behind_a_dialogue_is_found(name: str, size: int) -> None:
     wire = Wire()
-    connection = Connection(0, search_preamble=True)
+    connection = Connection(0)
     for flight in wire.conversation((*DIALOGUES[name], *FULL[:2]), size):
         for from_client, segment in flight:
             connection.push(from_client, segment)
-    assert connection.facts == observe(FULL[:2]).facts
+    named = name if name in set(Dialogue) else "cleartext"
+    assert connection.facts == replace(observe(FULL[:2]).facts, preamble=named)
     assert connection.state == ConversationState.CERTIFICATE
-
-
-def test_inline_the_same_dialogue_is_not_tls() -> None:
-    wire = Wire()
-    connection = Connection(0)
-    for flight in wire.conversation((*DIALOGUES["STARTTLS"], *FULL[:2])):
-        for from_client, segment in flight:
-            connection.push(from_client, segment)
-    assert connection.state == ConversationState.NOT_TLS
 
 
 def test_a_preamble_and_a_hello_in_one_segment_are_taken_apart() -> None:
@@ -118,7 +121,7 @@ def openvpn_stream(tls: bytes, reset: int, hmac: int, size: int = 100) -> bytes:
 @pytest.mark.parametrize("size", [1, 50, 5000])
 def test_a_handshake_inside_openvpn_is_found(hmac: int, size: int) -> None:
     wire = Wire()
-    connection = Connection(0, search_preamble=True)
+    connection = Connection(0)
     for from_client, reset, said in ((True, 7, HELLO), (False, 8, ANSWER)):
         stream = openvpn_stream(said, reset, hmac)
         opening = 2 + int.from_bytes(stream[:2], "big")  # it comes whole: it tells what this is
@@ -126,7 +129,7 @@ def test_a_handshake_inside_openvpn_is_found(hmac: int, size: int) -> None:
         sent += wire.flight(from_client, stream[opening:], size)
         for sender, segment in sent:
             connection.push(sender, segment)
-    assert connection.facts == observe(FULL[:2]).facts
+    assert connection.facts == replace(observe(FULL[:2]).facts, preamble="OpenVPN")
 
 
 def test_an_hmac_of_unknown_size_is_left_alone() -> None:

@@ -39,6 +39,7 @@ def test_without_a_file_a_new_box_protects() -> None:
     settings = load_settings(None)
     assert settings == Settings()
     assert settings.detection.enforce
+    assert not settings.detection.refuse_udp_443
     assert settings.network.mode == "bridge"
     assert settings.kernel.mark_mask == 0xFF000000
 
@@ -65,12 +66,14 @@ def test_every_key_can_be_set(file: Path) -> None:
         alert = 50
         block = 90
         enforce = false
+        refuse_udp_443 = true
         [block]
         seconds = 3600
         [kernel]
         mark_mask = 0x00ff0000
         queue = 7
         queue_length = 2048
+        workers = 3
         [web]
         listen = "[2001:db8::1]:443"
         [ledger]
@@ -84,7 +87,9 @@ def test_every_key_can_be_set(file: Path) -> None:
     assert settings.network.lan == "enp1s0"
     assert settings.detection.block == 90
     assert not settings.detection.enforce
+    assert settings.detection.refuse_udp_443
     assert settings.kernel.mark_mask == 0x00FF0000
+    assert settings.kernel.workers == 3
     assert settings.web.address == ("2001:db8::1", 443)
     assert settings.never_block.addresses == ("192.0.2.1", "2001:db8::1")  # canonical, once
 
@@ -123,6 +128,14 @@ def test_the_message_says_file_section_key_what_is_allowed_and_what_was_found(fi
             "[kernel] queue: expected an integer from 0 to 65535, found true",
         ),
         ("[detection]\nenforce = 1", "[detection] enforce: expected true or false, found 1"),
+        (
+            '[detection]\nrefuse_udp_443 = "yes"',
+            '[detection] refuse_udp_443: expected true or false, found "yes"',
+        ),
+        (
+            "[detection]\nrefuse_udp = true",
+            '[detection] refuse_udp: unknown key, did you mean "refuse_udp_443"?',
+        ),
         ('[network]\nmode = "hub"', '[network] mode: expected "bridge" or "router", found "hub"'),
         (
             '[network]\nlan = "a name too long"\nwan = "sixteen-bytes-xx"',
@@ -196,7 +209,7 @@ def test_the_size_of_the_file_is_limited(file: Path) -> None:
     ("section", "key", "low", "high"),
     [
         ("block", "seconds", BLOCK_SECONDS_LOW, BLOCK_SECONDS_HIGH),
-        ("kernel", "queue", 0, 65_535),
+        ("kernel", "workers", 1, 4),
         ("kernel", "queue_length", QUEUE_LENGTH_LOW, QUEUE_LENGTH_HIGH),
         ("ledger", "retention_days", 1, 3650),
         ("ledger", "max_megabytes", LEDGER_MEGABYTES_LOW, 65_536),
@@ -208,6 +221,24 @@ def test_number_limits(file: Path, section: str, key: str, low: int, high: int) 
         assert getattr(getattr(load_settings(file), section), key) == value
     for value in (low - 1, high + 1):
         assert f"found {value}" in complaint(file, f"[{section}]\n{key} = {value}")
+
+
+def test_each_worker_needs_a_queue_number(file: Path) -> None:
+    for queue, workers in ((65_532, 4), (65_535, 1), (0, 4), (1, 1)):
+        file.write_text(f"[kernel]\nqueue = {queue}\nworkers = {workers}")
+        assert load_settings(file).kernel.queue == queue
+    assert complaint(file, "[kernel]\nqueue = 65533\nworkers = 4") == (
+        "[kernel]: expected a queue for each worker up to number 65535, "
+        "found 4 workers from queue 65533 on"
+    )
+    for queue in (-1, 65_536):
+        assert f"found {queue}" in complaint(file, f"[kernel]\nqueue = {queue}\nworkers = 1")
+
+
+def test_by_default_there_is_a_worker_a_core_up_to_four(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, workers in ((1, 1), (2, 2), (3, 3), (4, 4), (5, 4)):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        assert load_settings(None).kernel.workers == workers
 
 
 def test_score_limits(file: Path) -> None:

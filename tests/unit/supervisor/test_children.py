@@ -64,3 +64,24 @@ def test_a_child_that_will_not_end_is_killed() -> None:
     child.terminate()
     assert child.finish() == -9
     assert time.monotonic() - started < 8
+
+
+def test_a_hang_up_is_answered_with_ready_and_not_sent_before_it() -> None:
+    child = python(
+        "import signal, time\n"
+        "heard = []\n"
+        "time.sleep(0.1)\n"
+        "signal.signal(signal.SIGHUP, lambda number, _: heard.append(number))\n"
+        "print('ready')\n"
+        "while not heard: time.sleep(0.01)\n"
+        "print('ready again')\n"
+    )
+    child.start(time.monotonic())
+    child.hang_up()  # would end it: the handler is not there yet
+    while not child.ready:
+        assert child.read() is not None
+    child.hang_up()
+    assert not child.ready
+    assert read_to_end(child) == ["ready again"]
+    assert child.ready
+    assert child.reap(time.monotonic()) == "ended with code 0"

@@ -71,7 +71,7 @@ def test_settings_do_not_go_through_a_link(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     state.settings.symlink_to(victim)
-    state.write_settings(None)
+    state.write_settings(b"")
     assert victim.read_text() == "precious"
     assert not state.settings.is_symlink()
 

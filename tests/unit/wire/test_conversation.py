@@ -392,3 +392,15 @@ def test_a_real_conversation_with_one_byte_changed_never_raises(
     _, flight = flights[where % len(flights)]
     flight[(where >> 4) % len(flight)] ^= change
     observe(tuple((who, bytes(flight)) for who, flight in flights), size)
+
+
+@pytest.mark.parametrize("size", [1, 1 << 16])
+def test_nothing_is_read_behind_a_hello_of_tls_13_in_its_record(size: int) -> None:
+    """Found by the fuzzer: how the record was cut decided whether the rest of it was read."""
+    record = handshakes.full("TLS 1.3")[1][1]
+    hello = record[5 : 5 + int.from_bytes(record[3:5], "big")]
+    flight = handshakes.records(hello + handshakes.certificate_message(b"no certificate"))
+    conversation = handshakes.observe(((False, flight),), size)
+    assert conversation.state is ConversationState.HIDDEN
+    assert conversation.facts.certificate_der is None
+    assert not conversation.facts.anomalies

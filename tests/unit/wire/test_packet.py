@@ -14,7 +14,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.ipsec import AH
 from scapy.packet import Packet, Raw
 
-from ratwall.wire.checksum import checksum_valid
+from ratwall.wire.checksum import checksum_valid, ones_complement_sum, pseudo_header_sum
 from ratwall.wire.errors import ParseError
 from ratwall.wire.packet import Segment, TcpFlag, parse_segment
 from ratwall.wire.reset import rewrite_to_reset
@@ -172,8 +172,26 @@ def test_a_reset_keeps_the_length_and_scapy_finds_it_sound(
     assert segment.acknowledgement == (acknowledgement or 0)
     assert segment.flags & TcpFlag.RST
     assert bool(segment.flags & TcpFlag.ACK) == (acknowledgement is not None)
-    assert reset[segment.datagram_length :].count(0) == len(reset) - segment.datagram_length
+    assert not any(reset[segment.datagram_length + 2 :])
     judged = type(DATAGRAMS[name])(reset[: segment.datagram_length])
     again = judged.copy()
     del again[TCP].chksum
     assert bytes(again) == bytes(judged)
+
+
+@pytest.mark.parametrize("name", ["ipv4", "ipv6", "tcp with options"])
+@pytest.mark.parametrize("payload", [b"", b"ab", b"abc", bytes(1400)])
+def test_a_reset_is_sound_even_if_its_padding_is_taken_for_payload(
+    name: str, payload: bytes
+) -> None:
+    """So it arrives in fragments, which the kernel cuts by the length of the buffer."""
+    datagram = bytes(DATAGRAMS[name] / Raw(payload))
+    reset = bytearray(rewrite_to_reset(datagram, segment_of(datagram), 5))
+    length = (2, 0) if reset[0] >> 4 == 4 else (4, 40)
+    reset[length[0] : length[0] + 2] = (len(reset) - length[1]).to_bytes(2, "big")
+    segment = segment_of(bytes(reset))
+    tcp = bytes(reset[segment.ip_header_length :])
+    total = ones_complement_sum(tcp) + pseudo_header_sum(
+        segment.source, segment.destination, len(tcp)
+    )
+    assert total % 0xFFFF == 0

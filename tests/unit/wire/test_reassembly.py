@@ -177,3 +177,89 @@ def test_arbitrary_segments_never_crash(segments: list[tuple[int, bytes]], known
     for sequence, payload in segments:
         stream.push(sequence, payload)
         assert 0 <= stream.buffered <= OUT_OF_ORDER_LIMIT
+
+
+# -- one text -----------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(pieces, st.integers(0, 255)), max_size=20))
+def test_what_is_admitted_is_one_text(order: list[tuple[Piece, int]]) -> None:
+    """Whatever a receiver takes of it, at one place it finds one byte."""
+    stream = Stream(START, keep_text=True)
+    seen: dict[int, int] = {}
+    out = b""
+    for one, colour in order:
+        admitted = stream.admit(at(one.start), bytes((colour,)) * (one.end - one.start))
+        assert admitted is not None
+        assert len(admitted) == one.end - one.start
+        for position, byte in enumerate(admitted, one.start):
+            assert seen.setdefault(position, byte) == byte
+        out += stream.push(at(one.start), admitted)
+    assert out == bytes(seen[position] for position in range(len(out)))
+    assert stream.held == len(seen)
+
+
+def test_the_first_copy_of_what_is_released_stays_for_late_comers() -> None:
+    stream = Stream(START, keep_text=True)
+    stream.push(START, b"genuine")
+    assert stream.admit(START, b"another") == b"genuine"
+    assert stream.conflict
+    assert stream.admit(at(3), b"XXXXmore") == b"uinemore"
+    same = b"genuine"
+    assert stream.admit(START, same) is same, "the same bytes are handed on as they are"
+
+
+def test_a_keep_alive_with_garbage_is_no_contradiction() -> None:
+    stream = Stream(START, keep_text=True)
+    stream.push(START, b"abc")
+    assert stream.admit(at(2), b"\0") == b"c"
+    assert not stream.conflict
+
+
+@pytest.mark.parametrize(("ahead", "admitted"), [(-1, True), (0, True), (1, False)])
+def test_what_finds_no_room_is_not_admitted(ahead: int, admitted: bool) -> None:
+    stream = Stream(START, keep_text=True)
+    stream.push(at(10), bytes(1000))
+    payload = bytes(OUT_OF_ORDER_LIMIT - 1000 + ahead)
+    assert (stream.admit(at(5000), payload) is not None) == admitted
+    if admitted:
+        stream.push(at(5000), payload)
+        assert not stream.overflowed
+    assert stream.admit(START, bytes(10)) is not None, "what is in order always is"
+
+
+@pytest.mark.parametrize(("count", "admitted"), [(-1, True), (0, False)])
+def test_islands_beyond_their_number_are_not_admitted(count: int, admitted: bool) -> None:
+    stream = Stream(START, keep_text=True)
+    for number in range(ISLAND_LIMIT + count):
+        stream.push(at(1 + 2 * number), b"x")
+    assert (stream.admit(at(2 * ISLAND_LIMIT + 9), b"x") is not None) == admitted
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "start", "released"),
+    [(0, 0, b""), (4, 0, b"head"), (2, 0, b"head"), (50, 50, b"far!"), (60, 60, b"")],
+)
+def test_a_stream_starts_where_the_receiver_has_read_from(
+    acknowledged: int, start: int, released: bytes
+) -> None:
+    """Told by what it waits for: the bytes that lead up to there, and none of the others."""
+    stream = Stream(keep_text=True)
+    for place, data in ((-20, b"below"), (50, b"far!"), (0, b"head")):
+        assert stream.admit(at(place), data) == data
+        assert stream.push(at(place), data) == b"", "it does not guess"
+    assert stream.start_before(at(acknowledged)) == (released or b"head" * (acknowledged == 0))
+    assert stream.next_sequence == at(start + len(released or b"head" * (acknowledged == 0)))
+
+
+def test_a_stream_that_can_hold_no_more_starts_by_itself() -> None:
+    stream = Stream(keep_text=True)
+    step = 1000
+    out = b""
+    for place in range(0, OUT_OF_ORDER_LIMIT + 2 * step, step):
+        out += stream.push(at(place), bytes(step))
+    assert stream.next_sequence == at(len(out))
+    assert stream.reaches(at(0))
+    assert stream.reaches(at(len(out)))
+    assert not stream.reaches(at(-1))
+    assert not stream.reaches(at(len(out) + 1))

@@ -78,6 +78,10 @@ class _Direction:
         self.alert = b""
         self._ssl2_body = bytearray()
 
+    def has_ended(self) -> bool:
+        """Whether what follows is encrypted."""
+        return self.encrypted
+
     def gather_ssl2(self, piece: RecordPiece) -> bytes | None:
         """Collect an SSL 2.0 hello (at most 32 KiB by its length field); None until whole."""
         self._ssl2_body += piece.data
@@ -102,6 +106,11 @@ class Conversation:
         self._counting = False  # the chain of the certificate kept is passing
         self._issuers = 0
 
+    @property
+    def held(self) -> int:
+        """Bytes kept of messages that are not whole yet."""
+        return self._client.messages.held + self._server.messages.held
+
     def receive(self, from_client: bool, data: bytes) -> None:
         """Take the next in-order bytes of one direction."""
         direction = self._client if from_client else self._server
@@ -113,6 +122,18 @@ class Conversation:
         except ParseError:
             direction.over = True
             self._give_up(direction)
+
+    def pick_up(self) -> None:
+        """Take note that this is TLS whose handshake was before our time: nothing will be read."""
+        self.carried_tls = True
+        self.facts.picked_up = True
+        self.state = ConversationState.HIDDEN
+        self._client.over = self._server.over = True
+
+    def refuse(self) -> None:
+        """Take note that the connection's bytes are not TLS."""
+        self.state = ConversationState.NOT_TLS
+        self._client.over = self._server.over = True
 
     def _give_up(self, direction: _Direction) -> None:
         if direction.records.started and not direction.encrypted:
@@ -134,6 +155,8 @@ class Conversation:
                     self._receive_from_client(event, piece.version)
                 else:
                     self._receive_from_server(event)
+                if direction.has_ended():
+                    break  # nothing may follow in this record (RFC 8446 §5.1), nor is it read
         elif kind == ContentType.CHANGE_CIPHER_SPEC:
             self._change_cipher(direction, from_client)
         elif kind == ContentType.ALERT:

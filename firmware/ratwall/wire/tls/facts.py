@@ -8,7 +8,7 @@ for, because most connections are judged without them.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ratwall.wire.fingerprint import ja3, ja3s, ja4
+from ratwall.wire.fingerprint import ja3s, prints
 from ratwall.wire.tls.handshake import ClientHello, ServerHello
 from ratwall.wire.tls.registry import version_name
 from ratwall.wire.x509.certificate import Certificate
@@ -39,11 +39,15 @@ class TlsFacts:
     chain_length: int = 0
     client_certificate: bool = False
     resumed: bool = False
+    preamble: str | None = None  # the dialogue in cleartext before TLS; None if there was none
+    picked_up: bool = False  # seen from its middle on: its handshake was before our time
     alerts: list[tuple[str, str, bool]] = field(default_factory=list)  # level, text, from client
     anomalies: set[Anomaly] = field(default_factory=set)
     _ja3: str | None = None
     _ja4: str | None = None
     _ja3s: str | None = None
+    _named: ClientHello | None = None  # the hello that `_sni` is of
+    _sni: str | None = None
 
     def set_server_hello(self, hello: ServerHello) -> None:
         """Take the server's hello, in place of a HelloRetryRequest perhaps."""
@@ -53,7 +57,12 @@ class TlsFacts:
     @property
     def sni(self) -> str | None:
         """The server name that the client asked for, or None."""
-        return self.client_hello.server_name if self.client_hello else None
+        hello = self.client_hello
+        if hello is None:
+            return None
+        if self._named is not hello:
+            self._named, self._sni = hello, hello.server_name
+        return self._sni
 
     @property
     def version(self) -> int | None:
@@ -68,18 +77,19 @@ class TlsFacts:
     @property
     def ja3(self) -> str | None:
         """JA3 of the ClientHello (MD5, hexadecimal), or None; not defined for SSL 2.0 hellos."""
-        hello = self.client_hello
-        if self._ja3 is None and hello is not None and not hello.is_ssl2:
-            self._ja3 = ja3(hello)
-        return self._ja3
+        return self._prints[0]
 
     @property
     def ja4(self) -> str | None:
         """JA4 of the ClientHello, or None; not defined for SSL 2.0 hellos."""
+        return self._prints[1]
+
+    @property
+    def _prints(self) -> tuple[str | None, str | None]:
         hello = self.client_hello
-        if self._ja4 is None and hello is not None and not hello.is_ssl2:
-            self._ja4 = ja4(hello)
-        return self._ja4
+        if self._ja3 is None and hello is not None and not hello.is_ssl2:
+            self._ja3, self._ja4 = prints(hello)
+        return self._ja3, self._ja4
 
     @property
     def ja3s(self) -> str | None:

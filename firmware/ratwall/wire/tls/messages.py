@@ -86,11 +86,18 @@ class MessageReader:
         self._held = bytearray()
         self._skip = 0
         self._wanted = _HEADER_LENGTH
-        self._step: Callable[[bytes], MessageEvent | None] = self._read_header
+        # A plain function: a bound method would tie the reader to itself, and a flood of readers
+        # would wait in memory for the garbage collector.
+        self._step: Step = MessageReader._read_header
         self._type = 0
         self._list_rest = 0  # bytes left of the certificate list
         self._trailing = 0  # bytes of the Certificate message behind its list
         self._leaf_seen = False
+
+    @property
+    def held(self) -> int:
+        """Bytes kept of a message that is not whole yet."""
+        return len(self._held)
 
     def feed(self, data: bytes) -> Iterator[MessageEvent]:
         """Yield what `data` completes; ParseError when lengths contradict one another."""
@@ -111,11 +118,11 @@ class MessageReader:
             if self._held:
                 chunk = bytes(self._held) + chunk
                 self._held.clear()
-            event = self._step(chunk)
+            event = self._step(self, chunk)
             if event is not None:
                 yield event
 
-    def _expect(self, wanted: int, step: Callable[[bytes], MessageEvent | None]) -> None:
+    def _expect(self, wanted: int, step: "Step") -> None:
         self._wanted = wanted
         self._step = step
 
@@ -127,20 +134,20 @@ class MessageReader:
                 raise ParseError(f"Certificate message of {length} bytes", 1)
             self._trailing = length - _LENGTH_BYTES
             self._leaf_seen = False
-            self._expect(_LENGTH_BYTES, self._read_list_length)
+            self._expect(_LENGTH_BYTES, MessageReader._read_list_length)
         elif self._type not in _HELLOS:
             self._skip = length
-            self._expect(0, self._read_body)
+            self._expect(0, MessageReader._read_body)
         elif length > HELLO_LIMIT:
             self._skip = length
-            self._expect(_HEADER_LENGTH, self._read_header)
+            self._expect(_HEADER_LENGTH, MessageReader._read_header)
             return Oversized(self._type, length)
         else:
-            self._expect(length, self._read_body)
+            self._expect(length, MessageReader._read_body)
         return None
 
     def _read_body(self, body: bytes) -> MessageEvent:
-        self._expect(_HEADER_LENGTH, self._read_header)
+        self._expect(_HEADER_LENGTH, MessageReader._read_header)
         return Message(self._type, body)
 
     def _read_list_length(self, field: bytes) -> MessageEvent | None:
@@ -154,10 +161,10 @@ class MessageReader:
     def _expect_entry(self) -> None:
         if self._list_rest:
             # A list with one or two bytes left over is found out by the step itself.
-            self._expect(min(_LENGTH_BYTES, self._list_rest), self._read_entry_length)
+            self._expect(min(_LENGTH_BYTES, self._list_rest), MessageReader._read_entry_length)
         else:
             self._skip += self._trailing
-            self._expect(0, self._end_certificate)
+            self._expect(0, MessageReader._end_certificate)
 
     def _read_entry_length(self, field: bytes) -> MessageEvent | None:
         length = int.from_bytes(field, "big")
@@ -165,7 +172,7 @@ class MessageReader:
         if self._list_rest < 0:
             raise ParseError(f"certificate {-self._list_rest} bytes longer than its list", 7)
         if not self._leaf_seen and length <= LEAF_LIMIT:
-            self._expect(length, self._read_leaf)
+            self._expect(length, MessageReader._read_leaf)
             return None
         self._skip = length
         self._expect_entry()
@@ -180,5 +187,8 @@ class MessageReader:
         return Leaf(der, alone=self._list_rest == 0)
 
     def _end_certificate(self, _: bytes) -> MessageEvent:
-        self._expect(_HEADER_LENGTH, self._read_header)
+        self._expect(_HEADER_LENGTH, MessageReader._read_header)
         return Message(self._type, b"") if self._leaf_seen else NoLeaf()
+
+
+Step = Callable[[MessageReader, bytes], MessageEvent | None]

@@ -40,10 +40,11 @@ class RecordPiece(NamedTuple):
 
 def looks_like_record(data: bytes) -> bool:
     """Whether bytes, however few, can be the start of a TLS record or an SSL 2.0 hello."""
-    return not data or _is_record_header(data) or _is_ssl2_header(data)
+    return not data or is_record_header(data) or _is_ssl2_header(data)
 
 
-def _is_record_header(data: bytes) -> bool:
+def is_record_header(data: bytes) -> bool:
+    """Whether bytes, at least one, can be the start of a record's header."""
     length = len(data)
     return (
         _FIRST_TYPE <= data[0] <= _LAST_TYPE
@@ -110,7 +111,7 @@ class RecordReader:
 
     def _read_header(self) -> RecordPiece | None:
         header = self._header
-        if not _is_record_header(header):
+        if not is_record_header(header):
             if not (self.ssl2 and _is_ssl2_header(header)):
                 raise ParseError("no TLS record", self._consumed)
             return self._read_ssl2_header() if len(header) == HEADER_LENGTH else None

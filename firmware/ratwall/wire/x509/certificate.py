@@ -10,6 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from ratwall.wire.errors import ParseError
 from ratwall.wire.x509 import der, oid
@@ -32,6 +33,8 @@ _TIMES = {
     der.GENERALIZED_TIME: re.compile(rb"(\d{12})(\d\d)?([.,]\d+)?(?:(Z)|([+-]\d{4}))?"),
 }
 _SECONDS_A_DAY = 86_400
+REMEMBERED = 256  # certificates
+REMEMBERED_BYTES = 2048  # of each at most, so 2 MB in all; larger ones are read each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class CertificateExtension:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Certificate:
     """What one certificate says of itself. Times are Unix seconds, None where unreadable."""
 
@@ -69,6 +72,10 @@ class Certificate:
     defects: tuple[str, ...]
     _signed: bytes = field(repr=False, compare=False)
     _signature: bytes = field(repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        """Return a hash without reading every field."""
+        return hash(self.sha256)
 
     @property
     def self_issued(self) -> bool:
@@ -111,7 +118,15 @@ class _Key:
 
 
 def parse_certificate(data: bytes) -> Certificate:
-    """Read one DER certificate (RFC 5280 §4.1); ParseError only if not even its names are there."""
+    """Read one DER certificate (RFC 5280 §4.1); ParseError only if not even its names are there.
+
+    Those read last are remembered: an office meets the same few hundred again and again.
+    """
+    return (_parse if len(data) <= REMEMBERED_BYTES else _parse.__wrapped__)(data)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _parse(data: bytes) -> Certificate:
     walker = der.Walker(data)
     outer = _outermost(walker)
     body = _clipped(walker, der.SEQUENCE, outer.content, outer.end)

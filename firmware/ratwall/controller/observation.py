@@ -1,0 +1,232 @@
+"""Observation: between the kernel's copies, the reports, and the table of what is observed.
+
+It never delays a packet and never cuts one. What had to leave the table is given another class in
+the conntrack table, so that the kernel copies it no longer; a connection that was judged clean with
+a server never seen before is given the class OBSERVED; and once somebody inspects again, what
+passed uninspected loses its class, so that it is read from its middle on. So does what an inspector
+let go, with a server that the memory knows, before it was told of that.
+
+Design note: a clean verdict and its report leave the inspector at the same moment, so the report
+may be here before the class is in the conntrack table. The event that shows the class tells when.
+"""
+
+import functools
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from ipaddress import ip_address
+from typing import Any, Protocol
+
+from ratwall.controller.messages import FlowReport
+from ratwall.controller.observed import ObservedTable, Reason, reasons_of
+from ratwall.controller.proofs import Connection
+from ratwall.kernel.conntrack import FlowEvent
+from ratwall.kernel.marks import FlowClass
+from ratwall.kernel.nflog import Copy
+from ratwall.wire.errors import ParseError
+from ratwall.wire.packet import parse_segment
+
+log = logging.getLogger(__name__)
+
+COPIED = (FlowClass.OBSERVED, FlowClass.UNINSPECTED)  # the classes that the kernel copies
+SERVERS_LIMIT = 16_384  # addresses known to be seen, 2 MB; of others the ledger is asked again
+WANTED_LIMIT = 1024  # clean connections that wait for their class: milliseconds each
+TOLD_US = 500_000  # by then an inspector that has come has read what it was told
+READ_AGAIN_US = 5_000_000  # nothing has passed uninspected for so long: the cause is gone
+
+
+class Copies(Protocol):
+    """What is asked of `ratwall.kernel.nflog.CopyReader`."""
+
+    overflows: int
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll."""
+
+    def read(self) -> list[Copy]:
+        """Return the copies that have come."""
+
+
+class Classes(Protocol):
+    """What is asked of `ratwall.kernel.reclass.Reclassifier`."""
+
+    def change(self, ends: Connection, before: Collection[FlowClass], after: FlowClass) -> bool:
+        """Move a flow to another class; False if it is gone or in none of `before`."""
+
+
+class Observation:
+    """Feed it with reports, events and copies."""
+
+    def __init__(
+        self,
+        capacity: int,
+        copies: Copies,
+        classes: Classes,
+        table: Callable[[], list[FlowEvent]],
+        seen: Callable[[str], bool],
+        remembered: Callable[[str, int], bool],
+        clock: Callable[[], int],
+    ) -> None:
+        """`table` dumps conntrack; `seen` says whether the ledger knows a server.
+
+        `remembered` says whether the verdict memory holds an endpoint.
+        """
+        self.copied = 0
+        self.evicted = 0  # made room for more suspicious ones
+        self._copies = copies
+        self._classes = classes
+        self._dump = table
+        self._seen = seen
+        self._remembered = remembered
+        self._clock = clock
+        self._table = ObservedTable(capacity)
+        self._servers: OrderedDict[str, None] = OrderedDict()
+        self._wanted: OrderedDict[Connection, None] = OrderedDict()
+        self._inspected = False
+        self._told_at: int | None = None  # when an inspector that came knows all
+        self._quiet_at: int | None = None  # when nothing has passed uninspected for long enough
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll for reading."""
+        return self._copies.fileno()
+
+    def facts(self) -> dict[str, int]:
+        """Return the counts for the status."""
+        return {
+            "flows": len(self._table),
+            "capacity": self._table.capacity,
+            "copies": self.copied,
+            "overflows": self._copies.overflows,
+            "evicted": self.evicted,
+        }
+
+    def listing(self, limit: int) -> list[dict[str, Any]]:
+        """Return the most suspicious of the connections observed."""
+        return self._table.listing(limit)
+
+    def take_report(self, report: FlowReport) -> None:
+        """Take in a judged connection; call before the ledger learns of it."""
+        unseen = self._first_of_server(report.server)
+        connection = (report.client, report.client_port, report.server, report.server_port)
+        if report.flow_class == "observed":
+            reasons = reasons_of(report) | ({Reason.UNSEEN} if unseen else set())
+            self._observe(connection, reasons, report.score)
+        elif report.flow_class == "clean" and unseen:
+            self._observe_clean(connection)
+
+    def take_event(self, event: FlowEvent) -> None:
+        """Take in what became of a connection."""
+        ways = _ways(event)
+        if event.ended:
+            for way in ways:
+                self._table.end(way, self._clock())
+        elif event.flow_class is FlowClass.CLEAN:
+            for way in ways:
+                if way in self._wanted:
+                    del self._wanted[way]
+                    self._observe_clean(way)
+        elif event.flow_class is FlowClass.UNINSPECTED:
+            self._quiet_at = self._clock() + READ_AGAIN_US
+        elif event.flow_class not in COPIED:
+            for way in ways:
+                self._table.forget(way)
+
+    def read(self) -> None:
+        """Take in the copies that have come."""
+        now = self._clock()
+        for copy in self._copies.read():
+            self.copied += 1
+            try:
+                segment = parse_segment(copy.datagram)
+            except ParseError:
+                continue  # its headers alone are longer than what is copied
+            if segment is None:
+                continue
+            connection = (
+                _text(segment.source),
+                segment.source_port,
+                _text(segment.destination),
+                segment.destination_port,
+            )
+            length = len(segment.payload) + segment.missing
+            self._evict(self._table.copied(connection, length, copy.at or now, now))
+
+    def tick(self, inspected: bool) -> None:
+        """Have what passed uninspected read again, once its cause has gone away.
+
+        That is when an inspector comes, and with one at work, when no more has passed it by.
+        """
+        now = self._clock()
+        if inspected and not self._inspected:
+            self._told_at = now + TOLD_US
+        self._inspected = inspected
+        if not inspected:
+            return
+        if self._told_at is not None and self._told_at <= now:
+            self._told_at = None
+            self._read_again()
+        elif self._quiet_at is not None and self._quiet_at <= now:
+            self._quiet_at = None
+            self._read_again()
+
+    def _read_again(self) -> None:
+        try:
+            flows = self._dump()
+        except OSError as error:
+            log.warning("conntrack: %s", error)
+            return
+        for flow in flows:
+            ways = _ways(flow)
+            if flow.flow_class is FlowClass.UNINSPECTED or (
+                flow.flow_class is FlowClass.OBSERVED
+                and any(self._remembered(server, port) for _, _, server, port in ways)
+            ):
+                self._change(ways[0], COPIED, FlowClass.NONE)
+
+    def _observe_clean(self, connection: Connection) -> None:
+        if self._change(connection, (FlowClass.CLEAN,), FlowClass.OBSERVED):
+            self._observe(connection, frozenset({Reason.UNSEEN}), 0)
+            return
+        self._wanted[connection] = None
+        if len(self._wanted) > WANTED_LIMIT:
+            self._wanted.popitem(last=False)
+
+    def _observe(self, connection: Connection, reasons: Collection[Reason], score: int) -> None:
+        now = self._clock()
+        self._evict(self._table.observe(connection, frozenset(reasons), score, now))
+
+    def _evict(self, connections: list[Connection]) -> None:
+        for connection in connections:
+            self.evicted += self._change(connection, COPIED, FlowClass.EVICTED)
+
+    def _change(
+        self, connection: Connection, before: Collection[FlowClass], after: FlowClass
+    ) -> bool:
+        try:
+            return self._classes.change(connection, before, after)
+        except OSError as error:
+            log.warning("conntrack: %s", error)
+            return False
+
+    def _first_of_server(self, server: str) -> bool:
+        if server in self._servers:
+            self._servers.move_to_end(server)
+            return False
+        self._servers[server] = None
+        if len(self._servers) > SERVERS_LIMIT:
+            self._servers.popitem(last=False)
+        return not self._seen(server)
+
+
+@functools.lru_cache(SERVERS_LIMIT)
+def _text(address: bytes) -> str:
+    return str(ip_address(address))
+
+
+def _ways(event: FlowEvent) -> tuple[Connection, Connection]:
+    """Return a connection from both ends: picked up mid-stream, the server may come first."""
+    source, destination = str(event.source), str(event.destination)
+    return (
+        (source, event.source_port, destination, event.destination_port),
+        (destination, event.destination_port, source, event.source_port),
+    )

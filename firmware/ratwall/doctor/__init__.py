@@ -1,0 +1,1 @@
+"""`ratwall doctor`: what is wrong with the machine around Ratwall, and what a killed one left."""

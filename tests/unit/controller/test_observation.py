@@ -1,0 +1,185 @@
+"""Observation between kernel, reports and table, with plain memory in place of the kernel."""
+
+import json
+from collections.abc import Collection
+from ipaddress import ip_address
+
+import pytest
+from scapy.layers.inet import IP, TCP
+
+from ratwall.controller.messages import FlowReport, parse_report
+from ratwall.controller.observation import READ_AGAIN_US, TOLD_US, Observation
+from ratwall.controller.proofs import Connection
+from ratwall.kernel.conntrack import FlowEvent
+from ratwall.kernel.marks import FlowClass
+from ratwall.kernel.nflog import Copy
+from unit.controller.box import CLIENT, NOON, SERVER, report
+
+ENDS: Connection = (CLIENT, 50_000, SERVER, 6606)
+REMEMBERED = "198.51.100.66"
+OLD: Connection = (CLIENT, 50_001, "198.51.100.1", 443)
+
+
+class Kernel:
+    """The conntrack table, and the copies that wait."""
+
+    def __init__(self) -> None:
+        self.classes: dict[Connection, FlowClass] = {}
+        self.copies: list[Copy] = []
+        self.overflows = 0
+        self.now = NOON
+
+    def fileno(self) -> int:
+        return 0
+
+    def read(self) -> list[Copy]:
+        copies, self.copies = self.copies, []
+        return copies
+
+    def dump(self) -> list[FlowEvent]:
+        return [event(flow_class, ends) for ends, flow_class in self.classes.items()]
+
+    def change(self, ends: Connection, before: Collection[FlowClass], after: FlowClass) -> bool:
+        if self.classes.get(ends) not in before:
+            return False
+        self.classes[ends] = after
+        return True
+
+
+def event(flow_class: FlowClass, ends: Connection = ENDS, ended: bool = False) -> FlowEvent:
+    source, destination = ip_address(ends[0]), ip_address(ends[2])
+    return FlowEvent(ended, source, ends[1], destination, ends[3], flow_class, 0, 0)
+
+
+def flow_report(**changes: object) -> FlowReport:
+    parsed = parse_report(json.dumps(report(**changes)).encode())
+    assert isinstance(parsed, FlowReport)
+    return parsed
+
+
+def copy(ends: Connection = ENDS, length: int = 500) -> Copy:
+    segment = IP(src=ends[0], dst=ends[2]) / TCP(sport=ends[1], dport=ends[3]) / bytes(length)
+    return Copy(NOON, bytes(segment)[:96])
+
+
+@pytest.fixture
+def kernel() -> Kernel:
+    return Kernel()
+
+
+@pytest.fixture
+def observation(kernel: Kernel) -> Observation:
+    return make(kernel)
+
+
+def make(kernel: Kernel, capacity: int = 9, seen: bool = True) -> Observation:
+    return Observation(
+        capacity,
+        kernel,
+        kernel,
+        kernel.dump,
+        lambda server: seen,
+        lambda server, port: server == REMEMBERED,
+        lambda: kernel.now,
+    )
+
+
+def test_a_copy_is_counted_by_what_the_segment_held(
+    kernel: Kernel, observation: Observation
+) -> None:
+    kernel.copies = [copy(length=500), Copy(0, copy(length=20).datagram), Copy(NOON, b"\x45")]
+    observation.read()
+    (flow,) = observation.listing(9)
+    assert (flow["copies"], flow["bytes"], flow["last"]) == (2, 520, NOON)
+    assert observation.facts()["copies"] == 3
+
+
+def test_what_has_to_leave_is_copied_no_longer(kernel: Kernel) -> None:
+    observation = make(kernel, capacity=1)
+    kernel.classes = {ENDS: FlowClass.OBSERVED, OLD: FlowClass.OBSERVED}
+    kernel.copies = [copy(OLD)]
+    observation.read()
+    observation.take_report(flow_report(**{"class": "observed"}))
+    assert kernel.classes == {ENDS: FlowClass.OBSERVED, OLD: FlowClass.EVICTED}
+    assert observation.facts()["evicted"] == 1
+
+
+def test_a_connection_that_was_cut_meanwhile_stays_cut(kernel: Kernel) -> None:
+    observation = make(kernel, capacity=1)
+    kernel.classes = {ENDS: FlowClass.OBSERVED, OLD: FlowClass.BLOCK}
+    kernel.copies = [copy(OLD)]
+    observation.read()
+    observation.take_report(flow_report(**{"class": "observed"}))
+    assert kernel.classes[OLD] is FlowClass.BLOCK
+    assert observation.facts()["evicted"] == 0
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_clean_connection_with_an_unseen_server_is_observed(
+    kernel: Kernel, in_time: bool
+) -> None:
+    observation = make(kernel, seen=False)
+    kernel.classes = {ENDS: FlowClass.CLEAN if in_time else FlowClass.WATCH}
+    observation.take_report(flow_report(**{"class": "clean", "verdict": "clean"}))
+    if not in_time:
+        assert observation.listing(9) == []
+        kernel.classes[ENDS] = FlowClass.CLEAN
+        observation.take_event(event(FlowClass.CLEAN))
+    assert kernel.classes[ENDS] is FlowClass.OBSERVED
+    (flow,) = observation.listing(9)
+    assert flow["reasons"] == ["server never seen before"]
+
+    kernel.classes[OLD] = FlowClass.CLEAN
+    again = flow_report(**{"class": "clean", "verdict": "clean", "client_port": 50_002})
+    observation.take_report(again)
+    assert len(observation.listing(9)) == 1, "the second time the server is known"
+
+
+def test_a_clean_connection_with_a_known_server_is_left_alone(
+    kernel: Kernel, observation: Observation
+) -> None:
+    kernel.classes = {ENDS: FlowClass.CLEAN}
+    observation.take_report(flow_report(**{"class": "clean", "verdict": "clean"}))
+    assert kernel.classes == {ENDS: FlowClass.CLEAN}
+
+
+@pytest.mark.parametrize("ends", [ENDS, (*ENDS[2:], *ENDS[:2])])
+@pytest.mark.parametrize(("flow_class", "ended"), [("BLOCK", False), ("OBSERVED", True)])
+def test_what_ended_or_got_another_class_is_observed_no_longer(
+    observation: Observation, ends: Connection, flow_class: str, ended: bool
+) -> None:
+    observation.take_report(flow_report(**{"class": "observed"}))
+    observation.take_event(event(FlowClass.OBSERVED, ends))
+    assert len(observation.listing(9)) == 1
+    observation.take_event(event(FlowClass[flow_class], ends, ended))
+    assert observation.listing(9) == []
+
+
+def test_what_passed_uninspected_is_read_again_when_the_cause_is_gone(
+    kernel: Kernel, observation: Observation
+) -> None:
+    known: Connection = (REMEMBERED, 6606, CLIENT, 50_009)  # picked up while the server spoke
+    kernel.classes = dict.fromkeys((OLD, known), FlowClass.OBSERVED)
+    kernel.classes[ENDS] = FlowClass.UNINSPECTED
+    observation.tick(inspected=False)
+    assert kernel.classes[ENDS] is FlowClass.UNINSPECTED, "nobody could read it"
+    observation.tick(inspected=True)
+    kernel.now += TOLD_US - 1
+    observation.take_event(event(FlowClass.UNINSPECTED))
+    assert kernel.classes[known] is FlowClass.OBSERVED, "it is not told of the memory yet"
+    kernel.now += 1
+    observation.tick(inspected=True)
+    assert kernel.classes == {
+        ENDS: FlowClass.NONE,
+        known: FlowClass.NONE,
+        OLD: FlowClass.OBSERVED,
+    }
+
+    kernel.classes[ENDS] = FlowClass.UNINSPECTED
+    observation.take_event(event(FlowClass.UNINSPECTED))
+    kernel.now += READ_AGAIN_US - 1
+    observation.tick(inspected=True)
+    assert kernel.classes[ENDS] is FlowClass.UNINSPECTED, "the queue may be overflowing still"
+    kernel.now += 1
+    observation.tick(inspected=True)
+    assert kernel.classes[ENDS] is FlowClass.NONE
