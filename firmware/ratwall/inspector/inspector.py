@@ -5,7 +5,8 @@ clear that none will be, the connection is judged, once. A judged connection lea
 class as soon as its client has taken note of what it was judged by; one that is to be cut has the
 segment that gave it away, and every later one, turned into a reset for its receiver.
 
-Every connection ends up in the controller's hands as exactly one report.
+A judged connection is told to the controller in exactly one report. What is not TLS, or was given
+up unread, gives none: the one is observed, the other counted.
 """
 
 import base64
