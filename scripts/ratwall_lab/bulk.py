@@ -108,6 +108,13 @@ class BulkClient:
                 raise TimeoutError(f"{self.received} of {size} bytes after {timeout} s")
             time.sleep(0.005)
 
+    def nudge(self) -> None:
+        """Send one byte beside the protocol, as whoever waits for an answer sooner or later does.
+
+        Only for a connection that is refused already: TLS does not survive it.
+        """
+        self._endpoint.connection.sendall(b"\0")
+
     def result(self, timeout: float = 60.0) -> Transfer:
         """Wait for the end of the transfer and return what arrived."""
         self._thread.join(timeout)

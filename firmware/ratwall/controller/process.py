@@ -19,12 +19,16 @@ from ratwall.controller.reports import ReportServer
 from ratwall.controller.service import Service
 from ratwall.controller.sockets import Doors
 from ratwall.controller.status import is_alive, status
+from ratwall.controller.story import WHOLE
 
 TURN_SECONDS = 0.25  # how late a look at the conntrack table may be when nothing comes in
 # A connection is a report and four events of conntrack: taken one by one, waking up for them costs
 # five times as much as they do. What comes after a pause is taken at once.
 GATHER_SECONDS = 0.05
 FLUSH_SECONDS = 0.5  # flows are written in batches: one commit a flow would wear a card out
+GONE_FOR_A_MOMENT = (
+    "an inspector ended and was back at once; its share passed uninspected meanwhile"
+)
 RETRY_SECONDS = 5.0  # after a failed flush; a locked ledger holds the loop up while it is tried
 
 
@@ -50,6 +54,7 @@ class Process:
         self._read_again = read_again
         self._reread = False
         self._protection = Protection(service.clock(), service.settings.kernel.workers)
+        self._lost = 0  # inspectors that were lost, as of the last look
         self._selector = selectors.DefaultSelector()
         # What does not wait for the next turn: commands, and being woken.
         self._prompt = selectors.DefaultSelector()
@@ -139,6 +144,11 @@ class Process:
             enforce=self._service.enforce,
             now=now,
         )
+        if self._reports.lost != self._lost:
+            # It may be back already: then no state would tell that it was gone.
+            self._lost = self._reports.lost
+            if self._protection.state in WHOLE:
+                self._service.story.pass_by(GONE_FOR_A_MOMENT, now)
         self._service.story.watch(self._protection.state, self._protection.reason, now)
         if self._service.observation is not None:
             self._service.observation.tick(inspected=alive > 0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 STARTING_US = 10_000_000  # inspectors connect within a second or two; a slow card takes some more
 SILENT_US = 5_000_000  # a worker speaks once a second: after five it hangs or is gone
+NOBODY = "no inspector is running: traffic passes uninspected"
 
 
 @dataclass(slots=True)
@@ -20,6 +21,7 @@ class Protection:
     since: int = 0
     reason: str | None = None
     _full: bool = False  # all have been there
+    _met: bool = False  # one has been there: without any, it is not starting any more
 
     def __post_init__(self) -> None:
         self.since = self.started
@@ -28,6 +30,7 @@ class Protection:
         """Take in how many inspectors are connected, how many of them were heard of lately, and
         whether the kernel has the rules that send them anything."""
         self._full = self._full or alive >= self.workers
+        self._met = self._met or connected > 0
         state, reason = self._judge(alive, connected, rules, enforce, now)
         if state != self.state:
             self.since = now
@@ -47,8 +50,9 @@ class Protection:
             if not enforce:
                 return "monitor", "monitor mode: connections are judged, none is cut"
             return "protecting", None
-        if self.state == "starting" and now - self.started < STARTING_US:
+        early = self.state == "starting" and now - self.started < STARTING_US
+        if early and (connected or not self._met):
             return "starting", "waiting for the inspector"
         if connected:
             return "bypassed", "the inspector does not answer: traffic passes uninspected"
-        return "bypassed", "no inspector is running: traffic passes uninspected"
+        return "bypassed", NOBODY

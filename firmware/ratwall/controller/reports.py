@@ -58,6 +58,7 @@ class ReportServer:
         """`greeting` gives the messages that a new inspector is told first."""
         self._server = server
         self.refused = 0  # malformed reports since the start
+        self.lost = 0  # inspectors whose connection ended while others were to stay
         self.leaving = False  # all end together then: an inspector that goes is no loss
         self._group = group
         self._selector = selector
@@ -168,6 +169,7 @@ class ReportServer:
 
     def _drop(self, inspector: Inspector, why: str) -> None:
         if not self.leaving:
+            self.lost += 1
             log.warning("lost the inspector of process %d: %s", inspector.peer.pid, why)
         self._forget(inspector)
 

@@ -42,6 +42,11 @@ class Story:
         elif state != "starting" and open_entry is None:
             self._add(reason or state, now, None)
 
+    def pass_by(self, what: str, now: int) -> None:
+        """Take in an interruption that was over before anybody looked, unless one is open."""
+        if not self._entries or self._entries[-1]["until"] is not None:
+            self._add(what, now, now)
+
     def stop(self, now: int) -> None:
         """Note an orderly end."""
         self._writer.note(RUNNING_NOTE, str(now))

@@ -76,3 +76,11 @@ def test_without_rules_nothing_is_protected_whoever_is_there() -> None:
     assert (protection.state, protection.since) == ("bypassed", 2)
     assert protection.reason is not None
     assert "rules are not in the kernel" in protection.reason
+
+
+def test_whoever_is_lost_while_it_is_starting_is_missed_at_once() -> None:
+    """Killed before its first word: nobody may take that for a start that goes on."""
+    protection = Protection(started=0)
+    assert told(protection, 0, 1, now=1) == "starting", "it has not spoken yet"
+    assert told(protection, 0, 0, now=2) == "bypassed"
+    assert "no inspector is running" in str(protection.reason)
