@@ -149,7 +149,9 @@ def test_a_server_that_contradicts_itself_is_held_to_what_it_said_first(
     assert played.exchange.received == first
     assert played.exchange.end is End.STOPPED, "it got all of what was said first"
     flow = box.wait_flow(address, port)
-    assert "general.odd-handshake" in [reason["id"] for reason in flow["evidence"]]
+    reasons = {reason["id"]: reason["text"] for reason in flow["evidence"]}
+    assert "general.odd-handshake" in reasons
+    assert "held to the first, and not reset" in reasons["flow.held"], "told on the page"
 
 
 # -- where the kernel must help -----------------------------------------------------------------

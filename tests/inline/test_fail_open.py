@@ -187,7 +187,7 @@ def test_inspector_flooded(mode: Mode, notary: Notary, rat: Identity, tmp_path: 
         with transfer(own, notary):
             flood = Flood(own.ben, own.internet.address(5), limit=60_000)
             with flood:
-                meets(own, rat)  # cut or passed: the list below it may have been washed over
+                end, port = meets(own, rat)
             wait_cut(own, rat, time.monotonic())
 
         def accounted() -> bool:
@@ -202,7 +202,12 @@ def test_inspector_flooded(mode: Mode, notary: Notary, rat: Identity, tmp_path: 
             lambda: f"{wanted()} were wanted, {dropped(own)} dropped:\n" + box.cli("status"),
         )
         missed = uninspected(box)
-    # Counted to the packet; listed as far as conntrack's events could be read, which is not all.
+        there = (own.anna.address(), own.internet.address(3), port)
+        listed = [
+            (one["client"], one["server"], one["server_port"])
+            for one in json.loads(box.cli("flows", "--uninspected", "--limit", "4096", "--json"))
+        ]
+        assert end is End.RESET or there in listed, f"neither cut nor listed: {end}, {there}"
     assert flood.sent > 10_000
     assert missed["packets"] > 0, f"{flood.sent} were too few to fill the queue"
     assert 0 < missed["flows"] <= missed["packets"]

@@ -7,6 +7,7 @@ from ratwall.cli.reading import add_json, add_limit, open_for_reading, print_jso
 from ratwall.cli.table import local_time, table
 from ratwall.controller.client import Client
 from ratwall.controller.messages import OBSERVED_LIMIT
+from ratwall.controller.uninspected import LISTED_LIMIT
 from ratwall.errors import UsageError
 from ratwall.ledger import queries
 
@@ -24,14 +25,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="what is under observation now, the most suspicious first, judged or not",
     )
+    parser.add_argument(
+        "--uninspected",
+        action="store_true",
+        help="who passed without a look lately: devices, servers, ports, the newest first",
+    )
     add_limit(parser)
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print flows, newest first; UsageError for a search in what is observed."""
-    if options.observed:
-        return _run_observed(options)
+    if options.observed or options.uninspected:
+        if options.search or options.verdict or (options.observed and options.uninspected):
+            one = "--observed" if options.observed else "--uninspected"
+            raise UsageError(f"flows: {one} lists, it does not search: leave the rest away")
+        return _run_observed(options) if options.observed else _run_uninspected(options)
     with open_for_reading(options) as ledger:
         found = queries.flows(
             ledger, " ".join(options.search), verdict=options.verdict, limit=options.limit
@@ -61,9 +70,29 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _run_uninspected(options: argparse.Namespace) -> int:
+    client = Client(options.state_dir / "run" / "control.sock")
+    found = client.call("uninspected", limit=min(options.limit, LISTED_LIMIT))["flows"]
+    if options.json:
+        print_json(found)
+        return 0
+    if not found:
+        print("None since Ratwall was started.")
+        return 0
+    rows = [
+        (
+            local_time(one["last"]),
+            one["client"],
+            place(one["server"], one["server_port"]),
+            one["flows"],
+        )
+        for one in found
+    ]
+    print(table(("LAST", "DEVICE", "SERVER", "CONNECTIONS"), rows))
+    return 0
+
+
 def _run_observed(options: argparse.Namespace) -> int:
-    if options.search or options.verdict:
-        raise UsageError("flows: --observed lists, it does not search: leave the rest away")
     client = Client(options.state_dir / "run" / "control.sock")
     found = client.call("observed", limit=min(options.limit, OBSERVED_LIMIT))["flows"]
     if options.json:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from ratwall.errors import RatwallError, UsageError
+from ratwall.kernel.sets import Missed
 from ratwall.ledger import models
 from ratwall.ledger.writer import LedgerWriter
 
@@ -43,6 +44,9 @@ class KernelSets(Protocol):
 
     def counters(self) -> dict[str, int]:
         """Return packets counted by the kernel."""
+
+    def missed(self) -> list[Missed]:
+        """Return the ends of what passed uninspected lately."""
 
 
 class RefusedError(UsageError):

@@ -23,6 +23,7 @@ from ratwall.controller.messages import (
 from ratwall.controller.selftest import is_selftest_server
 from ratwall.controller.service import SELFTEST_NOTE, Service
 from ratwall.controller.sockets import Peer
+from ratwall.controller.uninspected import LISTED_LIMIT
 from ratwall.errors import NotPermittedError, RatwallError
 from ratwall.ledger import models
 from ratwall.settings.schema import BLOCK_SECONDS_HIGH, BLOCK_SECONDS_LOW
@@ -57,11 +58,14 @@ class Commands:
     def handle(self, request: dict[str, Any], peer: Peer) -> Answer:
         """Answer one request; RatwallError says why not, and then nothing was changed."""
         fields = Fields(request, "request")
-        name = fields.choice("command", ("status", *self._commands, "observed"))
+        name = fields.choice("command", ("status", *self._commands, "observed", "uninspected"))
         if name == "status":
             return self._status()
         if name == "observed":
             return self._observed(fields)
+        if name == "uninspected":
+            limit = fields.integer("limit", 1, LISTED_LIMIT)
+            return {"flows": self._service.uninspected.listing(limit)}
         author = fields.text("author", AUTHOR_LIMIT).strip()
         if not author or not author.isprintable():
             raise fields.error("author", "a name")

@@ -424,7 +424,8 @@ class Service:
         """Add what the kernel let pass uninspected since the last look."""
         try:
             self.kernel_counters = self.sets.counters()
-            self.uninspected.count(self.kernel_counters, now)
+            if self.uninspected.count(self.kernel_counters, now):
+                self.uninspected.take_missed(self.sets.missed(), now)
         except (RatwallError, KeyError) as error:
             missing = "nft shows no table inet ratwall" if isinstance(error, KeyError) else error
             self.kernel_problem = f"kernel counters: {missing}"

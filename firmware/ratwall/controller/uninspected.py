@@ -1,18 +1,22 @@
 """What passed without being looked at: how much, when, and between whom.
 
-The kernel counts; this keeps the sums over restarts of either side and lists the connections that
-conntrack events tell of. A sum is exact: what is kept is the sum together with the counter that it
-includes, in one row.
+The kernel counts; this keeps the sums over restarts of either side. A sum is exact: what is kept is
+the sum together with the counter that it includes, in one row. Whose connections they were is told
+by conntrack events and by the kernel's sets: in a flood not every event can be read.
 """
 
+import itertools
 import json
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any
 
 from ratwall.kernel.conntrack import FlowEvent
+from ratwall.kernel.sets import Missed
 from ratwall.ledger.writer import LedgerWriter
 
 NOTE = "uninspected"
+SECOND = 1_000_000  # microseconds
 # What is told of → the kernel's counter. "Escaped" went around a full table, "crowded" was
 # refused because one device held more than its share.
 COUNTERS = {
@@ -23,7 +27,8 @@ COUNTERS = {
     "crowded_packets": "crowded_packets",
 }
 PASSED = ("packets", "escaped_packets")  # of these a person must know when it last happened
-RECENT_LIMIT = 100  # the newest (device, server, port), 30 KB: what a person would look through
+LISTED_LIMIT = 4096  # (device, server, port), 2 MB: as many as a set of the kernel holds
+RECENT_LIMIT = 100  # the newest of them, 30 KB: what a person would look through
 
 
 class Uninspected:
@@ -47,8 +52,12 @@ class Uninspected:
             self._kernel |= counted
         self._recent: OrderedDict[tuple[str, str, int], dict[str, Any]] = OrderedDict()
 
-    def count(self, counters: dict[str, int], now: int) -> None:
-        """Take in the kernel's counters; KeyError if the table is not there."""
+    def count(self, counters: dict[str, int], now: int) -> bool:
+        """Take in the kernel's counters; KeyError if the table is not there.
+
+        True if connections passed uninspected since the last look.
+        """
+        flows = self._sums["flows"]
         before = dict(self._kernel)
         for name, counter in COUNTERS.items():
             count = counters[counter] if name == "packets" else counters.get(counter, 0)
@@ -62,23 +71,40 @@ class Uninspected:
         if self._kernel != before:
             note = {**self._sums, "last": self.last, "kernel": self._kernel, "origin": self._origin}
             self._writer.note(NOTE, json.dumps(note))
+        return self._sums["flows"] != flows
 
     def take_event(self, event: FlowEvent, now: int) -> None:
         """List a connection that the kernel shows as uninspected."""
         # Its first packet, or the first that conntrack saw, came from the device as a rule.
         key = (str(event.source), str(event.destination), event.destination_port)
+        self._list(key, now, not event.ended)
+
+    def take_missed(self, missed: Iterable[Missed], now: int) -> None:
+        """List what the kernel's sets hold, where no event told of it."""
+        for one in sorted(missed, key=lambda one: -one.age):
+            key = (one.device, one.server, one.port)
+            at = now - one.age * SECOND
+            known = self._recent.get(key)
+            if known is None or at > known["last"] + 2 * SECOND:  # the sets count in seconds
+                self._list(key, at, 1)
+
+    def listing(self, limit: int) -> list[dict[str, Any]]:
+        """Return the newest of them, newest first."""
+        return list(itertools.islice(reversed(self._recent.values()), limit))
+
+    def facts(self) -> dict[str, Any]:
+        """Return all of it, JSON-ready; `recent` is newest first."""
+        return {**self._sums, "last": self.last, "recent": self.listing(RECENT_LIMIT)}
+
+    def _list(self, key: tuple[str, str, int], at: int, flows: int) -> None:
         entry = self._recent.setdefault(key, {"flows": 0})
         entry |= {
             "client": key[0],
             "server": key[1],
             "server_port": key[2],
-            "last": now,
-            "flows": entry["flows"] + (not event.ended),
+            "last": at,
+            "flows": entry["flows"] + flows,
         }
         self._recent.move_to_end(key)
-        if len(self._recent) > RECENT_LIMIT:
+        if len(self._recent) > LISTED_LIMIT:
             self._recent.popitem(last=False)
-
-    def facts(self) -> dict[str, Any]:
-        """Return all of it, JSON-ready; `recent` is newest first."""
-        return {**self._sums, "last": self.last, "recent": list(reversed(self._recent.values()))}

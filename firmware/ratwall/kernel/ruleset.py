@@ -28,6 +28,8 @@ SETTLE_PRIORITY = -140  # after the queue has given the packet back
 BRIDGE_SIDE_PRIORITY = -200  # before br_netfilter (-1) hands the packet to the inet hooks
 CT_EVENTS = 0x85  # IPCT_NEW | IPCT_DESTROY | IPCT_MARK (bits 0, 2, 7): start, end, proof of a block
 SET_SIZE = 65536  # entries of each dynamic set: 64 bytes each or so, 4 MiB at worst
+MISSED_SIZE = 4096  # (device, server, port) that passed uninspected; listing them takes 50 ms
+MISSED_SECONDS = 3600  # by then the controller has read them, be it down for as long
 
 # What an observed client says is copied: up to here the headers of IP (40 bytes) and TCP (60 with
 # all its options, rarely more than 32) leave room for a TLS record header and a little more.
@@ -117,6 +119,7 @@ def _inet_table(config: RulesetConfig) -> str:
         *_observe_chain(config),
         *_refuse_chain(config),
         *queue,
+        *_first_missed_chain(config),
         *_missed_chain(config),
         *_cut_chain(config),
         *_settle_chain(config),
@@ -141,6 +144,11 @@ def _sets(config: RulesetConfig) -> Iterator[str]:
         yield (
             f"  set allowed_device{suffix} {{ type {kind} . {kind} . inet_service; "
             f"size {SET_SIZE}; flags timeout; }}"
+        )
+        # Not every event of the kernel is read in a flood; what stands here cannot be missed.
+        yield (
+            f"  set missed{suffix} {{ type {kind} . {kind} . inet_service; size {MISSED_SIZE}; "
+            f"flags dynamic,timeout; timeout {MISSED_SECONDS}s; }}"
         )
 
 
@@ -304,9 +312,22 @@ def _missed_chain(config: RulesetConfig) -> Iterator[str]:
     yield f"    {_ct_is(marks, FlowClass.BLOCK)} drop"
     yield "    counter name uninspected"
     first = f"ct mark & {marks.class_mask:#010x} != {marks.of(FlowClass.UNINSPECTED):#010x}"
-    yield f"    {first} counter name uninspected_flows"
+    yield f"    {first} jump first_missed"
     yield f"    {_ct_set(config.marks, FlowClass.UNINSPECTED)}"
     yield f"    {_forget_marks(config.marks)}"
+    yield "  }"
+
+
+def _first_missed_chain(config: RulesetConfig) -> Iterator[str]:
+    marks = config.marks
+    yield "  chain first_missed {"
+    yield "    counter name uninspected_flows"
+    for suffix, ip, _ in FAMILIES:
+        for side, ends in (
+            (marks.lan, f"{ip} saddr . {ip} daddr . tcp dport"),
+            (marks.wan, f"{ip} daddr . {ip} saddr . tcp sport"),
+        ):
+            yield f"    meta mark & {side:#010x} != 0 update @missed{suffix} {{ {ends} }}"
     yield "  }"
 
 

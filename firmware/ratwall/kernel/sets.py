@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from ratwall.kernel.command import ToolError, nft, nft_json
-from ratwall.kernel.ruleset import TABLE
+from ratwall.kernel.ruleset import MISSED_SECONDS, TABLE
 
 Address = IPv4Address | IPv6Address
 
@@ -22,6 +22,16 @@ class BlockedEndpoint:
     server: Address
     port: int
     seconds_left: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Connections of a device with an endpoint that passed uninspected, the last `age` s ago."""
+
+    device: str
+    server: str
+    port: int
+    age: int
 
 
 class Sets:
@@ -49,6 +59,15 @@ class Sets:
             BlockedEndpoint(ip_address(value["concat"][0]), value["concat"][1], left)
             for name in ("blocked4", "blocked6")
             for value, left in _elements(nft_json("list", "set", "inet", TABLE, name))
+        ]
+
+    def missed(self) -> list[Missed]:
+        """Return what passed uninspected within the last hour, as far as the sets had room."""
+        return [
+            Missed(device, server, port, MISSED_SECONDS - (left or 0))
+            for name in ("missed4", "missed6")
+            for value, left in _elements(nft_json("list", "set", "inet", TABLE, name))
+            for device, server, port in (value["concat"],)
         ]
 
     def restore(

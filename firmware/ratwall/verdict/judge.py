@@ -18,7 +18,7 @@ from ratwall.signatures.endpoint import Endpoint
 from ratwall.signatures.evidence import Evidence
 from ratwall.signatures.match import match
 from ratwall.signatures.pack import Pack
-from ratwall.wire.tls.facts import TlsFacts
+from ratwall.wire.tls.facts import Anomaly, TlsFacts
 
 SCORE_LIMIT = 100
 _DEFAULTS = Detection()  # the settings say what holds where nobody set anything, and why
@@ -142,6 +142,12 @@ def _from_course(facts: TlsFacts) -> Iterator[Evidence]:
             "mid-stream, its certificate not seen."
         )
         yield Evidence("flow.picked-up", 0, text, None)
+    if Anomaly.OVERLAP_CONFLICT in facts.anomalies:
+        text = (
+            "The server sent two versions of the same bytes. Where connections are cut, its client "
+            "gets the first and never the other: this one was held to the first, and not reset."
+        )
+        yield Evidence("flow.held", 0, text, None)
     if facts.preamble is not None:
         text = f"The encrypted part began behind a dialogue in clear text ({facts.preamble})."
         yield Evidence("flow.preamble", 0, text, None)

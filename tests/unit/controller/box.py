@@ -19,6 +19,7 @@ from ratwall.controller.sockets import open_doors
 from ratwall.errors import RatwallError
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
+from ratwall.kernel.sets import Missed
 from ratwall.ledger.store import FILE_NAME, Ledger, open_ledger
 from ratwall.settings.schema import Settings
 
@@ -35,6 +36,7 @@ class FakeSets:
         self.blocked: dict[tuple[str, int], int] = {}
         self.allowed: dict[tuple[str | None, str, int], int | None] = {}
         self.uninspected = 0
+        self.passed_by: list[Missed] = []
         self.broken = False
         self.refusals = 0
 
@@ -64,9 +66,15 @@ class FakeSets:
         self.blocked |= {(server, port): seconds for server, port, seconds in blocks}
         self.allowed |= {tuple(place): seconds for *place, seconds in allows}
 
+    def missed(self) -> list[Missed]:
+        return list(self.passed_by)
+
     def counters(self) -> dict[str, int]:
         self._check()
-        return {"uninspected_packets": self.uninspected}
+        return {
+            "uninspected_packets": self.uninspected,
+            "uninspected_flows_packets": len(self.passed_by),
+        }
 
 
 class FakeWatch:

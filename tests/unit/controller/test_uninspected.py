@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from ratwall.controller.story import LIMIT, Story
-from ratwall.controller.uninspected import RECENT_LIMIT, Uninspected
+from ratwall.controller.uninspected import LISTED_LIMIT, RECENT_LIMIT, SECOND, Uninspected
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
+from ratwall.kernel.sets import Missed
 from ratwall.ledger import queries
 from ratwall.ledger.store import Ledger, open_ledger
 from ratwall.ledger.writer import LedgerWriter
@@ -65,6 +66,47 @@ def test_connections_are_listed_newest_first_each_end_once_up_to_a_limit(ledger:
     assert len(recent) == RECENT_LIMIT
     assert (recent[0]["server_port"], recent[0]["flows"]) == (2, 2)
     assert recent[-1]["server_port"] == 3, "the oldest made room"
+    assert len(counts.listing(LISTED_LIMIT)) == RECENT_LIMIT + 1, "and is listed on request"
+    ledger.close()
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_the_list_is_bounded(ledger: Ledger, more: int) -> None:
+    counts = Uninspected(LedgerWriter(ledger), None, "")
+    for number in range(LISTED_LIMIT + more):
+        counts.take_event(event(number), NOW)
+    listed = counts.listing(2 * LISTED_LIMIT)
+    assert len(listed) == min(LISTED_LIMIT, LISTED_LIMIT + more)
+    assert listed[0]["server_port"] == LISTED_LIMIT + more - 1
+    ledger.close()
+
+
+def test_what_no_event_told_of_is_listed_from_the_kernels_sets(ledger: Ledger) -> None:
+    counts = Uninspected(LedgerWriter(ledger), None, "")
+    counts.take_event(event(1), NOW)
+    told = Missed("192.168.1.10", "203.0.113.7", 1, age=1)
+    lost = Missed("192.168.1.11", "203.0.113.8", 2, age=0)
+    counts.take_missed([lost, told], NOW + SECOND)
+    assert [(one["client"], one["flows"]) for one in counts.listing(9)] == [
+        ("192.168.1.11", 1),
+        ("192.168.1.10", 1),
+    ]
+    again = Missed("192.168.1.10", "203.0.113.7", 1, age=0)
+    counts.take_missed([again], NOW + 60 * SECOND)
+    newest = counts.listing(1)[0]
+    assert (newest["client"], newest["flows"], newest["last"]) == (
+        "192.168.1.10",
+        2,
+        NOW + 60 * SECOND,
+    )
+    ledger.close()
+
+
+def test_the_sets_are_asked_only_when_the_count_has_grown(ledger: Ledger) -> None:
+    counts = Uninspected(LedgerWriter(ledger), None, "")
+    counters = {"uninspected_packets": 5, "uninspected_flows_packets": 2}
+    assert counts.count(counters, NOW)
+    assert not counts.count(counters, NOW)
     ledger.close()
 
 
