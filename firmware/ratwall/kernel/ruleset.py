@@ -110,6 +110,7 @@ def _inet_table(config: RulesetConfig) -> str:
         "  counter uninspected { }",
         "  counter refused { }",
         "  counter uncopied { }",
+        "  counter withheld { }",
         *passing.counters(passing.INET_COUNTERS),
         *crowding.declarations(),
         *(crowding.timeout_policies() if config.ct_timeout else ()),
@@ -309,7 +310,7 @@ def _missed_chain(config: RulesetConfig) -> Iterator[str]:
     marks = config.marks
     yield "  chain missed {"
     # Its reset could not be made: better nothing than what it stands for.
-    yield f"    {_ct_is(marks, FlowClass.BLOCK)} drop"
+    yield f"    {_ct_is(marks, FlowClass.BLOCK)} counter name withheld drop"
     yield "    counter name uninspected"
     first = f"ct mark & {marks.class_mask:#010x} != {marks.of(FlowClass.UNINSPECTED):#010x}"
     yield f"    {first} jump first_missed"

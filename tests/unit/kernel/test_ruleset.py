@@ -129,4 +129,5 @@ def test_what_could_slip_past_the_queue_is_shown_to_the_inspector() -> None:
 def test_a_cut_connection_never_passes_for_want_of_an_inspector() -> None:
     text = ruleset(CONFIG)
     missed = text[text.index("chain missed") :].splitlines()
-    assert missed[1].strip() == "ct mark & 0x0f000000 == 0x06000000 drop"
+    rule = "ct mark & 0x0f000000 == 0x06000000 counter name withheld drop"
+    assert missed[1].strip() == rule
