@@ -88,6 +88,8 @@ def main() -> None:
         service.remembers,
         service.clock,
     )
+    service.add(service.observation)
+    service.start()
     process = Process(service, watch.fileno(), doors, options, read_again, capacity)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.stop())

@@ -147,7 +147,7 @@ class Commands:
             endpoints = set(service.memory.endpoints_of(allow.certificate_sha256))
             shown = {
                 incident.id
-                for incident in service.incidents
+                for incident in service.books.cases.at_hand
                 if incident.certificate_sha256 == allow.certificate_sha256
             }
             endpoints |= {
@@ -163,7 +163,7 @@ class Commands:
     def _touched_by(self, allow: Action, named: Incident | None) -> list[Incident]:
         """Return the incidents whose story an allow changes."""
         touched = {} if named is None else {named.id: named}
-        for incident in self._service.incidents:
+        for incident in self._service.books.cases.at_hand:
             same_device = allow.device is None or allow.device == incident.client
             same_server = allow.server == incident.server and allow.server_port in incident.ports
             same_certificate = (

@@ -17,9 +17,10 @@ from collections.abc import Callable, Collection
 from ipaddress import ip_address
 from typing import Any, Protocol
 
+from ratwall.controller.listener import Listener
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.observed import ObservedTable, Reason, reasons_of
-from ratwall.controller.proofs import Connection
+from ratwall.controller.proofs import Connection, Reported
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
 from ratwall.kernel.nflog import Copy
@@ -54,7 +55,7 @@ class Classes(Protocol):
         """Move a flow to another class; False if it is gone or in none of `before`."""
 
 
-class Observation:
+class Observation(Listener):
     """Feed it with reports, events and copies."""
 
     def __init__(
@@ -104,8 +105,8 @@ class Observation:
         """Return the most suspicious of the connections observed."""
         return self._table.listing(limit)
 
-    def take_report(self, report: FlowReport) -> None:
-        """Take in a judged connection; call before the ledger learns of it."""
+    def take_report(self, report: FlowReport, written: Reported) -> None:
+        """Take in a judged connection, whose rows are not in the ledger yet."""
         unseen = self._first_of_server(report.server)
         connection = (report.client, report.client_port, report.server, report.server_port)
         if report.flow_class == "observed":
@@ -131,7 +132,7 @@ class Observation:
             for way in ways:
                 self._table.forget(way)
 
-    def read(self) -> None:
+    def take_copies(self) -> None:
         """Take in the copies that have come."""
         now = self._clock()
         for copy in self._copies.read():
@@ -151,7 +152,7 @@ class Observation:
             length = len(segment.payload) + segment.missing
             self._evict(self._table.copied(connection, length, copy.at or now, now))
 
-    def tick(self, inspected: bool) -> None:
+    def follow(self, inspected: bool) -> None:
         """Have what passed uninspected read again, once its cause has gone away.
 
         That is when an inspector comes, and with one at work, when no more has passed it by.

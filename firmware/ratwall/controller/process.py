@@ -68,9 +68,12 @@ class Process:
             self._selector.register(
                 watch_fileno, selectors.EVENT_READ, lambda _: service.take_events()
             )
-        if service.observation is not None:
-            observation = service.observation
-            self._selector.register(observation, selectors.EVENT_READ, lambda _: observation.read())
+        for listener in service.listeners:
+            fileno = listener.fileno()
+            if fileno is not None:
+                self._selector.register(
+                    fileno, selectors.EVENT_READ, lambda _, read=listener.take_copies: read()
+                )
         self._reports = ReportServer(
             doors.reports,
             options.inspector_group,
@@ -151,7 +154,7 @@ class Process:
                 self._service.story.pass_by(GONE_FOR_A_MOMENT, now)
         self._service.story.watch(self._protection.state, self._protection.reason, now)
         if self._service.observation is not None:
-            self._service.observation.tick(inspected=alive > 0)
+            self._service.observation.follow(inspected=alive > 0)
 
     def _status(self) -> dict[str, Any]:
         self._watch_inspectors()

@@ -1,4 +1,4 @@
-"""The controller's heart: reports and proofs become ledger rows, incidents, blocks, and answers.
+"""The controller's heart: joins its parts, and hands each what it must hear.
 
 Single thread, no waiting: sockets call in through the selector, `tick` does what is due by time.
 The kernel's sets, the event watch and the clock are handed in. Nothing that arrives here can stop
@@ -10,48 +10,36 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ratwall.controller import uninspected
 from ratwall.controller.blocks import Actions, KernelSets
-from ratwall.controller.incidents import Incident, IncidentBook, join, outcome_of
+from ratwall.controller.books import Books, open_books
+from ratwall.controller.complaints import Complaints
+from ratwall.controller.counters import Counters
+from ratwall.controller.incidents import Incident
+from ratwall.controller.intake import Intake
+from ratwall.controller.listener import Listener
 from ratwall.controller.messages import FlowReport
+from ratwall.controller.neighbours import Neighbours
 from ratwall.controller.observation import Observation
-from ratwall.controller.proofs import Connection, EventWatch, Proofs, Reported
+from ratwall.controller.proofs import EventWatch
 from ratwall.controller.recollection import Recollection
 from ratwall.controller.reports import memory_messages
-from ratwall.controller.rows import (
-    block_reason,
-    find_incident,
-    flow_values,
-    incident_values,
-    kept_der,
-    recent_incidents,
-    unproven_flows,
-)
 from ratwall.controller.selftest import is_selftest
+from ratwall.controller.storage import Storage, bytes_of
 from ratwall.controller.story import Story
+from ratwall.controller.tracking import Tracking
 from ratwall.controller.uninspected import Uninspected
-from ratwall.errors import RatwallError
 from ratwall.kernel.conntrack import FlowEvent
-from ratwall.kernel.marks import FlowClass
-from ratwall.ledger import models, queries
-from ratwall.ledger.store import Ledger, LedgerError, open_in_memory
+from ratwall.ledger import models
+from ratwall.ledger.store import Ledger, LedgerError
 from ratwall.ledger.writer import LedgerWriter
 from ratwall.reports.allows import allow_messages
 from ratwall.settings.schema import Settings
 from ratwall.verdict.headline import Outcome
-from ratwall.verdict.memory import VerdictMemory
 
 log = logging.getLogger(__name__)
 
 COUNTERS_US = 5_000_000  # asking the kernel costs a process of some 10 ms; the page polls slower
-RETENTION_US = 600_000_000  # ten minutes: what is over its age may stay that long
-RETENTION_BYTES = 4_000_000  # of growth: as much may the ledger outgrow its limit in between
-REOPEN_US = 60_000_000  # how often a ledger that could not be opened is tried again
-RULE_AUTHOR = "rule"
 SELFTEST_NOTE = "selftest"
-MEGABYTE = 1_000_000
-MEMORY_MEGABYTES = 16  # of a ledger in memory: what a box of 512 MB can spare
-WAITING_BLOCKS_LIMIT = 1000  # blocks that the kernel refused and that are tried again
 
 
 class Service:
@@ -73,60 +61,50 @@ class Service:
         """`open_ledger` may raise LedgerError; `neighbour` gives the MAC of an address on the LAN.
 
         `origin` tells one life of the kernel's table from another, `clock` gives UTC microseconds.
-        `push` is set by whoever owns the inspectors' socket.
+        `push` is set by whoever owns the inspectors' socket. Add listeners, then `start`.
         """
         self.settings = settings
         self.enforce = enforce
         self.push: Callable[[dict[str, Any]], None] = lambda message: None
         # Set by whoever holds the kernel's copies; without it nothing is observed.
         self.observation: Observation | None = None
+        self.listeners: list[Listener] = []
         self.clock = clock
         self.sets = sets
         self.started = clock()
-        self.kernel_problem: str | None = None
-        self.kernel_counters: dict[str, int] = {}  # as of the last look
-        self._logged: str | None = None
-        self._uncounted = False  # the last look at the kernel's counters failed
-        self.ledger_problem: str | None = None  # why there is none on disk
+        self.complaints = Complaints()
+        self.neighbours = Neighbours(neighbour, self.complaints)
+        self.books: Books
+        self.selftest: dict[str, Any] | None = None
         self._origin = origin
-        self._open_ledger = open_ledger
-        self._watch = watch
-        self._overflows = 0
         self._never_block = never_block
-        self._neighbour = neighbour
-        self._macs: dict[str, str | None] = {}
-        self._durable = False
-        self._owed: list[tuple[FlowReport, Incident]] = []
-        self._table_unread = False  # the conntrack table could not be read when it should have been
-        self._due = {"counters": 0, "retention": self.started + RETENTION_US, "reopen": 0}
-        self.start()
+        self._counters_due = 0
+        self._counters = Counters(sets, self.complaints)
+        self._storage = Storage(open_ledger, self.started)
+        self._intake = Intake(
+            self.neighbours,
+            self.complaints,
+            lambda: self.settings.block.seconds,
+            lambda message: self.push(message),
+        )
+        self._tracking = Tracking(watch, self.complaints, clock, self._hand_on)
+
+    def add(self, listener: Listener) -> None:
+        """Have a listener hear all there is to hear; call before `start`."""
+        self.listeners.append(listener)
 
     def start(self) -> None:
         """Open the ledger, else one in memory, and put in force what it says."""
         now = self.clock()
-        try:
-            self.ledger = self._open_ledger()
-            self.ledger_problem = None
-        except LedgerError as error:
-            log.warning("%s; going on without: nothing is kept", error)
-            self.ledger = open_in_memory()
-            self.ledger_problem = str(error)
-            self._due["reopen"] = now + REOPEN_US
-        self._retained_bytes = 0  # what the ledger held after the last look at its limits
-        self.writer = LedgerWriter(self.ledger)
-        self.actions = Actions(self.writer, self.sets, self._never_block)
-        self.actions.load(queries.actions(self.ledger, now, limit=-1))
-        for failure in self.actions.restore(now):
-            self._complain(failure)
-        self.incidents = IncidentBook(recent_incidents(self.ledger, now))
-        self.memory = Recollection(self.writer, VerdictMemory())
-        self.memory.load(self.ledger, now)
-        self.proofs = Proofs()
-        notes = queries.notes(self.ledger)
+        ledger = self._storage.open(now)
+        self.books = open_books(ledger, self.sets, self._never_block, self._origin, now)
+        self._restore(now)
+        notes = self.books.notes
         self.selftest = json.loads(notes[SELFTEST_NOTE]) if SELFTEST_NOTE in notes else None
-        self.uninspected = Uninspected(self.writer, notes.get(uninspected.NOTE), self._origin)
-        self.story = Story(self.writer, notes, now)
-        self._reconcile(now)
+        self._intake.start(self.books)
+        for listener in self.listeners:
+            listener.start(self.books)
+        self._tracking.start(self.books)
 
     def reconfigure(
         self, settings: Settings, *, enforce: bool, never_block: frozenset[str]
@@ -135,7 +113,7 @@ class Service:
         self.settings = settings
         self.enforce = enforce
         self._never_block = self.actions.never_block = never_block
-        self._due["retention"] = self.clock()
+        self._storage.retain_soon()
         self.push({"type": "mode", "enforce": enforce})
 
     def greeting(self) -> list[dict[str, Any]]:
@@ -156,43 +134,14 @@ class Service:
         if is_selftest(report):
             return  # its result comes as a command, and it lets go of its server itself
         now = self.clock()
-        if self.observation is not None:
-            self.observation.take_report(report)
-        mac = report.mac or self._mac_of(report.client)
-        device_id = self.writer.device(mac, report.client, now)
-        certificate_id = None
-        if report.certificate is not None:
-            certificate_id = self.writer.certificate(report.certificate, kept_der(report), now)
-        outcome = outcome_of(report)
-        incident = None
-        if outcome is not None:
-            incident = self._incident(report, outcome, device_id, certificate_id, now)
-        flow_id = self.writer.insert(
-            models.Flow,
-            flow_values(report, device_id, certificate_id, incident),
-            spare=incident is None,
-        )
-        self.writer.count(now, "inspected")
-        entry = self.memory.learn(report, now)
-        if entry is not None:
-            self.push({"type": "memory", "entries": [entry]})
-        if incident is not None:
-            incident.last_flow = flow_id
-            self._durable = True
-        if outcome is Outcome.BLOCKING and incident is not None:
-            self._block(report, incident, now)
-        reported = Reported(flow_id, None if incident is None else incident.id)
-        connection = (report.client, report.client_port, report.server, report.server_port)
-        if self.proofs.report(connection, reported, now):
-            self._proven(reported)
+        written = self._intake.take(report, now)
+        self._tracking.take_report(report, written, now)
+        for listener in self.listeners:
+            listener.take_report(report, written)
 
     def take_events(self) -> None:
         """Read conntrack events: proofs of blocks, and ends of connections."""
-        for event in self._watch.read():
-            self._take_event(event)
-        if self._watch.overflows != self._overflows:
-            self._overflows = self._watch.overflows
-            self._take_table()
+        self._tracking.take_events()
 
     def tick(self) -> None:
         """Do what is due by time, all but `flush`; call at least once a second."""
@@ -200,54 +149,30 @@ class Service:
         over = self.actions.expire(now)
         if any(action.certificate_sha256 is not None for action in over):
             self.push_allows()
-        if self._due["counters"] <= now:
-            self._due["counters"] = now + COUNTERS_US
-            self.kernel_problem = None  # what is still wrong says so again
-            self._pay_owed(now)
-            for failure in self.actions.retry(now):
-                self._complain(failure)
-            if self._table_unread:
-                self._take_table()
-            self._count_uninspected(now)
-            self.incidents.forget_old(now)
-            if self.ledger_bytes() - self._retained_bytes >= RETENTION_BYTES:
-                self._due["retention"] = now
-            self._macs.clear()  # addresses change hands; a second look is cheap
-            if not self.ledger.is_in_place():
-                log.warning("%s was taken away; starting a new ledger", self.ledger.path)
-                self._start_anew()
-        if self.ledger_problem is not None and self._due["reopen"] <= now:
-            self._reopen(now)
-        if self._due["retention"] <= now:
-            limits = self.settings.ledger
-            megabytes = MEMORY_MEGABYTES if self.ledger_problem else limits.max_megabytes
-            if not self.writer.retain(now, limits.retention_days, megabytes * MEGABYTE):
-                self._due["retention"] = now + RETENTION_US
-                self._retained_bytes = self.ledger_bytes()
-
-    @property
-    def rules_there(self) -> bool:
-        """Say whether the kernel had our rules at the last look."""
-        return not self._uncounted
-
-    @property
-    def urgent(self) -> bool:
-        """Say whether what waits should be written at once."""
-        return self._durable
+        if self._counters_due <= now:
+            self._counters_due = now + COUNTERS_US
+            self._look(now)
+        if self._storage.came_back(now):
+            self._start_anew()  # what is in memory only is given up for it
+        self._storage.retain(self.writer, self.settings.ledger, now)
+        for listener in self.listeners:
+            listener.tick(now)
 
     def flush(self) -> bool:
         """Write what waits, durably if an incident or an action is among it; False if it failed."""
-        if not self.writer.flush(durable=self._durable):
+        if not self.writer.flush(durable=self.books.urgent):
             return False
-        self._durable = False
+        self.books.urgent = False
         return True
 
     def urge(self) -> None:
         """Have the next flush reach the disk before it returns."""
-        self._durable = True
+        self.books.urgent = True
 
     def stop(self) -> None:
         """Write everything down and close the ledger."""
+        for listener in self.listeners:
+            listener.stop()
         self.story.stop(self.clock())
         self.flush()
         if self.writer.waiting:
@@ -256,12 +181,64 @@ class Service:
             )
         self.ledger.close()
 
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger in use."""
+        return self.books.ledger
+
+    @property
+    def writer(self) -> LedgerWriter:
+        """The one hand that writes it."""
+        return self.books.writer
+
+    @property
+    def actions(self) -> Actions:
+        """Blocks and allows."""
+        return self.books.actions
+
+    @property
+    def memory(self) -> Recollection:
+        """The verdict memory."""
+        return self.books.memory
+
+    @property
+    def uninspected(self) -> Uninspected:
+        """What passed without being looked at."""
+        return self.books.uninspected
+
+    @property
+    def story(self) -> Story:
+        """What happened to the box itself."""
+        return self.books.story
+
+    @property
+    def kernel_problem(self) -> str | None:
+        """What the kernel refuses just now, in words."""
+        return self.complaints.problem
+
+    @property
+    def kernel_counters(self) -> dict[str, int]:
+        """The kernel's counters as of the last look."""
+        return self._counters.values
+
+    @property
+    def rules_there(self) -> bool:
+        """Whether the kernel had our rules at the last look."""
+        return self._counters.rules_there
+
+    @property
+    def ledger_problem(self) -> str | None:
+        """Why there is no ledger on disk, None if there is one."""
+        return self._storage.problem
+
+    @property
+    def urgent(self) -> bool:
+        """Whether what waits should be written at once."""
+        return self.books.urgent
+
     def ledger_bytes(self) -> int:
         """Return the size of what the ledger holds, 0 if it cannot be read."""
-        try:
-            return self.ledger.bytes_used()
-        except LedgerError:
-            return 0
+        return bytes_of(self.ledger)
 
     def remembers(self, server: str, port: int) -> bool:
         """Say whether the verdict memory holds an endpoint."""
@@ -279,202 +256,39 @@ class Service:
 
     def set_state(self, incident: Incident, state: Outcome) -> None:
         """Change what became of an incident, with the headline that says so."""
-        incident.state = state
-        self.writer.update(
-            models.Incident, incident.id, {"state": state.value, "headline": incident.headline}
-        )
+        self.books.cases.set_state(incident, state)
 
     def find_incident(self, incident_id: int) -> Incident | None:
         """Return an incident, at hand or from the ledger; LedgerError if that cannot be read."""
-        return self.incidents.get(incident_id) or find_incident(self.ledger, incident_id)
+        return self.books.cases.find(incident_id)
 
-    def _incident(
-        self,
-        report: FlowReport,
-        outcome: Outcome,
-        device_id: int,
-        certificate_id: int | None,
-        now: int,
-    ) -> Incident:
-        """Return the incident that a report belongs to, new or joined, and write it."""
-        column = {
-            Outcome.BLOCKING: "blocked",
-            Outcome.WOULD_BLOCK: "would_block",
-            Outcome.ALERT: "alerts",
-        }.get(outcome)
-        if column is not None:
-            self.writer.count(now, column)
-        incident = self.incidents.match(device_id, report, outcome, now)
-        if incident is None:
-            incident = Incident(
-                id=0,
-                opened=now,
-                updated=now,
-                device_id=device_id,
-                device=self._device_label(device_id, report.client),
-                server=report.server,
-                server_port=report.server_port,
-                family=report.family,
-                score=report.score,
-                state=outcome,
-                certificate_id=certificate_id,
-                evidence=report.evidence,
-                ports={report.server_port},
-                client=report.client,
-            )
-            incident.id = self.writer.insert(models.Incident, incident_values(incident))
-            self.incidents.add(incident)
-        else:
-            join(incident, report, outcome, now)
-            incident.certificate_id = incident.certificate_id or certificate_id
-            self.writer.update(models.Incident, incident.id, incident_values(incident))
-        if report.certificate is not None:
-            incident.certificate_sha256 = report.certificate["sha256"]
-        return incident
+    def _hand_on(self, event: FlowEvent) -> None:
+        for listener in self.listeners:
+            listener.take_event(event)
 
-    def _block(self, report: FlowReport, incident: Incident, now: int) -> None:
-        """Give the block that the packet path has made its author, reason and expiry."""
-        if report.proxied or not self.actions.may_block(report.server):
-            why = "the address is a proxy's" if report.proxied else "it is on the never-block list"
-            incident.note = f"only this connection was cut, the server is not blocked: {why}"
-            self.writer.update(models.Incident, incident.id, {"note": incident.note})
-            return
-        try:
-            self.actions.block(
-                report.server,
-                report.server_port,
-                self.settings.block.seconds,
-                author=RULE_AUTHOR,
-                reason=block_reason(report),
-                incident=incident.id,
-                now=now,
-            )
-        except RatwallError as error:
-            self._complain(str(error))
-            if len(self._owed) < WAITING_BLOCKS_LIMIT:
-                self._owed.append((report, incident))
+    def _look(self, now: int) -> None:
+        """Do what is done every few seconds."""
+        self.complaints.clear()  # what is still wrong says so again
+        self._intake.pay_owed(now)
+        for failure in self.actions.retry(now):
+            self.complaints.tell(failure)
+        self._tracking.retry()
+        if self._counters.look(self.uninspected, now):
+            self._restore(now)  # what the sets held went with the old rules
+        self.books.cases.at_hand.forget_old(now)
+        self._storage.look_at_size(self.ledger)
+        self.neighbours.forget()
+        if not self.ledger.is_in_place():
+            log.warning("%s was taken away; starting a new ledger", self.ledger.path)
+            self._start_anew()
 
-    def _pay_owed(self, now: int) -> None:
-        """Try blocks again that the kernel had refused."""
-        owed, self._owed = self._owed, []
-        for report, incident in owed:
-            if incident.state in (Outcome.BLOCKING, Outcome.BLOCKED):
-                self._block(report, incident, now)
-
-    def _take_event(self, event: FlowEvent) -> None:
-        source, destination = str(event.source), str(event.destination)
-        ways: tuple[Connection, Connection] = (
-            (source, event.source_port, destination, event.destination_port),
-            # Picked up in mid-stream, the server may have been the first to be seen.
-            (destination, event.destination_port, source, event.source_port),
-        )
-        now = self.clock()
-        if event.flow_class is FlowClass.BLOCK:
-            reported = self.proofs.prove(ways[0], now) or self.proofs.prove(ways[1], now)
-            if reported is not None:
-                self._proven(reported)
-        elif event.flow_class is FlowClass.UNINSPECTED:
-            self.uninspected.take_event(event, now)
-        if self.observation is not None:
-            self.observation.take_event(event)
-        if event.ended:
-            ended = self.proofs.end(ways[0]) or self.proofs.end(ways[1])
-            if ended is not None:
-                self.writer.update(models.Flow, ended.flow_id, {"end": now})
-
-    def _proven(self, reported: Reported) -> None:
-        """Write that the kernel holds a connection as blocked."""
-        self.writer.update(models.Flow, reported.flow_id, {"proven": True})
-        incident = None
-        if reported.incident_id is not None:
-            incident = self.incidents.get(reported.incident_id)
-        if (
-            incident is not None
-            and incident.last_flow == reported.flow_id
-            and incident.state is Outcome.BLOCKING
-        ):
-            self.set_state(incident, Outcome.BLOCKED)
-            self._durable = True
-
-    def _reconcile(self, now: int) -> None:
-        """Take in what the kernel has done while nobody listened.
-
-        Connections that were reported before and not proven may be so by now; those that were cut
-        meanwhile are proven first, and their reports still wait with the inspector.
-        """
-        for connection, reported in unproven_flows(self.ledger, now):
-            self.proofs.report(connection, reported, now)
-            incident = None
-            if reported.incident_id is not None:
-                incident = self.incidents.get(reported.incident_id)
-            if incident is not None:
-                incident.last_flow = reported.flow_id
-        self._take_table()
-
-    def _take_table(self) -> None:
-        try:
-            for event in self._watch.dump():
-                self._take_event(event)
-            self._table_unread = False
-        except OSError as error:
-            self._table_unread = True
-            self._complain(f"conntrack: {error}")
-
-    def _count_uninspected(self, now: int) -> None:
-        """Add what the kernel let pass uninspected since the last look."""
-        try:
-            self.kernel_counters = self.sets.counters()
-            if self.uninspected.count(self.kernel_counters, now):
-                self.uninspected.take_missed(self.sets.missed(), now)
-        except (RatwallError, KeyError) as error:
-            missing = "nft shows no table inet ratwall" if isinstance(error, KeyError) else error
-            self.kernel_problem = f"kernel counters: {missing}"
-            # Once is no news for the log: on a clean end the rules go before this process does.
-            if self._uncounted:
-                self._complain(self.kernel_problem)
-            self._uncounted = True
-            return
-        if self._uncounted:
-            # The rules are new: what the sets held went with the old ones.
-            self._uncounted = False
-            for failure in self.actions.restore(now):
-                self._complain(failure)
-
-    def _reopen(self, now: int) -> None:
-        """Try to get the ledger on disk back; what is in memory only is given up for it."""
-        self._due["reopen"] = now + REOPEN_US
-        try:
-            self._open_ledger().close()
-        except LedgerError:
-            return
-        self._start_anew()
+    def _restore(self, now: int) -> None:
+        """Make the kernel hold the blocks and allows in force."""
+        for failure in self.actions.restore(now):
+            self.complaints.tell(failure)
 
     def _start_anew(self) -> None:
         """Go on with another ledger."""
         self.ledger.close()
         self.start()
         self.push_allows()
-
-    def _mac_of(self, address: str) -> str | None:
-        if address not in self._macs:
-            try:
-                self._macs[address] = self._neighbour(address)
-            except RatwallError as error:
-                self._complain(str(error))
-                self._macs[address] = None
-        return self._macs[address]
-
-    def _device_label(self, device_id: int, address: str) -> str:
-        """Return the name that a person gave a device, else its address."""
-        try:
-            name = self.ledger.value(
-                models.Device.select(models.Device.name).where(models.Device.id == device_id)
-            )
-        except LedgerError:
-            name = None  # the writer says what is wrong with the ledger
-        return name or address
-
-    def _complain(self, problem: str) -> None:
-        if problem != self._logged:
-            log.warning("%s", problem)
-        self.kernel_problem = self._logged = problem

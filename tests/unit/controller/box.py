@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ratwall.controller.client import Client
+from ratwall.controller.listener import Listener
 from ratwall.controller.process import Process
 from ratwall.controller.service import Service
 from ratwall.controller.sockets import open_doors
@@ -123,6 +124,7 @@ class Box:
     open_ledger: Callable[[], Ledger] | None = None
     web_group: int | None = None
     neighbour: Callable[[str], str | None] = lambda address: None
+    listeners: list[Listener] = field(default_factory=list)
 
     def service(self) -> Service:
         ledger = self.state / FILE_NAME
@@ -161,6 +163,9 @@ class Running:
         # SQLite connections belong to the thread that opened them.
         doors = open_doors(box.state / "run", None, box.web_group)
         self.service = box.service()
+        for listener in box.listeners:
+            self.service.add(listener)
+        self.service.start()
         self._process = Process(self.service, box.watch.fileno(), doors, options, self._reread)
         self._ready.set()
         self._process.run()

@@ -9,12 +9,13 @@ from scapy.layers.inet import IP, TCP
 
 from ratwall.controller.messages import FlowReport, parse_report
 from ratwall.controller.observation import READ_AGAIN_US, TOLD_US, Observation
-from ratwall.controller.proofs import Connection
+from ratwall.controller.proofs import Connection, Reported
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
 from ratwall.kernel.nflog import Copy
 from unit.controller.box import CLIENT, NOON, SERVER, report
 
+WRITTEN = Reported(1, None)
 ENDS: Connection = (CLIENT, 50_000, SERVER, 6606)
 REMEMBERED = "198.51.100.66"
 OLD: Connection = (CLIENT, 50_001, "198.51.100.1", 443)
@@ -88,7 +89,7 @@ def test_a_copy_is_counted_by_what_the_segment_held(
     kernel: Kernel, observation: Observation
 ) -> None:
     kernel.copies = [copy(length=500), Copy(0, copy(length=20).datagram), Copy(NOON, b"\x45")]
-    observation.read()
+    observation.take_copies()
     (flow,) = observation.listing(9)
     assert (flow["copies"], flow["bytes"], flow["last"]) == (2, 520, NOON)
     assert observation.facts()["copies"] == 3
@@ -98,8 +99,8 @@ def test_what_has_to_leave_is_copied_no_longer(kernel: Kernel) -> None:
     observation = make(kernel, capacity=1)
     kernel.classes = {ENDS: FlowClass.OBSERVED, OLD: FlowClass.OBSERVED}
     kernel.copies = [copy(OLD)]
-    observation.read()
-    observation.take_report(flow_report(**{"class": "observed"}))
+    observation.take_copies()
+    observation.take_report(flow_report(**{"class": "observed"}), WRITTEN)
     assert kernel.classes == {ENDS: FlowClass.OBSERVED, OLD: FlowClass.EVICTED}
     assert observation.facts()["evicted"] == 1
 
@@ -108,8 +109,8 @@ def test_a_connection_that_was_cut_meanwhile_stays_cut(kernel: Kernel) -> None:
     observation = make(kernel, capacity=1)
     kernel.classes = {ENDS: FlowClass.OBSERVED, OLD: FlowClass.BLOCK}
     kernel.copies = [copy(OLD)]
-    observation.read()
-    observation.take_report(flow_report(**{"class": "observed"}))
+    observation.take_copies()
+    observation.take_report(flow_report(**{"class": "observed"}), WRITTEN)
     assert kernel.classes[OLD] is FlowClass.BLOCK
     assert observation.facts()["evicted"] == 0
 
@@ -120,7 +121,7 @@ def test_a_clean_connection_with_an_unseen_server_is_observed(
 ) -> None:
     observation = make(kernel, seen=False)
     kernel.classes = {ENDS: FlowClass.CLEAN if in_time else FlowClass.WATCH}
-    observation.take_report(flow_report(**{"class": "clean", "verdict": "clean"}))
+    observation.take_report(flow_report(**{"class": "clean", "verdict": "clean"}), WRITTEN)
     if not in_time:
         assert observation.listing(9) == []
         kernel.classes[ENDS] = FlowClass.CLEAN
@@ -131,7 +132,7 @@ def test_a_clean_connection_with_an_unseen_server_is_observed(
 
     kernel.classes[OLD] = FlowClass.CLEAN
     again = flow_report(**{"class": "clean", "verdict": "clean", "client_port": 50_002})
-    observation.take_report(again)
+    observation.take_report(again, WRITTEN)
     assert len(observation.listing(9)) == 1, "the second time the server is known"
 
 
@@ -139,7 +140,7 @@ def test_a_clean_connection_with_a_known_server_is_left_alone(
     kernel: Kernel, observation: Observation
 ) -> None:
     kernel.classes = {ENDS: FlowClass.CLEAN}
-    observation.take_report(flow_report(**{"class": "clean", "verdict": "clean"}))
+    observation.take_report(flow_report(**{"class": "clean", "verdict": "clean"}), WRITTEN)
     assert kernel.classes == {ENDS: FlowClass.CLEAN}
 
 
@@ -148,7 +149,7 @@ def test_a_clean_connection_with_a_known_server_is_left_alone(
 def test_what_ended_or_got_another_class_is_observed_no_longer(
     observation: Observation, ends: Connection, flow_class: str, ended: bool
 ) -> None:
-    observation.take_report(flow_report(**{"class": "observed"}))
+    observation.take_report(flow_report(**{"class": "observed"}), WRITTEN)
     observation.take_event(event(FlowClass.OBSERVED, ends))
     assert len(observation.listing(9)) == 1
     observation.take_event(event(FlowClass[flow_class], ends, ended))
@@ -161,14 +162,14 @@ def test_what_passed_uninspected_is_read_again_when_the_cause_is_gone(
     known: Connection = (REMEMBERED, 6606, CLIENT, 50_009)  # picked up while the server spoke
     kernel.classes = dict.fromkeys((OLD, known), FlowClass.OBSERVED)
     kernel.classes[ENDS] = FlowClass.UNINSPECTED
-    observation.tick(inspected=False)
+    observation.follow(inspected=False)
     assert kernel.classes[ENDS] is FlowClass.UNINSPECTED, "nobody could read it"
-    observation.tick(inspected=True)
+    observation.follow(inspected=True)
     kernel.now += TOLD_US - 1
     observation.take_event(event(FlowClass.UNINSPECTED))
     assert kernel.classes[known] is FlowClass.OBSERVED, "it is not told of the memory yet"
     kernel.now += 1
-    observation.tick(inspected=True)
+    observation.follow(inspected=True)
     assert kernel.classes == {
         ENDS: FlowClass.NONE,
         known: FlowClass.NONE,
@@ -178,8 +179,8 @@ def test_what_passed_uninspected_is_read_again_when_the_cause_is_gone(
     kernel.classes[ENDS] = FlowClass.UNINSPECTED
     observation.take_event(event(FlowClass.UNINSPECTED))
     kernel.now += READ_AGAIN_US - 1
-    observation.tick(inspected=True)
+    observation.follow(inspected=True)
     assert kernel.classes[ENDS] is FlowClass.UNINSPECTED, "the queue may be overflowing still"
     kernel.now += 1
-    observation.tick(inspected=True)
+    observation.follow(inspected=True)
     assert kernel.classes[ENDS] is FlowClass.NONE

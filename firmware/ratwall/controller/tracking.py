@@ -1,0 +1,119 @@
+"""Conntrack's word: which connections are proven cut, which passed uninspected, which have ended.
+
+Events are read as they come; at the start, and where some were lost, the whole table is read
+instead. What it hears it hands on to the listeners, in the same order.
+"""
+
+from collections.abc import Callable
+
+from ratwall.controller.books import Books
+from ratwall.controller.complaints import Complaints
+from ratwall.controller.messages import FlowReport
+from ratwall.controller.proofs import Connection, EventWatch, Proofs, Reported
+from ratwall.controller.rows import unproven_flows
+from ratwall.kernel.conntrack import FlowEvent
+from ratwall.kernel.marks import FlowClass
+from ratwall.ledger import models
+from ratwall.verdict.headline import Outcome
+
+
+class Tracking:
+    """Give it the books first."""
+
+    def __init__(
+        self,
+        watch: EventWatch,
+        complaints: Complaints,
+        clock: Callable[[], int],
+        hand_on: Callable[[FlowEvent], None],
+    ) -> None:
+        """`clock` gives UTC microseconds; `hand_on` takes each event after it was taken in."""
+        self._watch = watch
+        self._complaints = complaints
+        self._clock = clock
+        self._hand_on = hand_on
+        self._overflows = 0
+        self._table_unread = False  # it could not be read when it should have been
+        self._proofs = Proofs()
+        self._books: Books
+
+    def start(self, books: Books) -> None:
+        """Take in what the kernel has done while nobody listened.
+
+        Connections that were reported before and not proven may be so by now; those that were cut
+        meanwhile are proven first, and their reports still wait with the inspector.
+        """
+        self._books = books
+        self._proofs = Proofs()
+        now = self._clock()
+        for connection, reported in unproven_flows(books.ledger, now):
+            self._proofs.report(connection, reported, now)
+            incident = None
+            if reported.incident_id is not None:
+                incident = books.cases.at_hand.get(reported.incident_id)
+            if incident is not None:
+                incident.last_flow = reported.flow_id
+        self._take_table()
+
+    def take_report(self, report: FlowReport, written: Reported, now: int) -> None:
+        """Take in where a judged connection was written."""
+        connection = (report.client, report.client_port, report.server, report.server_port)
+        if self._proofs.report(connection, written, now):
+            self._proven(written)
+
+    def take_events(self) -> None:
+        """Read the events that have come."""
+        for event in self._watch.read():
+            self._take(event)
+        if self._watch.overflows != self._overflows:
+            self._overflows = self._watch.overflows
+            self._take_table()
+
+    def retry(self) -> None:
+        """Read the table if that failed when it should have been."""
+        if self._table_unread:
+            self._take_table()
+
+    def _take(self, event: FlowEvent) -> None:
+        source, destination = str(event.source), str(event.destination)
+        ways: tuple[Connection, Connection] = (
+            (source, event.source_port, destination, event.destination_port),
+            # Picked up in mid-stream, the server may have been the first to be seen.
+            (destination, event.destination_port, source, event.source_port),
+        )
+        now = self._clock()
+        if event.flow_class is FlowClass.BLOCK:
+            reported = self._proofs.prove(ways[0], now) or self._proofs.prove(ways[1], now)
+            if reported is not None:
+                self._proven(reported)
+        elif event.flow_class is FlowClass.UNINSPECTED:
+            self._books.uninspected.take_event(event, now)
+        self._hand_on(event)
+        if event.ended:
+            ended = self._proofs.end(ways[0]) or self._proofs.end(ways[1])
+            if ended is not None:
+                self._books.writer.update(models.Flow, ended.flow_id, {"end": now})
+
+    def _proven(self, reported: Reported) -> None:
+        """Write that the kernel holds a connection as blocked."""
+        books = self._books
+        books.writer.update(models.Flow, reported.flow_id, {"proven": True})
+        incident = None
+        if reported.incident_id is not None:
+            incident = books.cases.at_hand.get(reported.incident_id)
+        if (
+            incident is not None
+            and incident.last_flow == reported.flow_id
+            and incident.state is Outcome.BLOCKING
+        ):
+            books.cases.set_state(incident, Outcome.BLOCKED)
+            books.urgent = True
+
+    def _take_table(self) -> None:
+        try:
+            for event in self._watch.dump():
+                self._take(event)
+            self._table_unread = False
+        except OSError as error:
+            self._table_unread = True
+            self._complaints.tell(f"conntrack: {error}")
