@@ -39,8 +39,7 @@ NETWORKS = ("198.51.100.", "203.0.113.")
 LISTED = "1000"
 CUT = (End.RESET, End.REFUSED, End.TIMEOUT, End.UNREACHABLE)
 
-# The page of a box that is weeks old knows its servers; a new one learns for a while.
-SETTINGS = ""
+SETTINGS = '[rules]\nenforce = ["*"]\n'
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from ratwall.controller.capacity import Capacity
 from ratwall.controller.observation import Observation
 from ratwall.controller.process import Process
+from ratwall.controller.rhythms import Rhythms
 from ratwall.controller.service import Service
 from ratwall.controller.sockets import open_doors
 from ratwall.errors import NotPermittedError, RatwallError, UsageError
@@ -88,6 +89,7 @@ def main() -> None:
         service.remembers,
         service.clock,
     )
+    service.observation.rhythms = Rhythms(service.rarity, service.findings.take)
     service.add(service.observation)
     service.start()
     process = Process(service, watch.fileno(), doors, options, read_again, capacity)

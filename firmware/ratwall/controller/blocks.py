@@ -161,6 +161,19 @@ class Actions:
             if action.kind == "allow" and action.certificate_sha256 is not None
         ]
 
+    def allow_of(self, device: str, server: str, port: int) -> Action | None:
+        """Return the allow that lets a device reach an endpoint, None if there is none."""
+        return next(
+            (
+                action
+                for action in self._in_force.values()
+                if action.kind == "allow"
+                and action.endpoint == (server, port)
+                and action.device in (None, device)
+            ),
+            None,
+        )
+
     def may_block(self, server: str) -> bool:
         """Say whether a server may be blocked at all."""
         return server not in self.never_block

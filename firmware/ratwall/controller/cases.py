@@ -3,13 +3,15 @@
 What belongs together is decided in `incidents`; this gives it ids and rows. It blocks nothing.
 """
 
-from ratwall.controller.incidents import Incident, IncidentBook, join
+from ratwall.controller.incidents import Incident, IncidentBook, join, join_finding
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.rows import find_incident, incident_values, recent_incidents
 from ratwall.ledger import models
 from ratwall.ledger.store import Ledger, LedgerError
 from ratwall.ledger.writer import LedgerWriter
+from ratwall.verdict.finding import Finding
 from ratwall.verdict.headline import Outcome
+from ratwall.verdict.judge import Judgement
 
 COLUMNS = {  # of the hours' counts
     Outcome.BLOCKING: "blocked",
@@ -79,6 +81,42 @@ class Cases:
             self._writer.update(models.Incident, incident.id, incident_values(incident))
         if report.certificate is not None:
             incident.certificate_sha256 = report.certificate["sha256"]
+        return incident
+
+    def take_finding(
+        self,
+        finding: Finding,
+        judgement: Judgement,
+        outcome: Outcome,
+        device_id: int,
+        now: int,
+    ) -> Incident:
+        """Return the incident that a finding belongs to, new or joined, and write it."""
+        if outcome in COLUMNS:
+            self._writer.count(now, COLUMNS[outcome])
+        evidence = tuple(item.as_dict() for item in judgement.evidence)
+        incident = self.at_hand.of(device_id, finding.server, now)
+        if incident is None:
+            incident = Incident(
+                id=0,
+                opened=now,
+                updated=now,
+                device_id=device_id,
+                device=self._device_label(device_id, finding.device),
+                server=finding.server,
+                server_port=finding.server_port,
+                family=judgement.family,
+                score=judgement.score,
+                state=outcome,
+                evidence=evidence,
+                ports={finding.server_port},
+                client=finding.device,
+            )
+            incident.id = self._writer.insert(models.Incident, incident_values(incident))
+            self.at_hand.add(incident)
+        else:
+            join_finding(incident, finding, judgement, outcome, now)
+            self._writer.update(models.Incident, incident.id, incident_values(incident))
         return incident
 
     def _device_label(self, device_id: int, address: str) -> str:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ratwall.controller.messages import FlowReport
+from ratwall.verdict.finding import Finding
 from ratwall.verdict.headline import Outcome, headline
+from ratwall.verdict.judge import Judgement
 
 TOGETHER_US = 24 * 3_600_000_000  # a RAT left alone retries within seconds; a day spans the night
 AT_HAND_LIMIT = 10_000  # incidents of one day held in memory, 20 MB: a scan of the whole Internet
@@ -100,6 +102,17 @@ class IncidentBook:
             return incident
         return None
 
+    def of(self, device_id: int, server: str, now: int) -> Incident | None:
+        """Return the newest open incident of a device with a server, whatever its family."""
+        open_ones = (
+            incident
+            for incident in self._by_id.values()
+            if (incident.device_id, incident.server) == (device_id, server)
+            and incident.state in OPEN
+            and now - incident.updated < TOGETHER_US
+        )
+        return max(open_ones, key=lambda incident: incident.updated, default=None)
+
     def forget_old(self, now: int) -> None:
         """Let go of incidents that no repeat can join any more."""
         for incident in list(self._by_id.values()):
@@ -126,5 +139,20 @@ def join(incident: Incident, report: FlowReport, outcome: Outcome, now: int) -> 
     if report.score > incident.score:
         incident.score = report.score
         incident.evidence = report.evidence
+    if outcome is not Outcome.ALERT:  # a mere alert takes nothing back from what is known
+        incident.state = outcome
+
+
+def join_finding(
+    incident: Incident, finding: Finding, judgement: Judgement, outcome: Outcome, now: int
+) -> None:
+    """Add what was found over time: of each fact the newest wording, the higher score."""
+    incident.updated = max(incident.updated, now)
+    incident.ports.add(finding.server_port)
+    known = {fact["id"]: fact for fact in incident.evidence}
+    known |= {item.id: item.as_dict() for item in judgement.evidence}
+    incident.evidence = tuple(sorted(known.values(), key=lambda fact: -int(fact["points"])))
+    incident.score = max(incident.score, judgement.score)
+    incident.family = incident.family or judgement.family
     if outcome is not Outcome.ALERT:  # a mere alert takes nothing back from what is known
         incident.state = outcome

@@ -21,6 +21,7 @@ from ratwall.controller.listener import Listener
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.observed import ObservedTable, Reason, reasons_of
 from ratwall.controller.proofs import Connection, Reported
+from ratwall.controller.rhythms import Rhythms
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
 from ratwall.kernel.nflog import Copy
@@ -30,6 +31,8 @@ from ratwall.wire.packet import parse_segment
 log = logging.getLogger(__name__)
 
 COPIED = (FlowClass.OBSERVED, FlowClass.UNINSPECTED)  # the classes that the kernel copies
+# WATCH is not among them: events are read later than reports, and that one comes before OBSERVED.
+COPIED_NO_MORE = (FlowClass.BLOCK, FlowClass.EXEMPT, FlowClass.EVICTED)
 SERVERS_LIMIT = 16_384  # addresses known to be seen, 2 MB; of others the ledger is asked again
 WANTED_LIMIT = 1024  # clean connections that wait for their class: milliseconds each
 TOLD_US = 500_000  # by then an inspector that has come has read what it was told
@@ -83,6 +86,7 @@ class Observation(Listener):
         self._table = ObservedTable(capacity)
         self._servers: OrderedDict[str, None] = OrderedDict()
         self._wanted: OrderedDict[Connection, None] = OrderedDict()
+        self.rhythms: Rhythms | None = None  # set by whoever has a ledger to ask
         self._inspected = False
         self._told_at: int | None = None  # when an inspector that came knows all
         self._quiet_at: int | None = None  # when nothing has passed uninspected for long enough
@@ -103,7 +107,15 @@ class Observation(Listener):
 
     def listing(self, limit: int) -> list[dict[str, Any]]:
         """Return the most suspicious of the connections observed."""
-        return self._table.listing(limit)
+        listed = self._table.listing(limit)
+        for flow in listed:
+            ends = (flow["client"], flow["client_port"], flow["server"], flow["server_port"])
+            flow["rhythm"] = None if self.rhythms is None else self.rhythms.rhythm(ends)
+        return listed
+
+    def cut(self, connection: Connection) -> bool:
+        """Have the kernel refuse a live connection that is observed; False if it is gone."""
+        return self._change(connection, COPIED, FlowClass.BLOCK)
 
     def take_report(self, report: FlowReport, written: Reported) -> None:
         """Take in a judged connection, whose rows are not in the ledger yet."""
@@ -112,8 +124,10 @@ class Observation(Listener):
         if report.flow_class == "observed":
             reasons = reasons_of(report) | ({Reason.UNSEEN} if unseen else set())
             self._observe(connection, reasons, report.score)
+            self._listen(connection, report)
         elif report.flow_class == "clean" and unseen:
             self._observe_clean(connection)
+            self._listen(connection, report)
 
     def take_event(self, event: FlowEvent) -> None:
         """Take in what became of a connection."""
@@ -121,6 +135,7 @@ class Observation(Listener):
         if event.ended:
             for way in ways:
                 self._table.end(way, self._clock())
+                self._forget(way)
         elif event.flow_class is FlowClass.CLEAN:
             for way in ways:
                 if way in self._wanted:
@@ -128,9 +143,10 @@ class Observation(Listener):
                     self._observe_clean(way)
         elif event.flow_class is FlowClass.UNINSPECTED:
             self._quiet_at = self._clock() + READ_AGAIN_US
-        elif event.flow_class not in COPIED:
+        elif event.flow_class in COPIED_NO_MORE:
             for way in ways:
                 self._table.forget(way)
+                self._forget(way)
 
     def take_copies(self) -> None:
         """Take in the copies that have come."""
@@ -150,7 +166,10 @@ class Observation(Listener):
                 segment.destination_port,
             )
             length = len(segment.payload) + segment.missing
-            self._evict(self._table.copied(connection, length, copy.at or now, now))
+            at = copy.at or now
+            self._evict(self._table.copied(connection, length, at, now))
+            if self.rhythms is not None and connection in self._table:
+                self.rhythms.take_segment(connection, segment, at)
 
     def follow(self, inspected: bool) -> None:
         """Have what passed uninspected read again, once its cause has gone away.
@@ -183,6 +202,9 @@ class Observation(Listener):
                 and any(self._remembered(server, port) for _, _, server, port in ways)
             ):
                 self._change(ways[0], COPIED, FlowClass.NONE)
+                for way in ways:  # it is read again, and told of anew
+                    self._table.forget(way)
+                    self._forget(way)
 
     def _observe_clean(self, connection: Connection) -> None:
         if self._change(connection, (FlowClass.CLEAN,), FlowClass.OBSERVED):
@@ -198,7 +220,16 @@ class Observation(Listener):
 
     def _evict(self, connections: list[Connection]) -> None:
         for connection in connections:
+            self._forget(connection)
             self.evicted += self._change(connection, COPIED, FlowClass.EVICTED)
+
+    def _listen(self, connection: Connection, report: FlowReport) -> None:
+        if self.rhythms is not None:
+            self.rhythms.take_report(connection, report)
+
+    def _forget(self, connection: Connection) -> None:
+        if self.rhythms is not None:
+            self.rhythms.forget(connection)
 
     def _change(
         self, connection: Connection, before: Collection[FlowClass], after: FlowClass

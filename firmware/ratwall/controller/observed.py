@@ -82,6 +82,9 @@ class ObservedTable:
     def __len__(self) -> int:
         return len(self._flows)
 
+    def __contains__(self, connection: Connection) -> bool:
+        return connection in self._flows
+
     def observe(
         self, connection: Connection, reasons: frozenset[Reason], score: int, now: int
     ) -> list[Connection]:

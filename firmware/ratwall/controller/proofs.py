@@ -53,6 +53,10 @@ class Proofs:
         proven = self._proven.pop(connection, None)
         return proven is not None and now - proven < WAIT_US
 
+    def reported(self, connection: Connection) -> Reported | None:
+        """Return where a connection was written, None if it is not at hand."""
+        return self._reported.get(connection)
+
     def prove(self, connection: Connection, now: int) -> Reported | None:
         """Note a proof; return the report it belongs to if that has come."""
         reported = self._reported.get(connection)

@@ -1,19 +1,19 @@
 """Between the controller's values and the ledger's rows.
 
-Pure: builds what is written and reads what was found; runs no query of its own but one.
+Builds what is written and reads what was found. It decides nothing.
 """
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from peewee import JOIN
+from peewee import JOIN, fn
 
 from ratwall.controller.incidents import TOGETHER_US, Incident
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.proofs import AT_HAND_LIMIT, Connection, Reported
 from ratwall.ledger import models
-from ratwall.ledger.store import Ledger
+from ratwall.ledger.store import Ledger, LedgerError
 from ratwall.verdict.headline import Outcome
 
 PROOF_US = 3_600_000_000  # an hour: the kernel forgets a cut connection within minutes
@@ -150,3 +150,43 @@ def _incident(row: dict[str, Any]) -> Incident:
         ports={row["server_port"]},
         client=row["device_address"],
     )
+
+
+def newest_flow(ledger: Ledger, connection: Connection) -> int | None:
+    """Return the id of the newest flow between these ends, None if none was written or it cannot
+    be read."""
+    client, client_port, server, server_port = connection
+    flows = models.Flow
+    query = (
+        flows.select(flows.id)
+        .where(
+            flows.server == server,
+            flows.server_port == server_port,
+            flows.client == client,
+            flows.client_port == client_port,
+        )
+        .order_by(flows.id.desc())
+    )
+    try:
+        found = ledger.row(query)
+    except LedgerError:
+        return None  # the writer says what is wrong with the ledger
+    return None if found is None else int(found["id"])
+
+
+def rarity(ledger: Ledger, server: str, now: int) -> tuple[int, int] | None:
+    """Return how many devices had to do with a server, and for how long (microseconds).
+
+    None if it cannot be read; (1, 0) if nothing was written of it yet.
+    """
+    flows = models.Flow
+    query = flows.select(
+        fn.COUNT(flows.device.distinct()).alias("devices"), fn.MIN(flows.start).alias("first")
+    ).where(flows.server == server)
+    try:
+        found = ledger.row(query)
+    except LedgerError:
+        return None
+    if found is None or found["first"] is None:
+        return 1, 0
+    return int(found["devices"]), max(0, now - int(found["first"]))

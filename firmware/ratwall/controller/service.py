@@ -14,6 +14,7 @@ from ratwall.controller.blocks import Actions, KernelSets
 from ratwall.controller.books import Books, open_books
 from ratwall.controller.complaints import Complaints
 from ratwall.controller.counters import Counters
+from ratwall.controller.findings import Findings
 from ratwall.controller.incidents import Incident
 from ratwall.controller.intake import Intake
 from ratwall.controller.listener import Listener
@@ -23,6 +24,7 @@ from ratwall.controller.observation import Observation
 from ratwall.controller.proofs import EventWatch
 from ratwall.controller.recollection import Recollection
 from ratwall.controller.reports import memory_messages
+from ratwall.controller.rows import rarity
 from ratwall.controller.selftest import is_selftest
 from ratwall.controller.storage import Storage, bytes_of
 from ratwall.controller.story import Story
@@ -88,6 +90,15 @@ class Service:
             lambda message: self.push(message),
         )
         self._tracking = Tracking(watch, self.complaints, clock, self._hand_on)
+        self.findings = Findings(
+            self.neighbours,
+            self.complaints,
+            lambda: (self.settings, self.enforce),
+            self._tracking.expect,
+            lambda connection: self.observation is not None and self.observation.cut(connection),
+            clock,
+        )
+        self.add(self.findings)
 
     def add(self, listener: Listener) -> None:
         """Have a listener hear all there is to hear; call before `start`."""
@@ -253,6 +264,10 @@ class Service:
         except LedgerError:
             return True
         return found is not None
+
+    def rarity(self, server: str) -> tuple[int, int] | None:
+        """Return how many devices had to do with a server, and for how long (microseconds)."""
+        return rarity(self.ledger, server, self.clock())
 
     def set_state(self, incident: Incident, state: Outcome) -> None:
         """Change what became of an incident, with the headline that says so."""

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 from ratwall.controller.books import Books
 from ratwall.controller.complaints import Complaints
+from ratwall.controller.incidents import Incident
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.proofs import Connection, EventWatch, Proofs, Reported
-from ratwall.controller.rows import unproven_flows
+from ratwall.controller.rows import newest_flow, unproven_flows
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
 from ratwall.ledger import models
@@ -60,6 +61,19 @@ class Tracking:
         connection = (report.client, report.client_port, report.server, report.server_port)
         if self._proofs.report(connection, written, now):
             self._proven(written)
+
+    def expect(self, connection: Connection, incident: Incident) -> None:
+        """Tie a connection that was written down to an incident, and have it prove its block."""
+        books, now = self._books, self._clock()
+        known = self._proofs.reported(connection)
+        flow_id = newest_flow(books.ledger, connection) if known is None else known.flow_id
+        if flow_id is None:
+            return
+        incident.last_flow = flow_id
+        books.writer.update(models.Flow, flow_id, {"incident": incident.id})
+        tied = Reported(flow_id, incident.id)
+        if self._proofs.report(connection, tied, now):
+            self._proven(tied)
 
     def take_events(self) -> None:
         """Read the events that have come."""

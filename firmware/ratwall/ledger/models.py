@@ -120,6 +120,18 @@ class Action(LedgerModel):
     incident = ForeignKeyField(Incident, null=True, backref="actions")
 
 
+class Detection(LedgerModel):
+    """What was found of an incident over time: by which rule, and the facts to draw it from."""
+
+    id = AutoField()
+    incident = ForeignKeyField(Incident, backref="detections")
+    time = IntegerField()
+    rule = TextField()
+    score = IntegerField()
+    verdict = TextField()
+    facts = TextField()
+
+
 class AuditEntry(LedgerModel):
     """Who did what, when: every change that a person or a rule made."""
 

@@ -16,6 +16,7 @@ from ratwall.ledger.models import (
     Action,
     AuditEntry,
     Certificate,
+    Detection,
     Device,
     Flow,
     HourlyRollup,
@@ -29,7 +30,7 @@ WAITING_LIMIT = 20_000  # rows, some 20 MB: several minutes of a busy office wit
 CACHE_LIMIT = 4096  # devices and certificates whose ids are at hand: more than an office has
 SEEN_US = 60_000_000  # "last seen" is exact to the minute: it need not be written for every flow
 HOUR = 3_600_000_000  # microseconds
-NUMBERED = (Device, Certificate, Incident, Flow, Action, AuditEntry)
+NUMBERED = (Device, Certificate, Incident, Flow, Action, Detection, AuditEntry)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ A rule returns the value to keep, or raises `ValueError` with the words that fol
 
 import ipaddress
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,6 +14,8 @@ from typing import Any, Protocol
 from ratwall.address import parse_place
 
 INTERFACE_NAME_LIMIT = 15  # the kernel's IFNAMSIZ is 16 with the closing zero byte
+# One rule, all of a pack, or all there are.
+RULE_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+|\.\*)|\*")
 FOUND_LIMIT = 60  # a quoted value longer than this would push the advice off the line
 
 
@@ -119,6 +122,23 @@ class Addresses:
             except ValueError:
                 raise ValueError(f"{expected}; {describe(item)} is none") from None
         return tuple(canonical)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleNames:
+    """A list of rules of detection: "asyncrat.port", or "rhythm.*" for all that begin so."""
+
+    limit: int
+
+    def accept(self, value: object) -> tuple[str, ...]:
+        """Return the names, each once, in the order given."""
+        expected = f'a list of at most {self.limit} rules such as "asyncrat.port" or "rhythm.*"'
+        if not isinstance(value, list) or len(value) > self.limit:
+            raise ValueError(expected)
+        for item in value:
+            if not isinstance(item, str) or not RULE_NAME.fullmatch(item):
+                raise ValueError(f"{expected}; {describe(item)} is none")
+        return tuple(dict.fromkeys(value))
 
 
 def is_interface_name(name: str) -> bool:

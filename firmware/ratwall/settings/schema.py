@@ -8,6 +8,7 @@ speak from this one place.
 import os
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 from ratwall.address import parse_place
 from ratwall.kernel.crowding import CONNECTIONS_HIGH, CONNECTIONS_LOW, default_connections
@@ -18,6 +19,7 @@ from ratwall.settings.rules import (
     Integer,
     MarkMask,
     Rule,
+    RuleNames,
     Text,
     is_interface_name,
     is_listen,
@@ -34,7 +36,12 @@ OBSERVED_HIGH = 65_536  # 60 MB of the controller's memory
 RETENTION_DAYS_HIGH = 3650  # ten years: longer than any duty to keep such records
 LEDGER_MEGABYTES_LOW = 16  # below it retention would eat flows as fast as they come
 LEDGER_MEGABYTES_HIGH = 65_536  # 64 GB: the largest storage of a supported box
+RULES_LIMIT = 200  # as many as there are rules, several times over
+# What only shows over time is told until a person has seen what it finds in this office.
+MONITORED = ("rhythm",)
 NEVER_BLOCK_LIMIT = 256  # a list kept by hand; more is a sign of a wrong file
+
+Mode = Literal["off", "monitor", "enforce"]
 
 INTERFACE = Text("the name of a network interface, at most 15 bytes", is_interface_name)
 SCORE = Integer(1, 100)
@@ -160,6 +167,30 @@ class NeverBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What each rule of detection may do, where that is not its own default.
+
+    The closest name counts: "rhythm.stock" before "rhythm.*" before "*"; of equals the mildest.
+    """
+
+    off: tuple[str, ...] = field(default=(), metadata=accepts(RuleNames(RULES_LIMIT)))
+    monitor: tuple[str, ...] = field(default=(), metadata=accepts(RuleNames(RULES_LIMIT)))
+    enforce: tuple[str, ...] = field(default=(), metadata=accepts(RuleNames(RULES_LIMIT)))
+
+    def mode_of(self, rule: str) -> Mode:
+        """Return what a rule may do: nothing, tell, or have connections cut."""
+        pack = rule.partition(".")[0]
+        for name in (rule, f"{pack}.*", "*"):
+            if name in self.off:
+                return "off"
+            if name in self.monitor:
+                return "monitor"
+            if name in self.enforce:
+                return "enforce"
+        return "monitor" if pack in MONITORED else "enforce"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, one attribute a section of the file."""
 
@@ -170,3 +201,4 @@ class Settings:
     web: Web = field(default_factory=Web)
     ledger: LedgerLimits = field(default_factory=LedgerLimits)
     never_block: NeverBlock = field(default_factory=NeverBlock)
+    rules: Rules = field(default_factory=Rules)

@@ -12,7 +12,7 @@ import pytest
 
 from ratwall.ledger import store
 from ratwall.ledger.migrations import DIRECTORY, migrate
-from ratwall.ledger.models import Device, LedgerModel, Note
+from ratwall.ledger.models import Detection, Device, LedgerModel, Note
 from ratwall.ledger.store import (
     SET_ASIDE_KEPT,
     SET_ASIDE_NOTE,
@@ -24,6 +24,7 @@ from ratwall.ledger.store import (
 )
 
 MODELS = LedgerModel.__subclasses__()
+SINCE_VERSION_1 = (Detection,)  # tables that later migrations made
 VERSION_1 = Path(__file__).parent / "version1.sql"
 FIXTURE_MAKER = Path(__file__).parents[3] / "scripts" / "make-ledger-fixture"  # made it
 READER = """
@@ -227,7 +228,7 @@ def test_version_1_comes_through_all_migrations_with_its_rows(path: Path) -> Non
     connection.close()
     with open_ledger(path) as ledger:
         for model in MODELS:
-            assert len(ledger.rows(model.select())) == 1, model
+            assert len(ledger.rows(model.select())) == (model not in SINCE_VERSION_1), model
         applied = ledger.sql("SELECT name FROM schema_migration ORDER BY id")
     assert applied == [(script.stem,) for script in sorted(DIRECTORY.glob("0*.py"))]
 
@@ -247,7 +248,7 @@ def test_a_ledger_of_newer_software_is_still_read_and_written(path: Path) -> Non
 def test_a_migration_that_fails_changes_nothing(path: Path, tmp_path: Path) -> None:
     scripts = tmp_path / "migrations"
     scripts.mkdir()
-    (scripts / "0002_half.py").write_text(
+    (scripts / "9999_half.py").write_text(
         "def up(migrator, db):\n"
         "    db.execute_sql('ALTER TABLE device ADD COLUMN colour TEXT')\n"
         "    db.execute_sql('ALTER TABLE missing ADD COLUMN colour TEXT')\n"
@@ -256,7 +257,8 @@ def test_a_migration_that_fails_changes_nothing(path: Path, tmp_path: Path) -> N
         with pytest.raises(Exception, match="no such table: missing"):
             migrate(ledger.database, scripts)
         assert "colour" not in {column.name for column in ledger.database.get_columns("device")}
-        assert len(ledger.sql("SELECT name FROM schema_migration")) == 1
+        applied = ledger.sql("SELECT name FROM schema_migration")
+        assert len(applied) == len(list(DIRECTORY.glob("0*.py")))
 
 
 def test_a_ledger_in_memory_is_a_whole_one() -> None:

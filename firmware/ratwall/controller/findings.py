@@ -1,0 +1,120 @@
+"""What is made of a finding: an incident, and where its rule is enforced, a block and a cut.
+
+A finding joins the incident of the same device and server: a person wants to read of one story, not
+of a certificate here and a rhythm there. Its evidence is added to what is known.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+
+from ratwall.controller.books import Books
+from ratwall.controller.complaints import Complaints
+from ratwall.controller.incidents import Incident
+from ratwall.controller.listener import Listener
+from ratwall.controller.neighbours import Neighbours
+from ratwall.controller.proofs import Connection
+from ratwall.errors import RatwallError
+from ratwall.ledger import models
+from ratwall.settings.schema import Settings
+from ratwall.verdict.finding import Finding
+from ratwall.verdict.headline import Outcome
+from ratwall.verdict.judge import Judgement, Thresholds, Verdict, weigh
+
+log = logging.getLogger(__name__)
+
+AUTHOR = "rule"
+
+
+class Findings(Listener):
+    """Takes findings; whoever makes some is given `take`."""
+
+    def __init__(
+        self,
+        neighbours: Neighbours,
+        complaints: Complaints,
+        settings: Callable[[], tuple[Settings, bool]],
+        expect: Callable[[Connection, Incident], None],
+        cut: Callable[[Connection], bool],
+        clock: Callable[[], int],
+    ) -> None:
+        """`settings` gives those in force and whether anything is cut at all.
+
+        `expect` ties a live connection to an incident, whose proof it may become; `cut` has the
+        kernel refuse one, False if it is gone already.
+        """
+        self._neighbours = neighbours
+        self._complaints = complaints
+        self._settings = settings
+        self._expect = expect
+        self._cut = cut
+        self._clock = clock
+        self._books: Books
+
+    def start(self, books: Books) -> None:
+        """Write into these books from now on."""
+        self._books = books
+
+    def take(self, finding: Finding) -> Incident | None:
+        """Write a finding down and act on it; its incident, None if it is nothing to tell."""
+        settings, enforce = self._settings()
+        mode = settings.rules.mode_of(finding.rule)
+        if mode == "off":
+            return None
+        limits = settings.detection
+        judgement = weigh(finding.evidence, Thresholds(limits.watch, limits.alert, limits.block))
+        if judgement.verdict not in (Verdict.ALERT, Verdict.BLOCK):
+            return None
+        now = self._clock()
+        outcome = self._outcome(finding, judgement, enforce=enforce and mode == "enforce")
+        books = self._books
+        device_id = books.writer.device(
+            self._neighbours.mac_of(finding.device), finding.device, now
+        )
+        incident = books.cases.take_finding(finding, judgement, outcome, device_id, now)
+        books.writer.insert(
+            models.Detection,
+            {
+                "incident": incident.id,
+                "time": finding.at,
+                "rule": finding.rule,
+                "score": judgement.score,
+                "verdict": judgement.verdict.value,
+                "facts": json.dumps(dict(finding.facts)),
+            },
+        )
+        books.writer.audit(now, AUTHOR, "finding", f"{finding.rule}: {incident.headline}")
+        books.urgent = True
+        for connection in finding.connections:
+            self._expect(connection, incident)
+        if outcome is Outcome.BLOCKING:
+            self._act(finding, incident, settings.block.seconds, now)
+        return incident
+
+    def _outcome(self, finding: Finding, judgement: Judgement, *, enforce: bool) -> Outcome:
+        if judgement.verdict is not Verdict.BLOCK:
+            return Outcome.ALERT
+        actions = self._books.actions
+        if actions.allow_of(finding.device, finding.server, finding.server_port) is not None:
+            return Outcome.ALLOWED
+        if enforce and actions.may_block(finding.server):
+            return Outcome.BLOCKING
+        return Outcome.WOULD_BLOCK
+
+    def _act(self, finding: Finding, incident: Incident, seconds: int, now: int) -> None:
+        """Block the endpoint, then close what runs: the other way round it came back at once."""
+        try:
+            self._books.actions.block(
+                finding.server,
+                finding.server_port,
+                seconds,
+                author=AUTHOR,
+                reason=" ".join(item.text for item in finding.evidence),
+                incident=incident.id,
+                now=now,
+            )
+        except RatwallError as error:
+            self._complaints.tell(str(error))
+        for connection in finding.connections:
+            if not self._cut(connection):
+                log.info("%s:%d to %s:%d had ended before it was cut", *connection)

@@ -1,0 +1,127 @@
+"""Listens to the beats of what is observed, and says when they are a rhythm worth telling.
+
+Between the kernel's copies and `ratwall.rhythm`: one trail of records and one log of bursts for
+each observed connection, dropped with it. It never delays or cuts anything.
+
+Design note: most connections are neither nameless nor old nor rare, or end after a page; their
+bursts cost a few comparisons. How rare a server is takes a query, so it is asked at most once in
+`ASK_AGAIN` bursts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ratwall.controller.messages import FlowReport
+from ratwall.controller.proofs import Connection
+from ratwall.rhythm.beats import BeatLog
+from ratwall.rhythm.decide import STOCK_BEATS, Circumstances, Decision, decide
+from ratwall.rhythm.records import RecordTrail
+from ratwall.verdict.finding import Finding
+from ratwall.wire.packet import Segment
+
+ASK_AGAIN = 64  # bursts, a quarter of an hour of beats: a server gets known, or stays rare
+TOLD_AGAIN = 50  # beats, ten minutes: what goes on is told again, with its newest beats
+
+Rarity = tuple[int, int]  # devices that had to do with a server, microseconds since the first
+
+
+@dataclass(slots=True)
+class _Listened:
+    trail: RecordTrail = field(default_factory=RecordTrail)
+    log: BeatLog = field(default_factory=BeatLog)
+    around: Circumstances = field(default_factory=Circumstances)
+    asked_at: int | None = None  # as of which burst the rarity is
+    decision: Decision | None = None
+    told: tuple[str, int] | None = None  # rule, and burst at which it was told
+
+
+class Rhythms:
+    """One entry a connection; `forget` what is observed no longer."""
+
+    def __init__(
+        self, rarity: Callable[[str], Rarity | None], found: Callable[[Finding], object]
+    ) -> None:
+        """`rarity` asks the ledger, None if it cannot tell; `found` takes what is worth telling."""
+        self._rarity = rarity
+        self._found = found
+        self._flows: dict[Connection, _Listened] = {}
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    def take_report(self, connection: Connection, report: FlowReport) -> None:
+        """Note what a hello said of a connection that is observed."""
+        flow = self._flows.setdefault(connection, _Listened())
+        picked_up = any(fact["id"] == "flow.picked-up" for fact in report.evidence)
+        flow.around = replace(
+            flow.around,
+            named=None if picked_up else report.sni is not None,
+            tls_version=report.tls_version,
+        )
+
+    def take_segment(self, connection: Connection, segment: Segment, at: int) -> None:
+        """Take in a copy of what a client said; `at` is UTC microseconds."""
+        flow = self._flows.setdefault(connection, _Listened())
+        length = len(segment.payload) + segment.missing
+        records = flow.trail.take(segment.sequence, segment.payload, length)
+        if not records or not flow.log.take(at, records):
+            return
+        bursts = flow.log.bursts
+        if bursts < STOCK_BEATS:
+            return
+        if flow.asked_at is None or bursts - flow.asked_at >= ASK_AGAIN:
+            self._ask(flow, connection[2])
+        decision = decide(flow.log, flow.around)
+        if decision is not None:
+            flow.decision = decision
+            self._tell(flow, connection, decision, at)
+
+    def rhythm(self, connection: Connection) -> dict[str, Any] | None:
+        """Return the rhythm of a connection for a listing, None if it has none worth telling."""
+        flow = self._flows.get(connection)
+        if flow is None or flow.decision is None:
+            return None
+        return {
+            "rule": flow.decision.rule,
+            "beats": len(flow.decision.rhythm.beats),
+            "period_us": flow.decision.rhythm.period,
+        }
+
+    def forget(self, connection: Connection) -> None:
+        """Let go of a connection."""
+        self._flows.pop(connection, None)
+
+    def _ask(self, flow: _Listened, server: str) -> None:
+        flow.asked_at = flow.log.bursts
+        known = self._rarity(server)
+        if known is not None:
+            devices, age = known
+            flow.around = replace(flow.around, devices=devices, age=age)
+
+    def _tell(self, flow: _Listened, connection: Connection, decision: Decision, at: int) -> None:
+        if flow.told is not None:
+            rule, burst = flow.told
+            if rule == decision.rule and flow.log.bursts - burst < TOLD_AGAIN:
+                return
+        flow.told = (decision.rule, flow.log.bursts)
+        client, _, server, port = connection
+        rhythm = decision.rhythm
+        self._found(
+            Finding(
+                rule=decision.rule,
+                device=client,
+                server=server,
+                server_port=port,
+                evidence=decision.evidence,
+                at=at,
+                connections=(connection,),
+                facts={
+                    "beats": list(rhythm.beats),
+                    "period_us": rhythm.period,
+                    "redrawn": rhythm.redrawn,
+                    "shape": decision.shape,
+                    "chance": rhythm.chance,
+                },
+            )
+        )

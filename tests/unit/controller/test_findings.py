@@ -1,0 +1,134 @@
+"""What shows over time becomes one story with what is known; it is cut only where that is asked."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ratwall.controller.blocks import Action
+from ratwall.controller.messages import FlowReport, parse_report
+from ratwall.ledger import models, queries
+from ratwall.settings.schema import Rules
+from ratwall.signatures.evidence import Evidence
+from ratwall.verdict.finding import Finding
+from unit.controller.box import CLIENT, NOON, SERVER, FakeSets, FakeWatch, report
+from unit.controller.box import Box as Papers
+
+RHYTHM = Evidence("rhythm.stock", 80, "It reports in like a clock.", "T1573.002", decisive=True)
+HINT = Evidence("rhythm.no-name", 15, "It names no server.", None)
+CONNECTION = (CLIENT, 50_000, SERVER, 6606)
+
+
+def finding(*evidence: Evidence, rule: str = "rhythm.stock") -> Finding:
+    return Finding(
+        rule=rule,
+        device=CLIENT,
+        server=SERVER,
+        server_port=6606,
+        evidence=evidence or (RHYTHM, HINT),
+        at=NOON,
+        connections=(CONNECTION,),
+        facts={"beats": [1, 2, 3], "period_us": 1},
+    )
+
+
+class Box:
+    """A service without its sockets."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sets = FakeSets()
+        self.service = Papers(folder, self.sets, FakeWatch()).service()
+        self.service.start()
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    made = Box(tmp_path)
+    yield made
+    made.service.stop()
+
+
+def rules(box: Box, **modes: tuple[str, ...]) -> None:
+    settings = replace(box.service.settings, rules=Rules(**modes))
+    box.service.settings = settings
+
+
+def story(box: Box, number: int = 1) -> dict[str, Any]:
+    assert box.service.flush()
+    found = queries.incident(box.service.ledger, number)
+    assert found is not None
+    return found
+
+
+def test_by_default_a_rhythm_is_told_and_nothing_is_cut(box: Box) -> None:
+    incident = box.service.findings.take(finding())
+    assert incident is not None
+    told = story(box)
+    assert (told["state"], told["score"]) == ("would_block", 95)
+    assert [fact["id"] for fact in told["evidence"]] == ["rhythm.stock", "rhythm.no-name"]
+    assert box.sets.blocked == {}
+    (detection,) = box.service.ledger.rows(models.Detection.select())
+    assert (detection["rule"], json.loads(detection["facts"])["beats"]) == (
+        "rhythm.stock",
+        [1, 2, 3],
+    )
+
+
+def test_where_it_is_enforced_the_endpoint_is_blocked(box: Box) -> None:
+    rules(box, enforce=("rhythm.*",))
+    box.service.findings.take(finding())
+    assert story(box)["state"] == "blocking"
+    assert list(box.sets.blocked) == [(SERVER, 6606)]
+
+
+def test_in_monitor_mode_nothing_is_cut_whatever_the_rule(box: Box) -> None:
+    rules(box, enforce=("*",))
+    box.service.enforce = False
+    box.service.findings.take(finding())
+    assert story(box)["state"] == "would_block"
+    assert box.sets.blocked == {}
+
+
+def test_a_rule_that_is_off_says_nothing(box: Box) -> None:
+    rules(box, off=("rhythm.stock",))
+    assert box.service.findings.take(finding()) is None
+
+
+def test_weak_evidence_is_an_alert_however_much_of_it(box: Box) -> None:
+    rules(box, enforce=("*",))
+    weak = [Evidence(f"rhythm.{name}", 60, name, None) for name in ("one", "two")]
+    box.service.findings.take(finding(*weak))
+    assert story(box)["state"] == "alert"
+    assert box.sets.blocked == {}
+
+
+@pytest.mark.parametrize(("points", "told"), [(59, False), (60, True), (61, True)])
+def test_below_an_alert_there_is_no_incident(box: Box, points: int, told: bool) -> None:
+    weak = Evidence("rhythm.steady", points, "a timer", None)
+    assert (box.service.findings.take(finding(weak)) is not None) == told
+
+
+def test_it_joins_the_incident_of_the_same_device_and_server(box: Box) -> None:
+    judged = parse_report(json.dumps(report()).encode())
+    assert isinstance(judged, FlowReport)
+    box.service.take_report(judged)
+    before = story(box)
+    box.service.findings.take(finding())
+    after = story(box)
+    assert box.service.ledger.value(models.Incident.select(models.Incident.id).limit(2)) == 1
+    known = {fact["id"] for fact in before["evidence"]}
+    assert {fact["id"] for fact in after["evidence"]} == known | {"rhythm.stock", "rhythm.no-name"}
+    assert after["family"] == before["family"]
+
+
+def test_what_is_allowed_is_said_to_be(box: Box) -> None:
+    rules(box, enforce=("*",))
+    actions = box.service.actions
+    allow = Action(0, NOON, "allow", "anna", "it is ours", server=SERVER, server_port=6606)
+    actions.allow(allow, NOON)
+    box.service.findings.take(finding())
+    assert story(box)["state"] == "allowed"
+    assert box.sets.blocked == {}

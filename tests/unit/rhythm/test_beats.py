@@ -1,0 +1,70 @@
+"""Bursts, and which of them hold a message with its length in front."""
+
+import pytest
+
+from ratwall.rhythm.beats import ANSWER_US, KEPT, QUIET_US, SECOND, BeatLog
+from ratwall.rhythm.records import SeenRecord
+
+SHAPES = {
+    "TLS 1.0": (32, 32, 32, 80),
+    "TLS 1.2": (28, 100),
+    "TLS 1.3": (21, 69),
+}
+
+
+def records(*lengths: int, kind: int = 23) -> list[SeenRecord]:
+    return [SeenRecord(kind, length) for length in lengths]
+
+
+@pytest.mark.parametrize("version", SHAPES)
+def test_a_message_of_the_families_is_recognised(version: str) -> None:
+    log = BeatLog()
+    for at, length in enumerate(SHAPES[version]):
+        log.take(at * 1000, records(length))
+    assert (log.marked(), list(log.prefixed)) == ([0], [1])
+
+
+@pytest.mark.parametrize("lengths", [(26,), (19,), (254,), (53, 1300), (21,), (32, 32), (41, 41)])
+def test_other_programs_do_not_write_like_that(lengths: tuple[int, ...]) -> None:
+    log = BeatLog()
+    log.take(0, records(*lengths))
+    assert log.marked() == []
+
+
+def test_what_is_not_application_data_does_not_count() -> None:
+    log = BeatLog()
+    assert not log.take(0, records(21, 69, kind=22))
+    assert len(log.times) == 0
+
+
+@pytest.mark.parametrize(("gap", "bursts"), [(-1, 1), (0, 2), (1, 2)])
+def test_a_pause_parts_two_bursts(gap: int, bursts: int) -> None:
+    log = BeatLog()
+    log.take(0, records(50))
+    log.take(QUIET_US + gap, records(50))
+    assert len(log.times) == bursts
+
+
+def test_it_is_news_when_a_burst_turns_out_to_hold_a_message() -> None:
+    log = BeatLog()
+    assert log.take(0, records(21)), "a burst began"
+    assert log.take(1000, records(69)), "and holds a message"
+    assert not log.take(2000, records(21)), "a second message of the same burst is no news"
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_the_newest_bursts_are_kept(more: int) -> None:
+    log = BeatLog()
+    for number in range(KEPT + more):
+        log.take(number * SECOND, records(50))
+    assert len(log.times) == len(log.prefixed) == min(KEPT, KEPT + more)
+    assert log.bursts == KEPT + more
+    assert log.times[-1] == (KEPT + more - 1) * SECOND
+
+
+@pytest.mark.parametrize(("late", "answered"), [(-1, 1), (0, 1), (1, 0)])
+def test_an_answer_follows_soon(late: int, answered: int) -> None:
+    log = BeatLog()
+    log.take(0, records(21, 69))
+    log.take(ANSWER_US + late, records(21, 65))
+    assert log.answers([0]) == answered

@@ -1,0 +1,120 @@
+"""A period alone says nothing: what is told needs a second fact, and what is cut needs more."""
+
+import pytest
+
+from ratwall.rhythm.beats import SECOND, BeatLog
+from ratwall.rhythm.decide import (
+    RARE_AGE_US,
+    RARE_DEVICES,
+    REDRAWN_BEATS,
+    STEADY_BEATS,
+    STOCK_BEATS,
+    Circumstances,
+    Decision,
+    decide,
+)
+from ratwall.rhythm.records import SeenRecord
+from ratwall.verdict.judge import Thresholds, Verdict, weigh
+
+STOCK = (21, 69)
+ANSWER_AFTER = 80_000
+NEW_HERE = Circumstances(named=False, tls_version="TLS 1.3", devices=1, age=0)
+KNOWN = Circumstances(named=True, tls_version="TLS 1.3", devices=9, age=RARE_AGE_US)
+
+
+def beating(
+    number: int, period: int = 12_345_000, shape: tuple[int, ...] = STOCK, answered: bool = True
+) -> BeatLog:
+    log = BeatLog()
+    for beat in range(1, number + 1):
+        at = beat * period
+        log.take(at, [SeenRecord(23, length) for length in shape])
+        if answered:
+            log.take(at + ANSWER_AFTER, [SeenRecord(23, length) for length in (21, 65)])
+    return log
+
+
+def verdict(decision: Decision | None) -> Verdict | None:
+    return None if decision is None else weigh(decision.evidence, Thresholds()).verdict
+
+
+@pytest.mark.parametrize(("beats", "found"), [(-1, False), (0, True), (1, True)])
+def test_the_stock_rhythm_is_confirmed_at_its_fourth_beat(beats: int, found: bool) -> None:
+    decision = decide(beating(STOCK_BEATS + beats), NEW_HERE)
+    assert (decision is not None) == found
+    if decision is not None:
+        assert (decision.rule, verdict(decision)) == ("rhythm.stock", Verdict.BLOCK)
+
+
+def test_a_known_named_server_may_beat_like_that() -> None:
+    assert decide(beating(30), KNOWN) is None
+
+
+@pytest.mark.parametrize(
+    ("around", "expected"),
+    [
+        (Circumstances(named=False, tls_version="TLS 1.0", devices=9, age=RARE_AGE_US), "block"),
+        (Circumstances(named=True, tls_version="TLS 1.0", devices=9, age=RARE_AGE_US), "alert"),
+        (Circumstances(named=False, tls_version="TLS 1.3", devices=9, age=RARE_AGE_US), "alert"),
+        (Circumstances(named=True, tls_version="TLS 1.3", devices=1, age=0), "alert"),
+        (Circumstances(named=None, tls_version=None, devices=1, age=0), "alert"),
+        (Circumstances(named=None), None),
+    ],
+)
+def test_the_second_fact_decides(around: Circumstances, expected: str | None) -> None:
+    assert verdict(decide(beating(STOCK_BEATS), around)) == expected
+
+
+def test_without_the_answers_answer_a_new_nameless_server_is_not_cut() -> None:
+    decision = decide(beating(STOCK_BEATS, answered=False), NEW_HERE)
+    assert verdict(decision) == Verdict.ALERT
+
+
+@pytest.mark.parametrize(("beats", "found"), [(-1, False), (0, True), (1, True)])
+def test_another_timer_is_told_when_nameless_and_new(beats: int, found: bool) -> None:
+    log = beating(STEADY_BEATS + beats, 37 * SECOND, (26,), answered=False)
+    decision = decide(log, NEW_HERE)
+    assert (decision is not None) == found
+    if decision is not None:
+        assert (decision.rule, verdict(decision)) == ("rhythm.steady", Verdict.WATCH)
+
+
+def test_a_keep_alive_of_a_known_server_is_nothing() -> None:
+    log = beating(40, 12 * SECOND, (26,), answered=False)
+    assert decide(log, KNOWN) is None
+    named = Circumstances(named=True, tls_version="TLS 1.2", devices=1, age=0)
+    assert decide(log, named) is None, "new, but named, and not the shape"
+
+
+@pytest.mark.parametrize(
+    ("devices", "age", "rare"),
+    [
+        (RARE_DEVICES, RARE_AGE_US - 1, True),
+        (RARE_DEVICES + 1, RARE_AGE_US - 1, False),
+        (RARE_DEVICES, RARE_AGE_US, False),
+    ],
+)
+def test_rare_is_known_to_few_and_not_for_long(devices: int, age: int, rare: bool) -> None:
+    assert Circumstances(devices=devices, age=age).rare == rare
+
+
+def test_a_redrawn_rhythm_takes_twelve() -> None:
+    log, at, gaps = BeatLog(), 0, (10.1, 14.9, 12.2, 11.0, 13.7, 10.6, 14.2, 12.9, 10.3, 14.6, 11.8)
+    for number in range(REDRAWN_BEATS):
+        for later, shape in ((0, STOCK), (ANSWER_AFTER, (21, 65))):
+            log.take(at + later, [SeenRecord(23, length) for length in shape])
+        found = decide(log, NEW_HERE)
+        if number < REDRAWN_BEATS - 1:
+            assert found is None
+            at += round(gaps[number] * SECOND)
+    assert found is not None
+    assert (found.rule, verdict(found)) == ("rhythm.redrawn", Verdict.BLOCK)
+
+
+def test_the_evidence_names_the_second_fact() -> None:
+    decision = decide(beating(STOCK_BEATS), NEW_HERE)
+    assert decision is not None
+    ids = [item.id for item in decision.evidence]
+    assert ids == ["rhythm.stock", "rhythm.shape", "rhythm.answered", "rhythm.no-name",
+                   "rhythm.rare"]  # fmt: skip
+    assert "4 times, every 12.3 seconds" in decision.evidence[0].text
