@@ -42,8 +42,9 @@ class Copy:
 class CopyReader:
     """The socket of one group: poll `fileno()`, then `read()`."""
 
-    def __init__(self, group: int) -> None:
-        """Bind a group; UsageError if another process holds it."""
+    def __init__(self, group: int, *, gather: bool = True) -> None:
+        """Bind a group; UsageError if another process holds it. Without `gather` copies come one
+        by one, at once."""
         self.overflows = 0  # times that copies were lost because nobody read them
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETLINK_NETFILTER
@@ -56,7 +57,7 @@ class CopyReader:
             self._configure(CONFIG_COMMAND, bytes((COMMAND_BIND,)))
             self._configure(CONFIG_MODE, MODE.pack(DATAGRAM, COPY_PACKET))
             self._configure(CONFIG_TIMEOUT, NUMBER.pack(GATHER_HUNDREDTHS))
-            self._configure(CONFIG_THRESHOLD, NUMBER.pack(GATHER_COPIES))
+            self._configure(CONFIG_THRESHOLD, NUMBER.pack(GATHER_COPIES if gather else 1))
         except OSError as error:
             self._socket.close()
             raise UsageError(

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
-from ratwall.kernel import crowding, evasion, passing
+from ratwall.kernel import answers, crowding, evasion, passing
 from ratwall.kernel.marks import FlowClass, Marks
 
 TABLE = "ratwall"
@@ -56,7 +56,7 @@ class RulesetConfig:
     marks: Marks = field(default_factory=Marks)
     queue: int = 0
     workers: int = 1  # each with a queue of its own, numbered from `queue` on
-    log_group: int = 0  # the NFLOG group that gets the copies
+    log_group: int = 0  # the NFLOG group that gets the copies; the next one gets DNS answers
     block_seconds: int = 3600
     never_block: Sequence[IPv4Network | IPv6Network] = ()
     refuse_quic: bool = False
@@ -114,6 +114,9 @@ def _inet_table(config: RulesetConfig) -> str:
         *passing.counters(passing.INET_COUNTERS),
         *crowding.declarations(),
         *(crowding.timeout_policies() if config.ct_timeout else ()),
+        *answers.declarations(),
+        *answers.chain(config.log_group + 1),
+        *(answers.own_chain(config.lan) if config.bridge is None else ()),
         *_freed_chains(config.marks),
         *_gate_chain(config),
         *passing.quic_chain(config.marks, refuse=config.refuse_quic),
@@ -186,6 +189,7 @@ def _gate_chain(config: RulesetConfig) -> Iterator[str]:
     yield f"    {_ct_is(marks, FlowClass.BLOCK)} goto refuse"
     yield f"    {_ct_is(marks, FlowClass.EXEMPT)} accept"
     yield passing.quic_rule(marks)
+    yield from answers.gate_rules(marks)
     yield "    meta l4proto != tcp accept"
     yield passing.one_way_rule()
     for suffix, ip, _ in FAMILIES:

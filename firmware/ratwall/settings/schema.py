@@ -115,7 +115,8 @@ class Kernel:
     )
     log_group: int = field(
         default=7474,  # anywhere but low, where ulogd and others start counting
-        metadata=accepts(Integer(0, 65_535)),  # NFLOG groups: 16 bits
+        # NFLOG groups have 16 bits; the next two are used too: DNS answers, captures.
+        metadata=accepts(Integer(0, 65_533)),
     )
     # Connections that conntrack has room for, by default a sixteenth of the machine's memory.
     connections: int = field(

@@ -52,7 +52,7 @@ def test_only_what_the_client_says_is_copied_and_every_copy_is_short() -> None:
     text = ruleset(RulesetConfig("eth1", "eth0", log_group=5, nft_queue=False))
     observe = text[text.index("chain observe") : text.index("chain copy")]
     assert "meta mark & 0x80000000 == 0 accept" in observe, "what the server says passes first"
-    logged = [line for line in text.splitlines() if " log " in line]
+    logged = [line for line in text.splitlines() if " log group 5 " in line]
     assert len(logged) == 2
     for line in logged:
         assert "log group 5 snaplen 96 accept" in line
