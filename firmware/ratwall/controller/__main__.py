@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from ratwall.controller.capacity import Capacity
+from ratwall.controller.naming import Naming
 from ratwall.controller.observation import Observation
 from ratwall.controller.process import Process
 from ratwall.controller.rhythms import Rhythms
@@ -90,6 +91,8 @@ def main() -> None:
         service.clock,
     )
     service.observation.rhythms = Rhythms(service.rarity, service.findings.take)
+    service.naming = Naming(CopyReader(settings.kernel.log_group + 1, gather=False), service.clock)
+    service.add(service.naming)
     service.add(service.observation)
     service.start()
     process = Process(service, watch.fileno(), doors, options, read_again, capacity)

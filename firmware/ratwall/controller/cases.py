@@ -3,6 +3,8 @@
 What belongs together is decided in `incidents`; this gives it ids and rows. It blocks nothing.
 """
 
+from collections.abc import Callable
+
 from ratwall.controller.incidents import Incident, IncidentBook, join, join_finding
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.rows import find_incident, incident_values, recent_incidents
@@ -26,6 +28,8 @@ class Cases:
     def __init__(self, ledger: Ledger, writer: LedgerWriter, now: int) -> None:
         self._ledger = ledger
         self._writer = writer
+        # Which DNS name a device means by a server; set by whoever reads the answers.
+        self.name_of: Callable[[str, str], str | None] = lambda device, server: None
         self.at_hand = IncidentBook(recent_incidents(ledger, now))
 
     def find(self, incident_id: int) -> Incident | None:
@@ -72,11 +76,13 @@ class Cases:
                 evidence=report.evidence,
                 ports={report.server_port},
                 client=report.client,
+                name=self.name_of(report.client, report.server),
             )
             incident.id = self._writer.insert(models.Incident, incident_values(incident))
             self.at_hand.add(incident)
         else:
             join(incident, report, outcome, now)
+            incident.name = incident.name or self.name_of(report.client, report.server)
             incident.certificate_id = incident.certificate_id or certificate_id
             self._writer.update(models.Incident, incident.id, incident_values(incident))
         if report.certificate is not None:
@@ -111,11 +117,13 @@ class Cases:
                 evidence=evidence,
                 ports={finding.server_port},
                 client=finding.device,
+                name=self.name_of(finding.device, finding.server),
             )
             incident.id = self._writer.insert(models.Incident, incident_values(incident))
             self.at_hand.add(incident)
         else:
             join_finding(incident, finding, judgement, outcome, now)
+            incident.name = incident.name or self.name_of(finding.device, finding.server)
             self._writer.update(models.Incident, incident.id, incident_values(incident))
         return incident
 

@@ -87,7 +87,11 @@ class Commands:
         """Answer what is observed, the most suspicious first."""
         observation = self._service.observation
         limit = fields.integer("limit", 1, OBSERVED_LIMIT)
-        return {"flows": [] if observation is None else observation.listing(limit)}
+        flows = [] if observation is None else observation.listing(limit)
+        naming = self._service.naming
+        for flow in flows:
+            flow["names"] = [] if naming is None else list(naming.of(flow["server"]))
+        return {"flows": flows}
 
     def _allow(self, fields: Fields, author: str) -> Answer:
         service, now = self._service, self._service.clock()

@@ -43,6 +43,7 @@ class Incident:
     note: str | None = None
     ports: set[int] = field(default_factory=set)  # all that were tried
     client: str | None = None  # address that the last attempt came from
+    name: str | None = None  # DNS name that the device asked for
     last_flow: int | None = None  # id of the last attempt: its proof makes the incident "blocked"
 
     @property
@@ -54,6 +55,7 @@ class Incident:
             server_port=self.server_port,
             family=self.family,
             outcome=self.state,
+            name=self.name,
         )
 
 

@@ -65,6 +65,7 @@ class Incident(LedgerModel):
     device = ForeignKeyField(Device, backref="incidents")
     server = TextField()
     server_port = IntegerField()
+    name = TextField(null=True)
     family = TextField(null=True)
     score = IntegerField()
     headline = TextField()
@@ -172,3 +173,42 @@ class Remembered(LedgerModel):
         """One entry an endpoint."""
 
         indexes = ((("server", "server_port"), True),)
+
+
+class Name(LedgerModel):
+    """A name that devices asked a name server for."""
+
+    id = AutoField()
+    name = TextField(unique=True)
+    first_seen = IntegerField()
+    last_seen = IntegerField(index=True)
+
+
+class Resolution(LedgerModel):
+    """An address that a name server gave for a name."""
+
+    id = AutoField()
+    name = TextField()
+    address = TextField(index=True)
+    first_seen = IntegerField()
+    last_seen = IntegerField(index=True)
+
+    class Meta:
+        """One row a pair."""
+
+        indexes = ((("name", "address"), True),)
+
+
+class Lookup(LedgerModel):
+    """A device, by its address, that asked for a name."""
+
+    id = AutoField()
+    name = TextField()
+    device = TextField()
+    first_seen = IntegerField()
+    last_seen = IntegerField(index=True)
+
+    class Meta:
+        """One row a pair."""
+
+        indexes = ((("name", "device"), True),)

@@ -22,6 +22,7 @@ from ratwall.ledger.models import (
     Incident,
     Note,
 )
+from ratwall.ledger.names import names_of
 from ratwall.ledger.store import Ledger
 
 HOUR = 3_600_000_000  # microseconds
@@ -261,6 +262,7 @@ def _incidents(ledger: Ledger, query: Any) -> list[Row]:
     for row in rows:
         row["evidence"] = json.loads(row["evidence"])
         row["blocked_until"] = until.get(row["id"])
+    _attach_names(ledger, rows)
     return rows
 
 
@@ -269,7 +271,15 @@ def _flows(ledger: Ledger, query: Any) -> list[Row]:
     _attach_certificates(ledger, rows)
     for row in rows:
         row["evidence"] = json.loads(row["evidence"])
+    _attach_names(ledger, rows)
     return rows
+
+
+def _attach_names(ledger: Ledger, rows: list[Row]) -> None:
+    """Give each row the names that its server was asked for by, the newest first."""
+    names = names_of(ledger, (row["server"] for row in rows))
+    for row in rows:
+        row["names"] = names.get(row["server"], [])
 
 
 def _with_device(row: Row) -> Row:

@@ -16,6 +16,9 @@ from ratwall.ledger.models import (
     Flow,
     HourlyRollup,
     Incident,
+    Lookup,
+    Name,
+    Resolution,
 )
 from ratwall.ledger.store import Ledger
 
@@ -23,6 +26,8 @@ DAY = 86_400_000_000  # microseconds
 CHUNK = 2000  # rows a step: some 50 ms on a slow card
 INCIDENT_CHUNK = 100  # incidents have flows and actions to let go of
 ROLLUP_DAYS = 400  # a year and a month, to compare with the same month of the last year
+NAMES = (Lookup, Resolution, Name)
+NAMES_ROWS = 200_000  # a table: some 30 MB; an office meets a tenth as many names in a quarter
 VACUUM_PAGES = 4096  # 16 MB of free pages handed back to the file system in one step
 
 
@@ -52,6 +57,10 @@ def _forget_old(ledger: Ledger, before: int, now: int) -> int:
         & (Action.undone.is_null(False) | (Action.expires < now)),
     )
     deleted = deleted or _delete(ledger, AuditEntry, AuditEntry.time < before)
+    for model in NAMES:
+        deleted = deleted or _delete(ledger, model, model.last_seen < before, model.last_seen)
+        if not deleted and ledger.value(model.select(fn.COUNT(model.id))) > NAMES_ROWS:
+            deleted = _delete(ledger, model, None, model.last_seen)
     deleted = deleted or _delete_unused(ledger, before)
     return deleted or ledger.execute(
         HourlyRollup.delete().where(HourlyRollup.hour < now - ROLLUP_DAYS * DAY)
@@ -64,6 +73,7 @@ def _forget_oldest(ledger: Ledger, now: int) -> int:
         _delete(ledger, Flow, None)
         or _delete_incidents(ledger, None, now)
         or _delete(ledger, AuditEntry, None)
+        or any(_delete(ledger, model, None, model.last_seen) for model in NAMES)
         or _delete_unused(ledger, now)
     )
 

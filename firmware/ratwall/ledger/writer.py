@@ -76,9 +76,9 @@ class LedgerWriter:
         """Queue a change of a row."""
         self.run(model.update(**values).where(model.id == row_id))
 
-    def run(self, query: Any) -> None:
+    def run(self, query: Any, *, spare: bool = False) -> None:
         """Queue any other insert, update or delete."""
-        self._queue(lambda: self.ledger.execute(query), False)
+        self._queue(lambda: self.ledger.execute(query), spare)
 
     def note(self, key: str, value: str) -> None:
         """Queue a note; it replaces the one of the same key."""

@@ -36,14 +36,16 @@ def headline(
     server_port: int,
     family: str | None,
     outcome: Outcome | str,
+    name: str | None = None,
 ) -> str:
     """Return one sentence, e.g. "PC-ANNA tried to reach a remote-control server (AsyncRAT) at …".
 
-    `device` is its name or address, `server` an address as text; IPv6 is put in brackets.
+    `device` is its name or address, `server` an address as text; IPv6 is put in brackets. `name` is
+    the DNS name that the device asked for, None if that is not known.
     """
     outcome = Outcome(outcome)
     what = "a remote-control server" if family else "a suspicious server"
     named = f" ({family})" if family else ""
     verb = "reached" if outcome in (Outcome.ALERT, Outcome.WOULD_BLOCK) else "tried to reach"
-    where = bracketed(server)
+    where = bracketed(server) if name is None else f"{name} ({server})"
     return f"{device} {verb} {what}{named} at {where} port {server_port}: {_ENDINGS[outcome]}"
