@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
             flow["tls_version"],
             flow["score"],
             outcome(flow),
-            flow["sni"] or (flow["certificate"] or {}).get("subject"),
+            flow["sni"] or next(iter(flow["names"]), (flow["certificate"] or {}).get("subject")),
         )
         for flow in found
     ]
@@ -108,11 +108,12 @@ def _run_observed(options: argparse.Namespace) -> int:
             place(flow["server"], flow["server_port"]),
             flow["score"],
             flow["copies"],
+            next(iter(flow["names"]), None),
             ", ".join(flow["reasons"]),
         )
         for flow in found
     ]
-    print(table(("SINCE", "DEVICE", "SERVER", "SCORE", "SEGMENTS", "BECAUSE"), rows))
+    print(table(("SINCE", "DEVICE", "SERVER", "SCORE", "SEGMENTS", "NAME", "BECAUSE"), rows))
     return 0
 
 

@@ -18,6 +18,7 @@ from ratwall.cli.table import local_time, printable, table
 from ratwall.ledger import queries
 from ratwall.verdict.headline import Outcome
 
+NAMES_SHOWN = 4  # of a server, the newest: a line
 WRAP = 76  # columns of running text: fits the narrowest console in use
 STATES = {
     Outcome.BLOCKING: "being blocked",
@@ -83,6 +84,8 @@ def _explain(story: queries.Row) -> str:
     ]
     if story["blocked_until"] is not None:
         lines.append(f"  blocked until  {local_time(story['blocked_until'])}")
+    if story["names"]:
+        lines.append(f"  asked for as   {printable(', '.join(story['names'][:NAMES_SHOWN]))}")
     if story["note"]:
         lines.append(f"  note           {printable(story['note'])}")
     lines += ["", f"Why (score {story['score']} of 100):"]

@@ -36,6 +36,7 @@ COMMANDS = {
     "status": Entry("ratwall.cli.status", "say whether the office is protected now"),
     "incidents": Entry("ratwall.cli.incidents", "list incidents, or explain one"),
     "flows": Entry("ratwall.cli.flows", "list judged connections"),
+    "names": Entry("ratwall.cli.names", "list the names that devices asked for"),
     "devices": Entry("ratwall.cli.devices", "list the devices that were seen"),
     "actions": Entry("ratwall.cli.actions", "list blocks and allows in force"),
     "allow": Entry("ratwall.cli.changes:allow", "let a server or a certificate pass"),

@@ -27,7 +27,7 @@ class Shell:
     """Runs commands in this process and keeps what they printed."""
 
     def __init__(self, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self._state = state
+        self.state = self._state = state
         self._capsys = capsys
 
     def run(self, *words: str, code: int = 0) -> str:

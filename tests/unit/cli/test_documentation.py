@@ -11,10 +11,13 @@ import pytest
 from ratwall.cli.main import COMMANDS, Parser, _load
 from ratwall.controller.messages import COUNTERS
 from ratwall.errors import ExitCode
+from ratwall.ledger import names
+from ratwall.ledger.store import FILE_NAME, open_ledger
+from ratwall.ledger.writer import LedgerWriter
 from ratwall.replay.command import Summary
 from ratwall.selftest.selftest import SelfTestResult
 from unit.cli.conftest import Shell
-from unit.controller.box import SERVER, FakeInspector, Running, eventually
+from unit.controller.box import CLIENT, SERVER, FakeInspector, Running, eventually
 from unit.signatures.seen import facts, hello
 from unit.verdict.test_record import record
 from unit.wire.x509.minting import mint
@@ -78,6 +81,10 @@ def test_the_keys_of_every_json_output_are_documented(
     inspector.send({"type": "status", "worker": 0, "pid": 77, **counters})
     attacked.call("selftest_result", result=SELFTEST)
     eventually(lambda: shell.json("status")["inspectors"][0]["worker"] == 0)
+    with open_ledger(shell.state / FILE_NAME) as ledger:
+        writer = LedgerWriter(ledger)
+        names.write(writer, "kashuub.example", (SERVER,), CLIENT, 1)
+        assert writer.flush(durable=False)
     status, incident = shell.json("status"), shell.json("incidents")[0]
     story, flow = shell.json("incidents", "1"), shell.json("flows", "--verdict", "block")[0]
     judged = record(facts(mint("AsyncRAT Server"), client=hello()))
@@ -93,6 +100,7 @@ def test_the_keys_of_every_json_output_are_documented(
         "their `device`": incident["device"],
         "their `certificate`": flow["certificate"],
         "their `evidence`": flow["evidence"][0],
+        "`names`": shell.json("names", "kashuub")[0],
         "`devices`": shell.json("devices")[0],
         "`actions`": shell.json("actions", "--all")[0],
         "`allow`, `block`, `keep`": shell.json("keep", "1"),
