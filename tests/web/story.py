@@ -8,7 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ratwall.ledger.models import Action, Flow, Incident
+from ratwall.ledger.models import Action, Detection, Flow, Incident
 from ratwall.ledger.store import open_ledger
 from ratwall.ledger.writer import LedgerWriter
 from ratwall.verdict.headline import headline
@@ -182,6 +182,31 @@ class Office:
             )
         self.writer.flush(durable=True)
         return incident
+
+    @alone
+    def beat(self, incident: int, period: float = 13.531, beats: int = 15) -> None:
+        """Let the incident's connection report in like a clock."""
+        last = time.time_ns() // 1000
+        times = [last - round(period * SECOND * number) for number in reversed(range(beats))]
+        facts = {
+            "beats": times,
+            "period_us": round(period * SECOND),
+            "redrawn": False,
+            "shape": True,
+            "chance": 1e-9,
+        }
+        self.writer.insert(
+            Detection,
+            {
+                "incident": incident,
+                "time": last,
+                "rule": "rhythm.stock",
+                "score": 100,
+                "verdict": "block",
+                "facts": json.dumps(facts),
+            },
+        )
+        self.writer.flush()
 
     @alone
     def act(self, incident: int | None, now: int, **values: Any) -> int:

@@ -65,8 +65,8 @@ INCIDENT_STATE = {
     ),
     "would_block": Phrase(
         "warn",
-        "Not blocked: monitor only",
-        "With protection switched on, this connection would have been cut.",
+        "Not blocked: only watched",
+        "In monitor mode, or by a rule that only tells, nothing is cut.",
     ),
     "alert": Phrase(
         "warn",

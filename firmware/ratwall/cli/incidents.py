@@ -2,6 +2,7 @@
 
 import argparse
 import textwrap
+from typing import Any
 
 from ratwall.address import place
 from ratwall.cli.actions import scope, until
@@ -97,6 +98,9 @@ def _explain(story: queries.Row) -> str:
             initial_indent=f"  {fact['points']:>+4}  ",
             subsequent_indent=" " * 8,
         )
+    rhythm = next((one["facts"] for one in story["detections"] if "beats" in one["facts"]), None)
+    if rhythm is not None:
+        lines += ["", "Rhythm:", *_rhythm_lines(rhythm)]
     if story["certificate"] is not None:
         lines += ["", "Certificate:", *_certificate_lines(story["certificate"])]
     if story["actions"]:
@@ -110,6 +114,15 @@ def _explain(story: queries.Row) -> str:
         listing = table(("FLOW", "STARTED", "SERVER", "TLS", "OUTCOME"), rows)
         lines += ["", "Newest connections:", textwrap.indent(listing, "  ")]
     return "\n".join(lines)
+
+
+def _rhythm_lines(rhythm: dict[str, Any]) -> list[str]:
+    kind = "on average every" if rhythm["redrawn"] else "every"
+    beats = rhythm["beats"]
+    return [
+        f"  period     {kind} {rhythm['period_us'] / 1e6:.2f} s",
+        f"  beats      {len(beats)}, from {local_time(beats[0])} to {local_time(beats[-1])}",
+    ]
 
 
 def _certificate_lines(certificate: queries.Row) -> list[str]:

@@ -16,6 +16,7 @@ from ratwall.ledger.models import (
     Action,
     AuditEntry,
     Certificate,
+    Detection,
     Device,
     Flow,
     HourlyRollup,
@@ -29,6 +30,7 @@ HOUR = 3_600_000_000  # microseconds
 CHART_HOURS = 24  # a day: the dashboard's chart
 DASHBOARD_INCIDENTS = 5  # as many cards as a phone shows with one swipe
 INCIDENT_FLOWS = 20  # enough to see the repeats; the flow list has them all
+INCIDENT_DETECTIONS = 10  # of one incident on its page: the newest beats are in the newest
 DEVICE_FLOWS = 20
 # Words of one search, each a condition over eleven columns: SQLite's parser gives up at 77.
 SEARCH_WORDS = 16
@@ -73,7 +75,8 @@ def incidents(
 
 
 def incident(ledger: Ledger, incident_id: int) -> Row | None:
-    """Return one incident with its newest flows and all its actions, None if there is none."""
+    """Return one incident with its newest flows, all its actions and what was found of it over
+    time (newest first), None if there is none."""
     found = _incidents(ledger, _incident_select().where(Incident.id == incident_id))
     if not found:
         return None
@@ -88,6 +91,14 @@ def incident(ledger: Ledger, incident_id: int) -> Row | None:
     story["actions"] = ledger.rows(
         Action.select().where(Action.incident == incident_id).order_by(Action.id)
     )
+    story["detections"] = ledger.rows(
+        Detection.select()
+        .where(Detection.incident == incident_id)
+        .order_by(Detection.id.desc())
+        .limit(INCIDENT_DETECTIONS)
+    )
+    for detection in story["detections"]:
+        detection["facts"] = json.loads(detection["facts"])
     return story
 
 

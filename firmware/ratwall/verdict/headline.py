@@ -22,7 +22,7 @@ class Outcome(StrEnum):
 _ENDINGS = {
     Outcome.BLOCKING: "being blocked",
     Outcome.BLOCKED: "blocked",
-    Outcome.WOULD_BLOCK: "not blocked, because Ratwall is only watching",
+    Outcome.WOULD_BLOCK: "not blocked, only watched",
     Outcome.ALERT: "not blocked, please check",
     Outcome.ALLOWED: "let through, because you allowed it",
     Outcome.RELEASED: "block taken away",

@@ -11,7 +11,7 @@ import pytest
 from ratwall.cli.main import COMMANDS, Parser, _load
 from ratwall.controller.messages import COUNTERS
 from ratwall.errors import ExitCode
-from ratwall.ledger import names
+from ratwall.ledger import models, names
 from ratwall.ledger.store import FILE_NAME, open_ledger
 from ratwall.ledger.writer import LedgerWriter
 from ratwall.replay.command import Summary
@@ -99,6 +99,7 @@ def test_the_keys_of_every_json_output_are_documented(
         "`flows`": flow,
         "their `device`": incident["device"],
         "their `certificate`": flow["certificate"],
+        "their `detections`": models.Detection._meta.sorted_field_names,
         "their `evidence`": flow["evidence"][0],
         "`names`": shell.json("names", "kashuub")[0],
         "`devices`": shell.json("devices")[0],

@@ -21,7 +21,7 @@ from ratwall.verdict.headline import Outcome, headline
         (
             "would_block",
             "PC-ANNA reached a remote-control server (AsyncRAT) at 203.0.113.7 port 6606: "
-            "not blocked, because Ratwall is only watching",
+            "not blocked, only watched",
         ),
         (
             "allowed",

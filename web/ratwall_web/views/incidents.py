@@ -23,6 +23,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as BaseResponse
 
 from ratwall_web import wording
+from ratwall_web.beats import beat_line
 from ratwall_web.control import RefusedError
 from ratwall_web.evidence import explain
 from ratwall_web.filters import clock, endpoint, person
@@ -165,6 +166,7 @@ def _page(incident: Row, problem: str | None = None) -> str:
         facts=facts,
         digest=digest,
         scale=explain(incident["evidence"], incident["score"]),
+        rhythm=beat_line(incident["detections"]),
         problem=problem,
         chosen=request.form,
         reason_most=REASON_MOST,
