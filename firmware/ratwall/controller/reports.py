@@ -78,9 +78,12 @@ class ReportServer:
             self._queue(inspector, [message])
 
     def close(self) -> None:
-        """Leave: close every connection and remove the socket."""
+        """Leave: take what has come, close every connection and remove the socket."""
+        self.leaving = True
         for inspector in list(self._inspectors):
-            self._forget(inspector)
+            self._read(inspector)
+            if inspector in self._inspectors:
+                self._forget(inspector)
         self._selector.unregister(self._server)
         close_door(self._server)
 
