@@ -4,6 +4,7 @@
     load.py serve ADDRESS PORT CHAIN KEY VERSION  shake hands with one client after another
     load.py bulk ADDRESS PORT SECONDS             send for a time, print bytes per second
     load.py shake ADDRESS PORT NUMBER [ALPN,...]  handshake in sequence, print seconds of each
+    load.py hands ADDRESS PORT                    handshake until ended, print when each was done
 
 Runs inside the lab's namespaces only; every loop is bounded.
 """
@@ -59,21 +60,34 @@ def bulk(address: str, port: int, seconds: float) -> float:
         return received / (time.monotonic() - started)
 
 
-def shake(address: str, port: int, number: int, protocols: list[str]) -> list[float]:
+def client_context(protocols: list[str]) -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if protocols:
         context.set_alpn_protocols(protocols)
-    times = []
-    for _ in range(number):
-        started = time.monotonic()
-        with (
-            socket.create_connection((address, port), TIMEOUT) as connection,
-            context.wrap_socket(connection, server_hostname="shop.example"),
-        ):
-            times.append(time.monotonic() - started)
-    return times
+    return context
+
+
+def handshake(address: str, port: int, context: ssl.SSLContext) -> float:
+    started = time.monotonic()
+    with (
+        socket.create_connection((address, port), TIMEOUT) as connection,
+        context.wrap_socket(connection, server_hostname="shop.example"),
+    ):
+        return time.monotonic() - started
+
+
+def shake(address: str, port: int, number: int, protocols: list[str]) -> list[float]:
+    context = client_context(protocols)
+    return [handshake(address, port, context) for _ in range(number)]
+
+
+def hands(address: str, port: int) -> None:
+    context = client_context([])
+    for _ in range(CONNECTIONS):
+        handshake(address, port, context)
+        print(time.monotonic(), flush=True)
 
 
 def main(arguments: list[str]) -> None:
@@ -87,6 +101,8 @@ def main(arguments: list[str]) -> None:
         case ["shake", address, port, number, *protocols]:
             names = protocols[0].split(",") if protocols else []
             print(json.dumps(shake(address, int(port), int(number), names)))
+        case ["hands", address, port]:
+            hands(address, int(port))
         case _:
             sys.exit(__doc__)
 
