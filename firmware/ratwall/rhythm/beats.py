@@ -21,6 +21,9 @@ from ratwall.wire.tls.registry import ContentType
 SECOND: Final = 1_000_000  # microseconds
 # Between two bursts: longer than a message takes to be written, shorter than the shortest period.
 QUIET_US: Final = 400_000
+# A message whose segment was lost comes with the second retransmission at the latest, as a rule;
+# shorter than half the shortest period of the families: no beat is taken for a late message.
+LATE_US: Final = 4_500_000
 KEPT: Final = 64  # bursts: twelve beats and four commands between any two of them
 PREFIX_LENGTHS: Final = {21: "TLS 1.3", 28: "TLS 1.2", 32: "TLS 1.0"}
 CBC_PREFIX: Final = 32  # comes twice: the first byte, the other three
@@ -44,7 +47,9 @@ class BeatLog:
         lengths = [one.length for one in records if one.type == ContentType.APPLICATION_DATA]
         if not lengths:
             return False
-        begins = self._last is None or at - self._last >= QUIET_US
+        begins = self._last is None or (
+            at - self._last >= QUIET_US and not self._is_late_message(at - self._last, lengths)
+        )
         self._last = at
         if begins:
             self._begin(at)
@@ -52,6 +57,15 @@ class BeatLog:
         for length in lengths:
             self._count(length)
         return begins or (before == 0 and self.prefixed[-1] > 0)
+
+    def _is_late_message(self, gap: int, lengths: Sequence[int]) -> bool:
+        """Say whether records after a pause are the message that an open prefix is waiting for."""
+        prefix = self._before
+        if gap >= LATE_US or prefix not in PREFIX_LENGTHS:
+            return False
+        if prefix == CBC_PREFIX == lengths[0]:  # 32, N; another 32, 32 would be another prefix
+            return len(lengths) > 1 and lengths[1] > CBC_PREFIX
+        return lengths[0] > prefix
 
     def _begin(self, at: int) -> None:
         self.bursts += 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ratwall.rhythm.beats import ANSWER_US, KEPT, QUIET_US, SECOND, BeatLog
+from ratwall.rhythm.beats import ANSWER_US, KEPT, LATE_US, QUIET_US, SECOND, BeatLog
 from ratwall.rhythm.records import SeenRecord
 
 SHAPES = {
@@ -50,6 +50,36 @@ def test_it_is_news_when_a_burst_turns_out_to_hold_a_message() -> None:
     assert log.take(0, records(21)), "a burst began"
     assert log.take(1000, records(69)), "and holds a message"
     assert not log.take(2000, records(21)), "a second message of the same burst is no news"
+
+
+@pytest.mark.parametrize("version", SHAPES)
+@pytest.mark.parametrize(("late", "bursts"), [(-1, 1), (0, 2), (1, 2)])
+def test_a_message_that_was_lost_belongs_to_its_length(
+    version: str, late: int, bursts: int
+) -> None:
+    """Its segment was lost and comes again later: the beat was when its length was written."""
+    shape = SHAPES[version]
+    parted = len(shape) // 2
+    log = BeatLog()
+    log.take(0, records(*shape[:parted]))
+    log.take(LATE_US + late, records(*shape[parted:]))
+    assert len(log.times) == bursts
+    assert (0 in log.marked()) == (bursts == 1)
+
+
+def test_a_lost_message_that_came_in_one_piece_belongs_to_its_length_too() -> None:
+    log = BeatLog()
+    log.take(0, records(32, 32))
+    log.take(1_200_000, records(117))
+    assert (log.marked(), len(log.times)) == ([0], 1)
+
+
+@pytest.mark.parametrize("lengths", [(21,), (28,), (32, 32)])
+def test_small_keep_alives_are_not_each_others_message(lengths: tuple[int, ...]) -> None:
+    log = BeatLog()
+    for number in range(5):
+        log.take(number * 2 * SECOND, records(*lengths))
+    assert (len(log.times), log.marked()) == (5, [])
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])

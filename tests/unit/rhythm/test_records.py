@@ -1,9 +1,10 @@
 """Records followed by their headers, where only the first bytes of each segment were copied."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratwall.rhythm.records import RecordTrail, SeenRecord
+from ratwall.rhythm.records import UNDER_WAY, RecordTrail, SeenRecord
 
 DATA = 23
 COPIED = 44  # what is left of 96 bytes behind the headers of IPv4 and TCP with time stamps
@@ -32,6 +33,31 @@ def test_a_retransmission_is_no_record() -> None:
     assert trail.take(1000, record(21), 26) == []
     both = record(21) + record(60)
     assert lengths(trail.take(1000, both[:COPIED], len(both))) == [60], "what is new in it counts"
+
+
+def test_what_was_sent_again_with_something_new_behind_it_is_the_new_alone() -> None:
+    """As a lost first half is sent again: the header of the second lies behind what is copied."""
+    trail = RecordTrail()
+    half, rest = record(32) + record(32), record(32) + record(80)
+    assert lengths(trail.take(1000, half[:COPIED], len(half))) == [32, 32]
+    whole = half + rest
+    assert lengths(trail.take(1000, whole[:COPIED], len(whole))) == [117], "the rest is one"
+    assert trail.take(1000, whole[:COPIED], len(whole)) == [], "and again: nothing"
+    assert lengths(trail.take(1000 + len(whole), half[:COPIED], len(half))) == [32, 32]
+
+
+def test_what_is_sent_again_is_nothing_even_where_the_trail_was_lost() -> None:
+    trail = RecordTrail()
+    assert trail.take(1000, b"GET / HTTP/1.1\r\n", 16) == []
+    assert lengths(trail.take(1016, record(28), 33)) == [28]
+    assert trail.take(1000, record(28), 33 - 17) == []
+
+
+@pytest.mark.parametrize(("back", "heard"), [(-1, False), (0, False), (1, True)])
+def test_a_false_number_far_ahead_does_not_make_it_deaf(back: int, heard: bool) -> None:
+    trail = RecordTrail()
+    trail.take(1000 + UNDER_WAY + back - 26, record(21), 26)
+    assert bool(trail.take(1000, record(21), 26)) == heard
 
 
 def test_several_in_one_segment_are_taken_apart_as_far_as_copied() -> None:
