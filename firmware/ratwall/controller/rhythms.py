@@ -73,7 +73,10 @@ class Rhythms:
         if flow.asked_at is None or bursts - flow.asked_at >= ASK_AGAIN:
             self._ask(flow, connection[2])
         decision = decide(flow.log, flow.around)
-        if decision is not None:
+        # Of a beat the length is seen before the message: for that moment it has no shape.
+        if decision is not None and (
+            flow.decision is None or decision.shape or not flow.decision.shape
+        ):
             flow.decision = decision
             self._tell(flow, connection, decision, at)
 
