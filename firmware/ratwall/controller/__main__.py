@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from ratwall.controller.capacity import Capacity
+from ratwall.controller.loops import Loops
 from ratwall.controller.naming import Naming
 from ratwall.controller.observation import Observation
 from ratwall.controller.process import Process
@@ -25,8 +26,10 @@ from ratwall.kernel.nflog import CopyReader
 from ratwall.kernel.reclass import Reclassifier
 from ratwall.kernel.sets import Sets
 from ratwall.ledger.store import FILE_NAME, open_ledger
+from ratwall.loops.attempts import Surroundings
 from ratwall.settings.load import load_settings
 from ratwall.settings.schema import Settings
+from ratwall.signatures.pack import family_ports, load_packs
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +95,18 @@ def main() -> None:
     )
     service.observation.rhythms = Rhythms(service.rarity, service.findings.take)
     service.naming = Naming(CopyReader(settings.kernel.log_group + 1, gather=False), service.clock)
-    service.add(service.naming)
+    naming = service.naming
+    ports = family_ports(load_packs())
+    service.add(
+        Loops(
+            lambda server: Surroundings(
+                devices=(service.rarity(server) or (None, 0))[0], named=bool(naming.of(server))
+            ),
+            lambda: ports,
+            service.findings.take,
+        )
+    )
+    service.add(naming)
     service.add(service.observation)
     service.start()
     process = Process(service, watch.fileno(), doors, options, read_again, capacity)

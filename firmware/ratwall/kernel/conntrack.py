@@ -25,6 +25,8 @@ CTA_TUPLE_IP, CTA_TUPLE_PROTO = 1, 2
 CTA_IP = ((1, 2, 4), (3, 4, 16))  # (source, destination, length): IPv4, IPv6
 CTA_PROTO_NUM, CTA_PROTO_SRC_PORT, CTA_PROTO_DST_PORT = 1, 2, 3
 CTA_COUNTERS_BYTES = 2
+CTA_TIMESTAMP, CTA_TIMESTAMP_START = 20, 1
+NANOSECONDS = 1000  # in a microsecond
 RECEIVE_BUFFER = 4 * 1024 * 1024  # bytes: some 10,000 events while the controller is busy
 DATAGRAM = 65536
 DUMP_SECONDS = 5.0
@@ -45,6 +47,7 @@ class FlowEvent:
     flow_class: FlowClass
     bytes_sent: int  # from source; 0 while accounting is off
     bytes_received: int
+    started: int = 0  # UTC microseconds of its first packet; 0 while time stamps are off
 
 
 def decode(data: bytes, marks: Marks) -> Iterator[FlowEvent]:
@@ -63,6 +66,7 @@ def decode(data: bytes, marks: Marks) -> Iterator[FlowEvent]:
             marks.class_of(_number(mark, MARK)),
             _bytes(attrs.get(CTA_COUNTERS_ORIG)),
             _bytes(attrs.get(CTA_COUNTERS_REPLY)),
+            _started(attrs.get(CTA_TIMESTAMP)),
         )
 
 
@@ -95,6 +99,12 @@ def _bytes(view: memoryview | None) -> int:
     if view is None:
         return 0
     return _number(netlink.attributes(view).get(CTA_COUNTERS_BYTES), BYTES)
+
+
+def _started(view: memoryview | None) -> int:
+    if view is None:
+        return 0
+    return _number(netlink.attributes(view).get(CTA_TIMESTAMP_START), BYTES) // NANOSECONDS
 
 
 def _number(view: memoryview | None, size: struct.Struct) -> int:

@@ -72,6 +72,13 @@ class Pack:
     rules: tuple[Rule, ...]
 
 
+def family_ports(packs: Iterable[Pack]) -> frozenset[int]:
+    """Return the ports that the families of these packs use by default."""
+    return frozenset(
+        port for pack in packs for rule in pack.rules for port in rule.conditions.get("port", ())
+    )
+
+
 def load_packs(directory: Path | None = None) -> tuple[Pack, ...]:
     """Load every *.toml of a directory, by default the packs shipped; UsageError on any fault."""
     if directory is None:

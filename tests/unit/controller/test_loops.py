@@ -1,0 +1,111 @@
+"""Ends of connections, as conntrack tells them, become attempts; a loop is told once an hour."""
+
+from ipaddress import ip_address
+
+import pytest
+
+from ratwall.controller.loops import PAIRS_LIMIT, RESET_BYTES, TOLD_AGAIN_US, Loops
+from ratwall.kernel.conntrack import FlowEvent
+from ratwall.kernel.marks import FlowClass
+from ratwall.loops.attempts import ENOUGH, SECOND, Surroundings
+from ratwall.verdict.finding import Finding
+
+DEVICE, SERVER = "192.168.1.10", "203.0.113.7"
+MORNING = 1_750_000_000 * SECOND
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.found: list[Finding] = []
+        self.loops = Loops(
+            lambda server: Surroundings(devices=1, named=False),
+            lambda: frozenset({6606}),
+            self.found.append,
+        )
+
+    def end(
+        self,
+        at: int,
+        *,
+        device: str = DEVICE,
+        server: str = SERVER,
+        port: int = 6606,
+        received: int = 40,
+        flow_class: FlowClass = FlowClass.NONE,
+        ended: bool = True,
+    ) -> None:
+        source, destination = ip_address(device), ip_address(server)
+        self.loops.take_event(
+            FlowEvent(ended, source, 50_000, destination, port, flow_class, 60, received, at)
+        )
+
+    def loop(self, number: int = ENOUGH, start: int = MORNING, **changes: object) -> None:
+        for attempt in range(number):
+            self.end(start + attempt * 5 * SECOND, **changes)  # type: ignore[arg-type]
+
+
+def test_a_loop_is_found_and_told_with_its_attempts() -> None:
+    watch = Watch()
+    watch.loop()
+    (finding,) = watch.found
+    assert (finding.rule, finding.device, finding.server) == ("loop.five-seconds", DEVICE, SERVER)
+    assert finding.facts["beats"] == [MORNING + n * 5 * SECOND for n in range(ENOUGH)]
+    assert [item.id for item in finding.evidence] == [
+        "loop.five-seconds", "loop.port", "loop.no-name", "loop.rare",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("late", "told"), [(-SECOND, 1), (0, 2), (SECOND, 2)])
+def test_it_is_told_again_after_an_hour(late: int, told: int) -> None:
+    watch = Watch()
+    watch.loop()
+    first = watch.found[0].at
+    watch.loop(start=first + TOLD_AGAIN_US + late - (ENOUGH - 1) * 5 * SECOND)
+    assert len(watch.found) == told
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"received": RESET_BYTES + 1},
+        {"flow_class": FlowClass.EXEMPT},
+        {"ended": False},
+        {"server": "192.168.1.77"},
+        {"device": SERVER, "server": "198.51.100.1"},
+    ],
+    ids=["answered", "from outside", "still there", "inside the office", "no device"],
+)
+def test_what_is_no_failed_attempt(changes: dict[str, object]) -> None:
+    watch = Watch()
+    watch.loop(**changes)
+    assert watch.found == []
+
+
+def test_without_time_stamps_nothing_is_placed() -> None:
+    watch = Watch()
+    for _ in range(ENOUGH):
+        watch.end(0)
+    assert watch.found == []
+
+
+def test_another_port_of_the_same_server_is_the_same_loop() -> None:
+    watch = Watch()
+    for number, port in enumerate((6606, 7707, 8808, 6606, 7707, 8808)):
+        watch.end(MORNING + number * 5 * SECOND, port=port)
+    (finding,) = watch.found
+    assert finding.facts["ports"] == [6606, 7707, 8808]
+
+
+def test_an_answer_ends_the_loop() -> None:
+    watch = Watch()
+    watch.loop(ENOUGH - 1)
+    watch.end(MORNING + 24 * SECOND, received=5000)
+    watch.end(MORNING + (ENOUGH - 1) * 5 * SECOND)
+    assert watch.found == []
+
+
+def test_memory_is_bounded() -> None:
+    watch = Watch()
+    for number in range(PAIRS_LIMIT + 10):
+        watch.end(MORNING, server=f"203.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    assert len(watch.loops) == PAIRS_LIMIT
