@@ -76,7 +76,7 @@ def test_a_pause_starts_the_count_anew() -> None:
     """The device slept, or the clock was set: one gap breaks the loop, six attempts make it."""
     broken = tried(5, 5, 5, 3600, 5, 5, 5)
     assert rule(broken) is None
-    for number in range(1, 3):
+    for _ in range(2):
         broken.failed(broken.tries[-1][0] + 5 * SECOND, 6606)
     assert rule(broken) == "loop.five-seconds"
 
