@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ratwall.controller.capacity import Capacity
 from ratwall.controller.loops import Loops
+from ratwall.controller.lookups import Lookups
 from ratwall.controller.naming import Naming
 from ratwall.controller.observation import Observation
 from ratwall.controller.process import Process
@@ -108,6 +109,15 @@ def main() -> None:
     )
     service.add(naming)
     service.add(service.observation)
+    service.add(
+        Lookups(
+            lambda: (service.settings, service.enforce),
+            service.rarity,
+            service.findings.take,
+            lambda message: service.push(message),
+            service.clock,
+        )
+    )
     service.start()
     process = Process(service, watch.fileno(), doors, options, read_again, capacity)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -205,6 +205,11 @@ def parse_report(data: bytes) -> FlowReport | StatusReport:
     )
 
 
+def lookup_certificate(values: dict[str, Any]) -> tuple[dict[str, Any] | None, bytes | None]:
+    """Return the certificate that a look-up found, and its DER; MessageError as `parse_report`."""
+    return _certificate(values.get("certificate")), _der(Fields(values, "look-up"))
+
+
 def _mac(fields: Fields) -> str | None:
     """Return the hardware address in lower case, None for none and for the all-zero one."""
     text = fields.optional_text("mac", limit=MAC_LENGTH * 3)

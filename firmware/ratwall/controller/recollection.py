@@ -60,16 +60,20 @@ class Recollection:
         if report.certificate is None or report.flow_class == "exempt" or report.proxied:
             return None
         judgement = Judgement(Verdict(report.verdict), report.score, report.family, ())
-        server = ipaddress.ip_address(report.server).packed
         sha256: str = report.certificate["sha256"]
-        entry = self._memory.learn(server, report.server_port, judgement, sha256, now)
+        return self.learn_of(report.server, report.server_port, judgement, sha256, now)
+
+    def learn_of(
+        self, server: str, port: int, judgement: Judgement, sha256: str, now: int
+    ) -> dict[str, Any] | None:
+        """Take in how a certificate was judged; return the entry to share if there is one."""
+        packed = ipaddress.ip_address(server).packed
+        entry = self._memory.learn(packed, port, judgement, sha256, now)
         if entry is None:
             return None
         values = {"entry": json.dumps(entry.as_dict())}
         self._writer.run(
-            Remembered.insert(
-                server=report.server, server_port=report.server_port, **values
-            ).on_conflict(
+            Remembered.insert(server=server, server_port=port, **values).on_conflict(
                 conflict_target=[Remembered.server, Remembered.server_port], update=values
             )
         )

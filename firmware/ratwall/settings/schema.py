@@ -76,6 +76,9 @@ class Detection:
     # QUIC hides its handshake. Refused, browsers take TCP, which is inspected; off, because the
     # programs that can do nothing else would stand still.
     refuse_udp_443: bool = field(default=False, metadata=accepts(Boolean()))
+    # The box asks a server itself for a certificate that it could not see. Off, because it tells
+    # whoever runs the server that somebody looks, from the office's address.
+    certificate_lookup: bool = field(default=False, metadata=accepts(Boolean()))
 
 
 @dataclass(frozen=True, slots=True)
