@@ -10,8 +10,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from ratwall.controller.capacity import Capacity
-from ratwall.controller.loops import Loops
 from ratwall.controller.lookups import Lookups
+from ratwall.controller.loops import Loops
 from ratwall.controller.naming import Naming
 from ratwall.controller.observation import Observation
 from ratwall.controller.process import Process
