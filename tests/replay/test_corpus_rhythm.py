@@ -24,6 +24,7 @@ from ratwall.rhythm.decide import Circumstances, Decision, decide
 from ratwall.rhythm.records import RecordTrail
 from ratwall.wire.errors import ParseError
 from ratwall.wire.packet import parse_segment
+from replay.conftest import Corpus
 
 GENUINE = ("192.168.100.124:49207", "181.131.218.39:4041")  # AsyncRAT: 14 pings, a bad line
 GENUINE_PERIOD_US = 13_531_000  # as measured on its capture; its timer's deviation is 2.5 ms
@@ -136,6 +137,15 @@ def test_its_beats_are_its_pings_and_nothing_sent_again(
     ]
     assert len(last.rhythm.beats) >= 12
     assert all(abs(gap - GENUINE_PERIOD_US) < 50_000 for gap in gaps), gaps
+
+
+def test_replay_tells_of_it_too(corpus: Corpus) -> None:
+    (record,) = (
+        corpus.matched[name]
+        for name, label in corpus.labels.items()
+        if (label["client"], label["server"]) == GENUINE
+    )
+    assert "rhythm.stock" in {fact["id"] for fact in record["evidence"]}
 
 
 @pytest.mark.parametrize("expect", ["allow", "neutral"])

@@ -52,13 +52,14 @@ class Rhythms:
 
     def take_report(self, connection: Connection, report: FlowReport) -> None:
         """Note what a hello said of a connection that is observed."""
-        flow = self._flows.setdefault(connection, _Listened())
         picked_up = any(fact["id"] == "flow.picked-up" for fact in report.evidence)
-        flow.around = replace(
-            flow.around,
-            named=None if picked_up else report.sni is not None,
-            tls_version=report.tls_version,
-        )
+        named = None if picked_up else report.sni is not None
+        self.note(connection, named=named, tls_version=report.tls_version)
+
+    def note(self, connection: Connection, *, named: bool | None, tls_version: str | None) -> None:
+        """Note whether its hello named a server, None if it was not seen, and the version."""
+        flow = self._flows.setdefault(connection, _Listened())
+        flow.around = replace(flow.around, named=named, tls_version=tls_version)
 
     def take_segment(self, connection: Connection, segment: Segment, at: int) -> None:
         """Take in a copy of what a client said; `at` is UTC microseconds."""

@@ -19,6 +19,7 @@ from ratwall.errors import ExitCode, UsageError
 from ratwall.replay.capture import read_capture
 from ratwall.replay.engine import CaptureJudge
 from ratwall.settings.load import load_settings
+from ratwall.settings.schema import Rules
 from ratwall.signatures.pack import Pack, load_packs
 from ratwall.verdict.judge import Thresholds, Verdict
 
@@ -66,12 +67,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace, out: TextIO | None = None) -> int:
     """Judge the files; return the exit code; UsageError at the end if one could not be read."""
     out = sys.stdout if out is None else out
-    detection = load_settings(arguments.config).detection
+    settings = load_settings(arguments.config)
+    detection = settings.detection
     thresholds = Thresholds(detection.watch, detection.alert, detection.block)
     packs = load_packs()
     summary = Summary()
     for path in arguments.files:
-        for record in _judge_file(path, packs, thresholds, summary):
+        for record in _judge_file(path, packs, thresholds, settings.rules, summary):
             out.write(json.dumps(record) + "\n" if arguments.json else _describe(record))
     if arguments.json:
         out.write(json.dumps({"summary": summary.as_dict()}) + "\n")
@@ -88,9 +90,9 @@ def run(arguments: Namespace, out: TextIO | None = None) -> int:
 
 
 def _judge_file(
-    path: Path, packs: tuple[Pack, ...], thresholds: Thresholds, summary: Summary
+    path: Path, packs: tuple[Pack, ...], thresholds: Thresholds, rules: Rules, summary: Summary
 ) -> Iterator[dict[str, Any]]:
-    capture = CaptureJudge(packs, thresholds)
+    capture = CaptureJudge(packs, thresholds, lambda rule: rules.mode_of(rule) != "off")
     try:
         for time, datagram in read_capture(path):
             capture.push(time, datagram)

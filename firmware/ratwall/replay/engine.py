@@ -3,23 +3,25 @@
 It uses the connection, the packs and the judge of the inline box, so that a capture gets the
 verdict that its packets would have got. What differs is said here: captures hold SYNs and whole
 conversations, so orientation can be seen instead of configured, and TLS inside a tunnel is looked
-for.
+for. What shows only over time, a rhythm, is judged as the controller does (`heard`).
 
 Verdict memory lasts for one capture: another file may be another network with the same addresses.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ratwall.flow.connection import Connection
 from ratwall.flow.table import FlowTable, flow_key
+from ratwall.replay.heard import Heard, joined
 from ratwall.replay.tunnels import open_tunnel
 from ratwall.signatures.endpoint import Endpoint
 from ratwall.signatures.pack import Pack
-from ratwall.verdict.judge import Judgement, Remembered, Thresholds, judge
+from ratwall.verdict.finding import Connection as Ends
+from ratwall.verdict.judge import Judgement, Remembered, Thresholds, Verdict, judge
 from ratwall.verdict.memory import VerdictMemory
-from ratwall.verdict.record import flow_record
+from ratwall.verdict.record import address_text, flow_record
 from ratwall.wire.errors import ParseError
 from ratwall.wire.fragments import Defragmenter
 from ratwall.wire.packet import Segment, TcpFlag, find_transport, parse_segment
@@ -48,13 +50,26 @@ class _Flow:
     connection: Connection
     settled: bool = False  # a hello has shown who the client is
     decided: bool = False  # memory was asked, or taught
+    freed: bool = False  # inline nothing more of it would be copied
     remembered: Remembered | None = None
+
+    @property
+    def ends(self) -> Ends:
+        """Who with whom, as the controller names a connection."""
+        (client, client_port), (server, server_port) = self.client, self.server
+        return address_text(client), client_port, address_text(server), server_port
 
 
 class CaptureJudge:
     """Feed it the datagrams of one capture, then take the records."""
 
-    def __init__(self, packs: Sequence[Pack], thresholds: Thresholds) -> None:
+    def __init__(
+        self,
+        packs: Sequence[Pack],
+        thresholds: Thresholds,
+        tells: Callable[[str], bool] = lambda rule: True,
+    ) -> None:
+        """`tells` says whether a rule that shows over time may say anything."""
         self.packets = 0
         self.malformed = 0  # datagrams that no parser could read
         self._packs = packs
@@ -62,6 +77,7 @@ class CaptureJudge:
         self._defragmenter = Defragmenter()
         self._flows: FlowTable[_Flow] = FlowTable(FLOW_CAPACITY)
         self._memory = VerdictMemory()
+        self._heard = Heard(thresholds, tells)
         self._records: list[tuple[int, dict[str, Any]]] = []
         self._opened = 0
 
@@ -115,6 +131,8 @@ class CaptureJudge:
         flow.connection.push(from_client, segment)
         if not flow.decided and flow.connection.state in _DECIDED:
             self._decide(flow, time)
+        if from_client and segment.payload and flow.connection.carried_tls and not flow.freed:
+            self._heard.take(flow.ends, segment, time)
 
     def _open(self, time: int, segment: Segment) -> _Flow:
         sender = segment.source, segment.source_port
@@ -152,6 +170,13 @@ class CaptureJudge:
             )
         elif facts.certificate is not None:
             self._memory.learn(server, port, self._judge(flow), facts.certificate.sha256, time)
+        unseen = self._heard.meet(flow.ends, time)
+        hidden = flow.connection.state == ConversationState.HIDDEN
+        odd = hidden or facts.sni is None or facts.preamble or unseen
+        flow.freed = not odd and self._judge(flow).verdict is Verdict.CLEAN
+        if not flow.freed:
+            named = None if facts.picked_up else facts.sni is not None
+            self._heard.note(flow.ends, named=named, version=facts.version_name)
 
     def _judge(self, flow: _Flow) -> Judgement:
         return judge(
@@ -164,6 +189,7 @@ class CaptureJudge:
         )
 
     def _close(self, flow: _Flow) -> None:
+        heard = self._heard.close(flow.ends)
         if not flow.connection.carried_tls:
             return
         record = flow_record(
@@ -173,7 +199,7 @@ class CaptureJudge:
             server_port=flow.server[1],
             start_us=flow.start,
             facts=flow.connection.facts,
-            judgement=self._judge(flow),
+            judgement=joined(self._judge(flow), heard),
         )
         self._records.append((flow.order, record))
 
