@@ -3,6 +3,7 @@
 import re
 import socket
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -404,3 +405,23 @@ def test_every_page_fits_every_window(
         assert faint_texts(page) == []
     context.close()
     assert console.complaints == []
+
+
+def test_the_evidence_can_be_taken_away(
+    admin: Page, office: Office, controller: ControllerPeer, tmp_path: Path
+) -> None:
+    office.attack()
+    open_incident(admin, "tried to reach")
+    with admin.expect_download() as taken:
+        admin.get_by_role("button", name="Download the evidence").click()
+    assert taken.value.suggested_filename == "incident-1.zip"
+    taken.value.save_as(tmp_path / "case.zip")
+    with zipfile.ZipFile(tmp_path / "case.zip") as package:
+        assert package.testzip() is None
+        assert "CN=AsyncRAT Server" in package.read("incident.txt").decode()
+        assert "SHA256SUMS" in package.namelist()
+
+
+def test_nobody_gets_evidence_without_signing_in(page: Page, owned_site: Site) -> None:
+    answer = page.request.get("/incidents/1/evidence.zip", max_redirects=0)
+    assert answer.status in (302, 303)

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ratwall import __version__
+from ratwall.evidence import package
 from ratwall.ledger import queries
 from ratwall.ledger.store import Ledger, open_ledger
 
@@ -45,6 +47,11 @@ class Records:
         """Return one incident with all that belongs to it, or None."""
         with self._open() as ledger:
             return queries.incident(ledger, number)
+
+    def evidence(self, number: int, made: int) -> dict[str, bytes] | None:
+        """Return the files of an incident's evidence package, or None."""
+        with self._open() as ledger:
+            return package.contents(ledger, number, made, __version__)
 
     def devices(self) -> list[Row]:
         """Return every device seen."""

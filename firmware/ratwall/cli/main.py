@@ -35,6 +35,7 @@ COMMANDS = {
     "run": Entry("ratwall.supervisor.run", "go inline between two interfaces and protect"),
     "status": Entry("ratwall.cli.status", "say whether the office is protected now"),
     "incidents": Entry("ratwall.cli.incidents", "list incidents, or explain one"),
+    "evidence": Entry("ratwall.cli.evidence", "pack all that is known of an incident"),
     "flows": Entry("ratwall.cli.flows", "list judged connections"),
     "names": Entry("ratwall.cli.names", "list the names that devices asked for"),
     "devices": Entry("ratwall.cli.devices", "list the devices that were seen"),

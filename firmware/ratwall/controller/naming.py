@@ -19,8 +19,9 @@ from ratwall.kernel.nflog import Copy
 from ratwall.ledger import names as ledger_names
 from ratwall.ledger.store import Ledger, LedgerError
 from ratwall.ledger.writer import LedgerWriter
-from ratwall.names.answer import Answer, read_answer
+from ratwall.names.answer import read_answer
 from ratwall.names.book import ADDRESSES_LIMIT, Asked, NameBook, NameRarity
+from ratwall.names.facts import Answer
 from ratwall.names.streams import AnswerStreams
 from ratwall.wire.errors import ParseError
 from ratwall.wire.packet import parse_segment

@@ -9,13 +9,13 @@ add whatever it likes beside them, and a client throws that away.
 """
 
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 import dns.exception
 import dns.name
 import dns.wire
 
+from ratwall.names.facts import Answer
 from ratwall.wire.errors import ParseError
 
 RECORDS_LIMIT = 64  # read of one answer: a large site has some twenty addresses
@@ -31,21 +31,6 @@ _RECORD = struct.Struct("!HHIH")
 _RESPONSE = 0x8000
 _OPCODE = 0x7800
 _CODE = 0x000F
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to one question; names are in small letters, without the last dot."""
-
-    name: str  # as asked for
-    aliases: tuple[str, ...]  # that it led over, in that order
-    addresses: tuple[str, ...]  # IPv4 and IPv6, as text; none if there is no such name
-    code: int  # 0: no error, 3: no such name (RFC 1035 section 4.1.1)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The name and its aliases."""
-        return (self.name, *self.aliases)
 
 
 def read_answer(message: bytes) -> Answer | None:

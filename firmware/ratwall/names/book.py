@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ratwall.names.answer import Answer
+from ratwall.names.facts import Answer
 
 NAMES_LIMIT = 16_384  # some 8 MB; an office of fifty asks for a few thousand a day
 ADDRESSES_LIMIT = 16_384

@@ -107,6 +107,7 @@ def test_the_keys_of_every_json_output_are_documented(
         "`allow`, `block`, `keep`": shell.json("keep", "1"),
         "`release`": shell.json("release", "1"),
         "`undo`": shell.json("undo", str(shell.json("block", f"{SERVER}:1")["action"])),
+        "`evidence`": shell.json("evidence", "1", "-o", str(shell.state / "case.zip")),
         "`selftest`": SELFTEST,
         "`replay`, each line": {"file", *judged},
         "`replay`: `certificate`": judged["certificate"],

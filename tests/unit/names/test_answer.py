@@ -14,9 +14,9 @@ from ratwall.names.answer import (
     ALIASES_LIMIT,
     NAME_LIMIT,
     RECORDS_LIMIT,
-    Answer,
     read_answer,
 )
+from ratwall.names.facts import Answer
 from ratwall.wire.errors import ParseError
 
 C2, ADDRESS = "kashuub.example", "203.0.113.7"

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratwall.names import book as module
-from ratwall.names.answer import Answer
 from ratwall.names.book import NAMES_LIMIT, NAMES_OF_ADDRESS, RARE_AGE_US, KnownName, NameBook
+from ratwall.names.facts import Answer
 
 ANNA, BEN, SERVER = "192.168.77.11", "192.168.77.12", "203.0.113.7"
 MINUTE = 60_000_000

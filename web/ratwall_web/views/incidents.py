@@ -22,6 +22,7 @@ from flask import (
 from markupsafe import Markup
 from werkzeug.wrappers import Response as BaseResponse
 
+from ratwall.evidence.package import as_bytes
 from ratwall_web import wording
 from ratwall_web.beats import beat_line
 from ratwall_web.control import RefusedError
@@ -29,7 +30,7 @@ from ratwall_web.evidence import explain
 from ratwall_web.filters import clock, endpoint, person
 from ratwall_web.guard import FORM_EXPIRED, background, current_session, shows_form_again
 from ratwall_web.numbers import row_number
-from ratwall_web.records import Row, split_page
+from ratwall_web.records import Row, now_us, split_page
 from ratwall_web.services import services
 
 UNPROCESSABLE = 422
@@ -55,6 +56,19 @@ def index() -> str:
 def show(number: int) -> str:
     """Explain one incident."""
     return _page(_find(number))
+
+
+@blueprint.get("/<int:number>/evidence.zip")
+def evidence(number: int) -> Response:
+    """Send all that is known of an incident as one file; that somebody took it is written down."""
+    made = now_us()
+    files = services().records.evidence(number, made)
+    if files is None:
+        abort(404)
+    services().control.record("evidence", f"package of incident {number} taken")
+    response = Response(as_bytes(files, made), mimetype="application/zip")
+    response.headers["Content-Disposition"] = f'attachment; filename="incident-{number}.zip"'
+    return response
 
 
 @blueprint.get("/<int:number>/live")

@@ -1,0 +1,1 @@
+"""The evidence package: all that is known of one incident, in one file that others can check."""
