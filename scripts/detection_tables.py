@@ -8,6 +8,7 @@ around the tables is left alone.
 from collections.abc import Iterator
 from pathlib import Path
 
+from ratwall.detections.catalog import MODELS, RESPONSES
 from ratwall.signatures.conditions import CONDITIONS
 from ratwall.signatures.pack import GROUPS, WEAK_POINTS_LIMIT, Pack, load_packs
 from ratwall.verdict.judge import Thresholds
@@ -26,6 +27,8 @@ def tables() -> dict[str, str]:
         "decisive rules": "\n".join(_rules(packs, decisive=True)),
         "other rules": "\n".join(_rules(packs, decisive=False)),
         "worst case": "\n".join(_worst_case(packs)),
+        "models": "\n".join(_models()),
+        "responses": "\n".join(_responses()),
         "conditions": "\n".join(_conditions()),
     }
 
@@ -77,6 +80,23 @@ def _worst_case(packs: tuple[Pack, ...]) -> Iterator[str]:
     parts = ", ".join(f"{group} {points}" for group, points in worst.items() if points)
     total = sum(worst.values())
     yield f"The most that facts which are not decisive reach together: {total} ({parts})."
+
+
+def _models() -> Iterator[str]:
+    yield "| model | answers to | severity | techniques | what it asks for |"
+    yield "|---|---|---|---|---|"
+    for model in MODELS:
+        yield (
+            f"| `{model.id}` | {model.counterpart} | {model.severity} "
+            f"| {', '.join(model.techniques)} | {model.about} |"
+        )
+
+
+def _responses() -> Iterator[str]:
+    yield "| response | answers to | what is done |"
+    yield "|---|---|---|"
+    for response in RESPONSES:
+        yield f"| `{response.id}` | {response.counterpart} | {response.about} |"
 
 
 def _conditions() -> Iterator[str]:

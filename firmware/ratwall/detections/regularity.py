@@ -1,0 +1,33 @@
+"""How regular the starts of connections are, in percent: the spread of the gaps between them.
+
+Pure. It is the time part of RITA's beacon score (rita.co), without the parts that ask for hours of
+data: a reconnect loop of a few minutes must do. A score says nothing of what the loop is for.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+from typing import Final
+
+LEAST_STARTS: Final = 12  # of twelve by chance four in a thousand get to 85, of six one in twelve
+SECOND: Final = 1_000_000
+TOGETHER_US: Final = SECOND  # starts closer than this are one attempt: several addresses, a retry
+
+
+def regularity(starts: Sequence[int]) -> int:
+    """Return 0 (no rhythm at all, or too few starts) to 100 (a clock)."""
+    kept = _apart(starts)
+    if len(kept) < LEAST_STARTS:
+        return 0
+    gaps = [later - one for one, later in pairwise(kept)]
+    middle = median(gaps)
+    deviation = median(abs(gap - middle) for gap in gaps)
+    return max(0, round(100 * (1 - deviation / middle)))
+
+
+def _apart(starts: Sequence[int]) -> list[int]:
+    kept: list[int] = []
+    for start in sorted(starts):
+        if not kept or start - kept[-1] >= TOGETHER_US:
+            kept.append(start)
+    return kept
