@@ -12,6 +12,7 @@ from pathlib import Path
 from ratwall.controller.capacity import Capacity
 from ratwall.controller.lookups import Lookups
 from ratwall.controller.loops import Loops
+from ratwall.controller.modelling import Models
 from ratwall.controller.naming import Naming
 from ratwall.controller.observation import Observation
 from ratwall.controller.process import Process
@@ -31,6 +32,7 @@ from ratwall.loops.attempts import Surroundings
 from ratwall.settings.load import load_settings
 from ratwall.settings.schema import Settings
 from ratwall.signatures.pack import family_ports, load_packs
+from ratwall.signatures.pack import load_packs
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +120,15 @@ def main() -> None:
             service.clock,
         )
     )
+    service.models = Models(
+        {rule.id: rule.group for pack in load_packs() for rule in pack.rules},
+        service.rarity,
+        lambda server: bool(service.naming and service.naming.of(server)),
+        service.findings.take,
+        service.clock,
+    )
+    service.findings.heard = service.models.take_finding
+    service.add(service.models)
     service.start()
     process = Process(service, watch.fileno(), doors, options, read_again, capacity)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -5,7 +5,6 @@ of a certificate here and a rhythm there. Its evidence is added to what is known
 """
 
 import json
-import logging
 from collections.abc import Callable
 
 from ratwall.controller.books import Books
@@ -20,8 +19,6 @@ from ratwall.settings.schema import Settings
 from ratwall.verdict.finding import Finding
 from ratwall.verdict.headline import Outcome
 from ratwall.verdict.judge import Judgement, Thresholds, Verdict, weigh
-
-log = logging.getLogger(__name__)
 
 AUTHOR = "rule"
 
@@ -49,6 +46,8 @@ class Findings(Listener):
         self._expect = expect
         self._cut = cut
         self._clock = clock
+        # Hears of all findings but those of rules that are off.
+        self.heard: Callable[[Finding], None] = lambda finding: None
         self._books: Books
 
     def start(self, books: Books) -> None:
@@ -61,6 +60,7 @@ class Findings(Listener):
         mode = settings.rules.mode_of(finding.rule)
         if mode == "off":
             return None
+        self.heard(finding)
         limits = settings.detection
         judgement = weigh(finding.evidence, Thresholds(limits.watch, limits.alert, limits.block))
         if judgement.verdict not in (Verdict.ALERT, Verdict.BLOCK):
@@ -115,6 +115,8 @@ class Findings(Listener):
             )
         except RatwallError as error:
             self._complaints.tell(str(error))
-        for connection in finding.connections:
-            if not self._cut(connection):
-                log.info("%s:%d to %s:%d had ended before it was cut", *connection)
+            return
+        running = [connection for connection in finding.connections if self._cut(connection)]
+        if not running:
+            # The kernel has taken the block, and there is no connection to prove it by.
+            self._books.cases.set_state(incident, Outcome.BLOCKED)

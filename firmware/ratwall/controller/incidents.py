@@ -1,9 +1,9 @@
 """Groups what a device does with a server into one incident, and follows what became of it.
 
-Pure: no socket, no clock, no ledger. Repeats belong together when device, server and family are the
-same and the last one is less than a day old. The port does not matter: these clients hop through a
-list of ports, and a person wants to read that once. An incident that was released or allowed takes
-in no new attempt: that one is a new story.
+Pure: no socket, no clock, no ledger. Repeats belong together when device and server are the same,
+no two families are named, and the last one is less than a day old. The port does not matter: these
+clients hop through a list of ports, and a person wants to read that once. An incident that was
+released or allowed takes in no new attempt: that one is a new story.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,11 @@ TOGETHER_US = 24 * 3_600_000_000  # a RAT left alone retries within seconds; a d
 AT_HAND_LIMIT = 10_000  # incidents of one day held in memory, 20 MB: a scan of the whole Internet
 OPEN = (Outcome.BLOCKING, Outcome.BLOCKED, Outcome.WOULD_BLOCK, Outcome.ALERT)
 
-Key = tuple[int, str, str | None]
+# What is found over time stays on the incident, whatever handshake comes after it.
+OVER_TIME = ("history.", "loop.", "model.", "policy.", "rhythm.")
+SETTLED = (Outcome.BLOCKING, Outcome.BLOCKED)
+
+Pair = tuple[int, str]
 
 
 @dataclass(slots=True)
@@ -74,7 +78,7 @@ class IncidentBook:
     """The incidents of the last day, by what groups them and by id."""
 
     def __init__(self, incidents: Iterable[Incident] = ()) -> None:
-        self._by_key: dict[Key, Incident] = {}
+        self._by_pair: dict[Pair, list[Incident]] = {}  # the newest last
         self._by_id: dict[int, Incident] = {}
         for incident in incidents:
             self.add(incident)
@@ -88,7 +92,7 @@ class IncidentBook:
 
     def add(self, incident: Incident) -> None:
         """Take an incident in; it is now the one that repeats join."""
-        self._by_key[(incident.device_id, incident.server, incident.family)] = incident
+        self._by_pair.setdefault((incident.device_id, incident.server), []).append(incident)
         self._by_id[incident.id] = incident
         if len(self._by_id) > AT_HAND_LIMIT:
             self._drop(next(iter(self._by_id.values())))
@@ -97,21 +101,22 @@ class IncidentBook:
         self, device_id: int, report: FlowReport, outcome: Outcome, now: int
     ) -> Incident | None:
         """Return the incident that a report repeats, None if it is a new one."""
-        incident = self._by_key.get((device_id, report.server, report.family))
-        if incident is None or now - incident.updated >= TOGETHER_US:
-            return None
-        if outcome is Outcome.ALLOWED or incident.state in OPEN:
-            return incident
+        pair = device_id, report.server
+        for incident in reversed(self._by_pair.get(pair, ())):
+            if now - incident.updated >= TOGETHER_US:
+                continue
+            if report.family and incident.family and report.family != incident.family:
+                continue
+            # What was let through or released before is not what this one joins.
+            return incident if outcome is Outcome.ALLOWED or incident.state in OPEN else None
         return None
 
     def of(self, device_id: int, server: str, now: int) -> Incident | None:
         """Return the newest open incident of a device with a server, whatever its family."""
         open_ones = (
             incident
-            for incident in self._by_id.values()
-            if (incident.device_id, incident.server) == (device_id, server)
-            and incident.state in OPEN
-            and now - incident.updated < TOGETHER_US
+            for incident in self._by_pair.get((device_id, server), ())
+            if incident.state in OPEN and now - incident.updated < TOGETHER_US
         )
         return max(open_ones, key=lambda incident: incident.updated, default=None)
 
@@ -123,9 +128,12 @@ class IncidentBook:
 
     def _drop(self, incident: Incident) -> None:
         del self._by_id[incident.id]
-        key = (incident.device_id, incident.server, incident.family)
-        if self._by_key.get(key) is incident:
-            del self._by_key[key]
+        pair = incident.device_id, incident.server
+        others = [other for other in self._by_pair[pair] if other is not incident]
+        if others:
+            self._by_pair[pair] = others
+        else:
+            del self._by_pair[pair]
 
 
 def join(incident: Incident, report: FlowReport, outcome: Outcome, now: int) -> None:
@@ -140,7 +148,9 @@ def join(incident: Incident, report: FlowReport, outcome: Outcome, now: int) -> 
     incident.client = report.client
     if report.score > incident.score:
         incident.score = report.score
-        incident.evidence = report.evidence
+        kept = (fact for fact in incident.evidence if str(fact["id"]).startswith(OVER_TIME))
+        incident.evidence = (*report.evidence, *kept)
+    incident.family = incident.family or report.family
     if outcome is not Outcome.ALERT:  # a mere alert takes nothing back from what is known
         incident.state = outcome
 
@@ -156,5 +166,8 @@ def join_finding(
     incident.evidence = tuple(sorted(known.values(), key=lambda fact: -int(fact["points"])))
     incident.score = max(incident.score, judgement.score)
     incident.family = incident.family or judgement.family
-    if outcome is not Outcome.ALERT:  # a mere alert takes nothing back from what is known
+    # A mere alert, or what would have been blocked, takes nothing back from what was.
+    if outcome is not Outcome.ALERT and not (
+        outcome is Outcome.WOULD_BLOCK and incident.state in SETTLED
+    ):
         incident.state = outcome

@@ -21,6 +21,24 @@ PROOF_US = 3_600_000_000  # an hour: the kernel forgets a cut connection within 
 # was padded by a stranger to fill the disk, and its SHA-256 and facts are kept all the same.
 DER_KEPT = 8192
 DER_VERDICTS = ("alert", "block")  # what somebody may want to look into later
+RECENT_REPORTS = 20_000  # read in half a second at the start: a busy day of forty devices
+REPORTED = (
+    "flow_class",
+    "client",
+    "client_port",
+    "server",
+    "server_port",
+    "start",
+    "sni",
+    "tls_version",
+) + (
+    "ja3",
+    "ja4",
+    "ja3s",
+    "score",
+    "verdict",
+    "family",
+)  # columns of a flow that a report has under the same name
 REASON_FACTS = 3  # facts named in the reason of a block: the rest is on the incident
 
 
@@ -105,6 +123,34 @@ def unproven_flows(ledger: Ledger, now: int) -> Iterator[tuple[Connection, Repor
     for row in reversed(ledger.rows(query)):
         ends = (row["client"], row["client_port"], row["server"], row["server_port"])
         yield ends, Reported(row["id"], row["incident"])
+
+
+def recent_reports(ledger: Ledger, since: int) -> Iterator[FlowReport]:
+    """Yield the newest judged connections since a time as they were reported, oldest first.
+
+    Of a certificate only whether it was issued by itself is filled in.
+    """
+    flow = models.Flow
+    query = (
+        flow.select(flow, models.Certificate.self_issued)
+        .join(models.Certificate, JOIN.LEFT_OUTER, on=(flow.certificate == models.Certificate.id))
+        .where(flow.start > since)
+        .order_by(flow.id.desc())
+        .limit(RECENT_REPORTS)
+    )
+    for row in reversed(ledger.rows(query)):
+        hidden = row["certificate"] is None
+        yield FlowReport(
+            worker=0,
+            proxied=False,
+            mac=None,
+            der=None,
+            certificate=None if hidden else {"self_issued": bool(row["self_issued"])},
+            evidence=tuple(json.loads(row["evidence"])),
+            resumed=bool(row["resumed"]),
+            enforced=bool(row["enforced"]),
+            **{key: row[key] for key in REPORTED},
+        )
 
 
 def find_incident(ledger: Ledger, incident_id: int) -> Incident | None:

@@ -19,6 +19,7 @@ from ratwall.controller.incidents import Incident
 from ratwall.controller.intake import Intake
 from ratwall.controller.listener import Listener
 from ratwall.controller.messages import FlowReport
+from ratwall.controller.modelling import Models
 from ratwall.controller.naming import Naming
 from ratwall.controller.neighbours import Neighbours
 from ratwall.controller.observation import Observation
@@ -72,6 +73,7 @@ class Service:
         # Set by whoever holds the kernel's copies; without it nothing is observed.
         self.observation: Observation | None = None
         self.naming: Naming | None = None  # likewise; without it no server has a name
+        self.models: Models | None = None
         self.listeners: list[Listener] = []
         self.clock = clock
         self.sets = sets

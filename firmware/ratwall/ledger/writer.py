@@ -104,6 +104,9 @@ class LedgerWriter:
                     Device, {"mac": mac, "address": address, "first_seen": now, "last_seen": now}
                 )
             _remember(self._devices, key, device_id)
+        if self._devices.get(address) != device_id:
+            # For what is told of the address later without a MAC; the row may still wait.
+            _remember(self._devices, address, device_id)
         self._touch(Device, device_id, (address, mac), {"address": address, "mac": mac}, now)
         return device_id
 

@@ -39,6 +39,7 @@ LEDGER_MEGABYTES_HIGH = 65_536  # 64 GB: the largest storage of a supported box
 RULES_LIMIT = 200  # as many as there are rules, several times over
 # What only shows over time is told until a person has seen what it finds in this office.
 MONITORED = ("rhythm", "loop")
+MONITORED = ("model", "rhythm")
 NEVER_BLOCK_LIMIT = 256  # a list kept by hand; more is a sign of a wrong file
 
 Mode = Literal["off", "monitor", "enforce"]

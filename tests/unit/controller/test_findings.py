@@ -10,6 +10,7 @@ import pytest
 
 from ratwall.controller.blocks import Action
 from ratwall.controller.messages import FlowReport, parse_report
+from ratwall.controller.proofs import Connection
 from ratwall.ledger import models, queries
 from ratwall.settings.schema import Rules
 from ratwall.signatures.evidence import Evidence
@@ -33,6 +34,16 @@ def finding(*evidence: Evidence, rule: str = "rhythm.stock") -> Finding:
         connections=(CONNECTION,),
         facts={"beats": [1, 2, 3], "period_us": 1},
     )
+
+
+class Cutter:
+    """In place of the observation: whether what is to be cut still runs."""
+
+    def __init__(self, runs: bool) -> None:
+        self._runs = runs
+
+    def cut(self, connection: Connection) -> bool:
+        return self._runs
 
 
 class Box:
@@ -77,11 +88,37 @@ def test_by_default_a_rhythm_is_told_and_nothing_is_cut(box: Box) -> None:
     )
 
 
-def test_where_it_is_enforced_the_endpoint_is_blocked(box: Box) -> None:
+@pytest.mark.parametrize(
+    ("runs", "state"), [(True, "blocking"), (False, "blocked")], ids=["runs", "has ended"]
+)
+def test_where_it_is_enforced_the_endpoint_is_blocked(box: Box, runs: bool, state: str) -> None:
+    """What runs must be proven cut; of a connection that has ended no proof can come."""
+    rules(box, enforce=("rhythm.*",))
+    box.service.observation = Cutter(runs)  # type: ignore[assignment]
+    box.service.findings.take(finding())
+    assert story(box)["state"] == state
+    assert list(box.sets.blocked) == [(SERVER, 6606)]
+
+
+def test_a_finding_that_would_block_takes_nothing_back_from_what_was_blocked(box: Box) -> None:
     rules(box, enforce=("rhythm.*",))
     box.service.findings.take(finding())
-    assert story(box)["state"] == "blocking"
-    assert list(box.sets.blocked) == [(SERVER, 6606)]
+    rules(box)
+    box.service.findings.take(finding(rule="model.significant-anomaly"))
+    assert story(box)["state"] == "blocked"
+
+
+def test_a_handshake_that_explains_more_keeps_what_was_found_over_time(box: Box) -> None:
+    box.service.findings.take(finding(HINT, Evidence("model.loop", 60, "It loops.", None)))
+    assert box.service.flush()
+    judged = parse_report(json.dumps(report(score=100)).encode())
+    assert isinstance(judged, FlowReport)
+    box.service.take_report(judged)
+    told = story(box)
+    assert (told["count"], told["family"], told["score"]) == (2, "AsyncRAT", 100)
+    assert [fact["id"] for fact in told["evidence"]] == [
+        "asyncrat.name", "model.loop", "rhythm.no-name",
+    ]  # fmt: skip
 
 
 def test_in_monitor_mode_nothing_is_cut_whatever_the_rule(box: Box) -> None:

@@ -1,6 +1,7 @@
 """Grouping, without socket or ledger: which attempts are one story, and what becomes of it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,13 +65,24 @@ def test_another_port_of_the_same_server_is_the_same_story() -> None:
 
 @pytest.mark.parametrize(
     ("device_id", "changes"),
-    [(2, {}), (1, {"server": "203.0.113.8"}), (1, {"family": "Quasar"}), (1, {"family": None})],
+    [(2, {}), (1, {"server": "203.0.113.8"}), (1, {"family": "Quasar"})],
 )
 def test_another_device_server_or_family_is_another_story(
     device_id: int, changes: dict[str, Any]
 ) -> None:
     book = IncidentBook([incident()])
     assert book.match(device_id, flow(**changes), Outcome.BLOCKING, NOON) is None
+
+
+@pytest.mark.parametrize(("known", "told"), [("AsyncRAT", None), (None, "AsyncRAT")])
+def test_what_names_no_family_belongs_to_the_one_that_does(
+    known: str | None, told: str | None
+) -> None:
+    book = IncidentBook([replace(incident(), family=known)])
+    found = book.match(1, flow(family=told), Outcome.BLOCKING, NOON)
+    assert found is not None
+    join(found, flow(family=told), Outcome.BLOCKING, NOON)
+    assert found.family == "AsyncRAT"
 
 
 @pytest.mark.parametrize(("later", "same"), [(-1, True), (0, False), (1, False)])

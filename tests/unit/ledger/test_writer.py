@@ -57,6 +57,17 @@ def test_a_device_is_its_mac_wherever_it_is(ledger: Ledger, writer: LedgerWriter
     assert (row["address"], row["first_seen"], row["last_seen"]) == ("192.168.1.77", now, now + 5)
 
 
+def test_what_is_told_of_an_address_is_told_of_the_device_that_has_it_now(
+    writer: LedgerWriter, now: int
+) -> None:
+    """Before the rows are written, and after somebody else has got the address."""
+    first = writer.device("02:00:00:00:00:01", "192.168.1.10", now)
+    assert writer.device(None, "192.168.1.10", now) == first
+    second = writer.device("02:00:00:00:00:02", "192.168.1.10", now)
+    assert second != first
+    assert writer.device(None, "192.168.1.10", now) == second
+
+
 def test_a_device_known_by_address_alone_gets_its_mac_when_it_shows(
     ledger: Ledger, now: int
 ) -> None:

@@ -3,6 +3,7 @@
 import re
 
 from detection_tables import DOCUMENT, filled
+from ratwall.detections.catalog import MODELS
 from ratwall.signatures.conditions import CONDITIONS
 from ratwall.signatures.pack import load_packs
 
@@ -16,6 +17,7 @@ def test_every_technique_used_is_explained() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     explained = text.partition("## Techniques")[2].partition("##")[0]
     used = {rule.technique for pack in load_packs() for rule in pack.rules if rule.technique}
+    used |= {technique for model in MODELS for technique in model.techniques}
     assert set(re.findall(r"T\d{4}(?:\.\d{3})?", explained)) == used
 
 

@@ -1,0 +1,190 @@
+"""What each device had to do with each server during the last day, gathered for the models.
+
+Pure and bounded; decides nothing. Counts are kept by the hour, times of the newest connections as
+they are. What is not here any more has not been used for a day, or made room for others.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from ratwall.controller.messages import FlowReport
+from ratwall.controller.proofs import Connection
+from ratwall.detections.history import DAY, HOUR, HOURS, Beat, History, Rarity
+
+PAIRS_LIMIT: Final = 8192  # device and server, 12 MB: forty devices with two hundred servers each
+STARTS_KEPT: Final = 64  # of the newest connections: five minutes of the five-second loop
+FAILED_KEPT: Final = 256  # of the last hour, of which a model wants ten
+PORTS_KEPT: Final = 16  # of one server, and connections that run: more is a scan, not a list
+
+Key = TypeVar("Key")
+Pair = tuple[str, str]  # device, server
+
+
+@dataclass(slots=True)
+class _Contact:
+    """One device and one server."""
+
+    last: int
+    named: bool = False
+    self_signed: bool = False
+    odd_certificate: str | None = None
+    odd_fingerprint: str | None = None
+    ports: "OrderedDict[int, None]" = field(default_factory=OrderedDict)
+    failed_ports: "OrderedDict[int, None]" = field(default_factory=OrderedDict)
+    hours: dict[int, int] = field(default_factory=dict)  # hour → TLS connections
+    starts: "deque[int]" = field(default_factory=lambda: deque(maxlen=STARTS_KEPT))
+    attempts: "deque[int]" = field(default_factory=lambda: deque(maxlen=FAILED_KEPT))
+    failures: "deque[int]" = field(default_factory=lambda: deque(maxlen=FAILED_KEPT))
+    # Connections that run, by client's and server's port.
+    running: "OrderedDict[tuple[int, int], None]" = field(default_factory=OrderedDict)
+    beat: Beat | None = None
+    beat_at: int = 0
+
+
+class Histories:
+    """Feed it with reports, failures and beats; ask it for a view."""
+
+    def __init__(self, groups: dict[str, str]) -> None:
+        """`groups` tells of each rule of the signature packs what it is about."""
+        self._groups = groups
+        self._contacts: OrderedDict[Pair, _Contact] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._contacts)
+
+    def take_report(self, report: FlowReport) -> Pair:
+        """Take in a judged TLS connection; its pair."""
+        contact = self._contact((report.client, report.server), report.start)
+        hour = report.start // HOUR
+        contact.hours[hour] = contact.hours.get(hour, 0) + 1
+        if len(contact.hours) > HOURS:
+            del contact.hours[min(contact.hours)]
+        contact.starts.append(report.start)
+        contact.attempts.append(report.start)
+        _note(contact.ports, report.server_port)
+        if report.flow_class != "block":
+            _note(contact.running, (report.client_port, report.server_port))
+        contact.named |= report.sni is not None
+        if report.certificate is not None:
+            contact.self_signed = bool(report.certificate["self_issued"])
+        for fact in report.evidence:
+            group = self._groups.get(fact["id"])
+            if group in ("certificate", "name"):
+                contact.odd_certificate = str(fact["text"])
+            elif group == "hello" and fact["id"] != "general.no-name":
+                contact.odd_fingerprint = str(fact["text"])
+        return report.client, report.server
+
+    def take_failure(self, pair: Pair, port: int, at: int) -> None:
+        """Take in a connection that was refused or never answered."""
+        contact = self._contact(pair, at)
+        contact.starts.append(at)
+        contact.attempts.append(at)
+        contact.failures.append(at)
+        _note(contact.failed_ports, port)
+
+    def take_beat(self, pair: Pair, beat: Beat, at: int) -> None:
+        """Take in a rhythm that was heard inside a connection."""
+        contact = self._contact(pair, at)
+        contact.beat, contact.beat_at = beat, at
+
+    def take_end(self, connection: Connection) -> None:
+        """Take in that a connection has ended."""
+        client, client_port, server, server_port = connection
+        contact = self._contacts.get((client, server))
+        if contact is not None:
+            contact.running.pop((client_port, server_port), None)
+
+    def running(self, pair: Pair) -> tuple[Connection, ...]:
+        """Return the connections that run, as far as they are known."""
+        contact = self._contacts.get(pair)
+        if contact is None:
+            return ()
+        return tuple((pair[0], one, pair[1], other) for one, other in contact.running)
+
+    def may_matter(self, pair: Pair) -> bool:
+        """Say whether a model may fire even though the server is well known."""
+        contact = self._contacts.get(pair)
+        return contact is not None and (contact.beat is not None or bool(contact.failures))
+
+    def view(
+        self, pair: Pair, rarity: Rarity, *, site_age: int, named: bool, watched: bool, now: int
+    ) -> History | None:
+        """Return what a model may look at, None if nothing is known of the pair."""
+        contact = self._contacts.get(pair)
+        if contact is None:
+            return None
+        this_hour = now // HOUR
+        hours = tuple(
+            contact.hours.get(hour, 0) for hour in range(this_hour - HOURS + 1, this_hour + 1)
+        )
+        beat = contact.beat if now - contact.beat_at < DAY else None
+        return History(
+            device=pair[0],
+            server=pair[1],
+            at=now,
+            rarity=rarity,
+            site_age=site_age,
+            named=contact.named or named,
+            ports=tuple(contact.ports),
+            handshakes=sum(hours),
+            hours=hours,
+            usual_hour=self._busiest_elsewhere(pair, this_hour),
+            self_signed=contact.self_signed,
+            odd_certificate=contact.odd_certificate,
+            odd_fingerprint=contact.odd_fingerprint,
+            starts=tuple(sorted(at for at in contact.starts if now - at < DAY)),
+            failures=_since(contact.failures, now - HOUR),
+            attempts=_since(contact.attempts, now - HOUR),
+            failed_ports=tuple(contact.failed_ports),
+            beat=beat,
+            watched=watched,
+        )
+
+    def forget_old(self, now: int) -> None:
+        """Let go of what has not been used for a day."""
+        while self._contacts:
+            pair, contact = next(iter(self._contacts.items()))
+            if now - contact.last < DAY:
+                return
+            del self._contacts[pair]
+
+    def _busiest_elsewhere(self, pair: Pair, this_hour: int) -> int:
+        """Return the most TLS connections that the device made to another server in an hour."""
+        return max(
+            (
+                count
+                for other in self._others(pair)
+                for hour, count in other.hours.items()
+                if hour > this_hour - HOURS
+            ),
+            default=0,
+        )
+
+    def _others(self, pair: Pair) -> Iterator[_Contact]:
+        for key, contact in self._contacts.items():
+            if key[0] == pair[0] and key[1] != pair[1]:
+                yield contact
+
+    def _contact(self, pair: Pair, at: int) -> _Contact:
+        contact = self._contacts.get(pair)
+        if contact is None:
+            contact = self._contacts[pair] = _Contact(at)
+            if len(self._contacts) > PAIRS_LIMIT:
+                self._contacts.popitem(last=False)
+        contact.last = max(contact.last, at)
+        self._contacts.move_to_end(pair)
+        return contact
+
+
+def _note(kept: "OrderedDict[Key, None]", key: Key) -> None:
+    kept[key] = None
+    kept.move_to_end(key)
+    if len(kept) > PORTS_KEPT:
+        kept.popitem(last=False)
+
+
+def _since(times: "deque[int]", since: int) -> int:
+    return sum(at > since for at in times)
