@@ -16,6 +16,7 @@ from ratwall.detections.history import DAY, HOUR, HOURS, Beat, History, Rarity
 PAIRS_LIMIT: Final = 8192  # device and server, 12 MB: forty devices with two hundred servers each
 STARTS_KEPT: Final = 64  # of the newest connections: five minutes of the five-second loop
 FAILED_KEPT: Final = 256  # of the last hour, of which a model wants ten
+GENERAL: Final = "general."  # rules about TLS at large: old appliances say hello like that too
 PORTS_KEPT: Final = 16  # of one server, and connections that run: more is a scan, not a list
 
 Key = TypeVar("Key")
@@ -73,7 +74,7 @@ class Histories:
             group = self._groups.get(fact["id"])
             if group in ("certificate", "name"):
                 contact.odd_certificate = str(fact["text"])
-            elif group == "hello" and fact["id"] != "general.no-name":
+            elif group == "hello" and not fact["id"].startswith(GENERAL):
                 contact.odd_fingerprint = str(fact["text"])
         return report.client, report.server
 

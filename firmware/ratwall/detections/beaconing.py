@@ -21,7 +21,7 @@ WEAK_POINTS: Final = 40  # with one weak signal it is kept in mind, with two it 
 def beaconing_rare(history: History) -> Reasons:
     """Fire on a high rhythm towards a stranger, inside a connection or across them."""
     score = regularity(history.starts)
-    if not history.rarity.rare or (history.beat is None and score < HIGH_SCORE):
+    if not history.stranger or (history.beat is None and score < HIGH_SCORE):
         return ()
     if history.beat is not None:
         text = _beats(history)
@@ -35,7 +35,7 @@ def high_volume(history: History) -> Reasons:
     """Fire on many connections to one stranger that have at least a moderate rhythm."""
     score = regularity(history.starts)
     many = history.least(MANY)
-    if not history.rarity.rare or history.attempts < many or score < MODERATE_SCORE:
+    if not history.stranger or history.attempts < many or score < MODERATE_SCORE:
         return ()
     text = (
         f"{history.attempts} connections to this server within an hour, at regular intervals "
@@ -47,7 +47,7 @@ def high_volume(history: History) -> Reasons:
 
 def ssl_beacon_rare(history: History) -> Reasons:
     """Fire on a beat inside a TLS connection with a stranger."""
-    if history.beat is None or not history.handshakes or not history.rarity.rare:
+    if history.beat is None or not history.handshakes or not history.stranger:
         return ()
     text = f"Inside an encrypted connection to a server that is new here: {_beats(history)}"
     own = Evidence(SSL_BEACON, RHYTHM_POINTS, text, facts.ENCRYPTED_CHANNEL)

@@ -12,6 +12,9 @@ from ratwall.signatures.evidence import Evidence
 
 REPEATED: Final = 3  # connections: a person who is curious looks once or twice
 TWICE: Final = 2
+SELF_SIGNED_FACTS: Final = (
+    *("history.rare", "history.no-name", "history.certificate", "history.fingerprint"),
+)
 RISEN_HOURS: Final = 3  # in a row: a meeting, a large page or an update is over by then
 RISEN_LEAST: Final = 10  # connections an hour: one every six minutes
 RISEN_TIMES: Final = 2  # as many as the device makes to any other server in a busy hour
@@ -23,12 +26,11 @@ RISEN_POINTS: Final = 45  # with a stranger it just makes an alert
 def suspicious_ssl(history: History) -> Reasons:
     """Fire on repeated TLS with a stranger, its certificate, hello and port all unusual."""
     wanted = (
-        facts.rare(history),
         facts.certificate(history),
         facts.fingerprint(history),
         facts.port(history),
     )
-    if history.handshakes < history.least(REPEATED) or None in wanted:
+    if not history.stranger or history.handshakes < history.least(REPEATED) or None in wanted:
         return ()
     text = (
         f"{history.handshakes} encrypted connections to a server that is unusual in every way: "
@@ -43,20 +45,22 @@ def self_signed_rare(history: History) -> Reasons:
     if (
         not history.self_signed
         or history.named
-        or not history.rarity.rare
+        or not history.stranger
         or history.handshakes < history.least(TWICE)
     ):
         return ()
     text = "The server vouches for itself, has no name, and is new here."
     own = Evidence(SELF_SIGNED, SELF_SIGNED_POINTS, text, "T1587.003")
-    return (own, *facts.surroundings(history))
+    # An odd port is no news with it: appliances have that as well.
+    around = (fact for fact in facts.surroundings(history) if fact.id in SELF_SIGNED_FACTS)
+    return (own, *around)
 
 
 def sustained_increase(history: History) -> Reasons:
     """Fire on far more connections to a stranger than the device makes otherwise, for hours."""
     wanted = max(RISEN_LEAST, RISEN_TIMES * history.usual_hour)
     newest = history.hours[-1 - history.least(RISEN_HOURS) : -1]  # the hour that runs is not over
-    if not history.rarity.rare or min(newest) <= wanted:
+    if not history.stranger or min(newest) <= wanted:
         return ()
     text = (
         f"For {len(newest)} hours the device made at least {min(newest)} connections an hour to "

@@ -18,11 +18,12 @@ FAILED_POINTS: Final = 45  # with a stranger it just makes an alert
 def failed_connections(history: History) -> Reasons:
     """Fire on many attempts at a stranger, or at odd ports of one, nearly all in vain."""
     answered = history.attempts - history.failures
+    clockwork = facts.clockwork(history)
     odd = tuple(port for port in history.failed_ports if port not in COMMON_PORTS)
     if (
         history.failures < history.least(FAILED)
         or answered * SHARE > history.attempts
-        or not (history.rarity.rare or len(odd) > 1)
+        or not (history.stranger or len(odd) > 1 or (history.rarity.rare and clockwork))
     ):
         return ()
     text = (
@@ -31,7 +32,6 @@ def failed_connections(history: History) -> Reasons:
     )
     own = Evidence(FAILURES, FAILED_POINTS, text, facts.FALLBACK_CHANNELS)
     ports = (facts.several_ports(odd),) if len(odd) > 1 and len(history.odd_ports) < 2 else ()
-    clockwork = facts.clockwork(history)
     return (
         own,
         *facts.surroundings(history),

@@ -74,6 +74,20 @@ class History:
         return self.site_age < LEARNING_US
 
     @property
+    def stranger(self) -> bool:
+        """Whether the server is rare, and that means something.
+
+        To a new box all servers are rare, and the first days bring every appliance of the office;
+        it takes one more thing then that appliances do not have.
+        """
+        special = (
+            self.odd_fingerprint is not None
+            or len(self.odd_ports) > 1
+            or (self.beat is not None and self.beat.shape)
+        )
+        return self.rarity.rare and (special or not self.learning)
+
+    @property
     def odd_ports(self) -> tuple[int, ...]:
         """The ports at which TLS is not spoken by convention."""
         return tuple(port for port in self.ports if port not in COMMON_PORTS)

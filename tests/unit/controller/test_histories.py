@@ -11,7 +11,12 @@ from ratwall.detections.history import DAY, HOUR, SECOND, Beat, History, Rarity
 from unit.controller.box import CLIENT, SERVER
 from unit.controller.test_observation import flow_report
 
-GROUPS = {"asyncrat.name": "name", "general.old": "hello", "general.no-name": "hello"}
+GROUPS = {
+    "asyncrat.name": "name",
+    "asyncrat.hello": "hello",
+    "general.old": "hello",
+    "general.no-name": "hello",
+}
 STRANGER = Rarity(1, 0)
 
 
@@ -55,13 +60,14 @@ def test_the_busiest_hour_with_others_is_the_measure(gathered: Histories) -> Non
 def test_what_a_handshake_showed_is_kept_by_kind(gathered: Histories) -> None:
     facts = [
         {"id": "asyncrat.name", "points": 95, "text": "A name.", "technique": None},
+        {"id": "asyncrat.hello", "points": 15, "text": "A RAT's hello.", "technique": None},
         {"id": "general.old", "points": 15, "text": "An old hello.", "technique": None},
         {"id": "general.no-name", "points": 10, "text": "No name.", "technique": None},
         {"id": "memory.server", "points": 90, "text": "Remembered.", "technique": None},
     ]
     gathered.take_report(replace(told(NOW), evidence=tuple(facts)))
     view = seen(gathered, NOW)
-    assert (view.odd_certificate, view.odd_fingerprint) == ("A name.", "An old hello.")
+    assert (view.odd_certificate, view.odd_fingerprint) == ("A name.", "A RAT's hello.")
     assert (view.self_signed, view.named) == (True, False)
     gathered.take_report(replace(told(NOW), sni="shop.example"))
     assert seen(gathered, NOW).named

@@ -98,7 +98,7 @@ def test_a_beacon_by_address_is_told_once_and_again_after_hours(site: Site) -> N
 def test_a_loop_with_nobody_at_the_other_end_is_told(site: Site) -> None:
     for number in range(12):
         site.failed((6606, 7707, 8808)[number % 3])
-    assert site.rules() == ["model.failed-connections", "model.beaconing-rare"]
+    assert site.rules() == ["model.failed-connections"]
     assert site.found[0].facts["ports"] == [6606, 7707, 8808]
 
 

@@ -188,12 +188,14 @@ def test_a_new_box_takes_nobody_for_a_stranger_yet() -> None:
     alone = [
         history(rarity=STRANGER, hours=WORKDAY),
         history(rarity=STRANGER, starts=every(60, 12)),
-        replace(RAT, ports=(443,), odd_fingerprint=None),
+        history(rarity=STRANGER, beat=replace(BEAT, shape=False)),
+        replace(RAT, odd_fingerprint=None),
     ]
     for seen in alone:
         assert verdicts(replace(seen, site_age=LEARNING_US)) == {Verdict.ALERT}
-        assert verdicts(replace(seen, site_age=LEARNING_US - 1)) == {Verdict.WATCH}
-    assert Verdict.BLOCK in verdicts(replace(RAT, beat=BEAT, site_age=0)), "more than strangeness"
+        assert verdicts(replace(seen, site_age=LEARNING_US - 1)) == set()
+    for more in (RAT, DOWN, replace(RAT, beat=BEAT), replace(DOWN, failed_ports=(6606,))):
+        assert Verdict.ALERT in verdicts(replace(more, site_age=0)), "more than strangeness"
 
 
 def verdicts(seen: History) -> set[Verdict]:
