@@ -32,7 +32,6 @@ from ratwall.loops.attempts import Surroundings
 from ratwall.settings.load import load_settings
 from ratwall.settings.schema import Settings
 from ratwall.signatures.pack import family_ports, load_packs
-from ratwall.signatures.pack import load_packs
 
 log = logging.getLogger(__name__)
 

@@ -108,7 +108,9 @@ class Models(Listener):
             return
         if _is_local(server) or server in self._devices:
             return
-        self._histories.take_failure((device, server), event.destination_port, self._clock())
+        self._histories.take_failure(
+            (device, server), event.destination_port, event.started or self._clock()
+        )
         self._waiting[(device, server)] = None
 
     def take_finding(self, finding: Finding) -> None:

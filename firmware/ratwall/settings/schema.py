@@ -38,8 +38,7 @@ LEDGER_MEGABYTES_LOW = 16  # below it retention would eat flows as fast as they 
 LEDGER_MEGABYTES_HIGH = 65_536  # 64 GB: the largest storage of a supported box
 RULES_LIMIT = 200  # as many as there are rules, several times over
 # What only shows over time is told until a person has seen what it finds in this office.
-MONITORED = ("rhythm", "loop")
-MONITORED = ("model", "rhythm")
+MONITORED = ("rhythm", "loop", "model")
 NEVER_BLOCK_LIMIT = 256  # a list kept by hand; more is a sign of a wrong file
 
 Mode = Literal["off", "monitor", "enforce"]
