@@ -122,7 +122,7 @@ def main() -> None:
     service.models = Models(
         {rule.id: rule.group for pack in load_packs() for rule in pack.rules},
         service.rarity,
-        lambda server: bool(service.naming and service.naming.of(server)),
+        lambda server: bool(naming.of(server)),
         service.findings.take,
         service.clock,
     )
