@@ -34,6 +34,12 @@ PROTECTION = {
         "Connections are inspected, but nothing is cut off. "
         "Incidents say what would have been blocked.",
     ),
+    "paused": Phrase(
+        "warn",
+        "Paused",
+        "New connections pass without being inspected; what was blocked stays blocked. "
+        "It goes on by itself.",
+    ),
     "bypassed": Phrase(
         "bad",
         "Bypassed",
@@ -93,6 +99,12 @@ ACTION = {
     "allow": "Allowed",
     "release": "Block taken away",
     "keep": "Block kept",
+    "block_device": "Blocked",
+    "block_server": "Blocked on every port",
+    "quarantine": "Cut off the internet",
+    "watch": "Watched closely",
+    "pause": "Paused",
+    "rule": "Rule changed",
 }
 
 # What a shop owner should do, by the state of an incident.

@@ -1,4 +1,4 @@
-"""`ratwall actions`: the blocks and allows in force, with the numbers that `undo` takes."""
+"""`ratwall actions`: what is in force, with the numbers that `undo` takes."""
 
 import argparse
 import time
@@ -26,13 +26,13 @@ def run(options: argparse.Namespace) -> int:
         print_json(found)
         return 0
     if not found:
-        print("Nothing is blocked or allowed." if not options.all else "Nothing was done yet.")
+        print("Nothing is in force." if not options.all else "Nothing was done yet.")
         return 0
     rows = [
         (
             action["id"],
             local_time(action["created"]),
-            action["kind"],
+            action["kind"].removesuffix("_device").removesuffix("_server"),
             scope(action),
             until(action),
             action["author"],
@@ -46,10 +46,16 @@ def run(options: argparse.Namespace) -> int:
 
 def scope(action: queries.Row) -> str:
     """Say what an action is about."""
-    if action["server"] is not None and action["server_port"] is not None:
-        what = place(action["server"], action["server_port"])
-    else:
+    if action["rule"] is not None:
+        return f"{action['rule']}: {action['mode']}"
+    if action["certificate_sha256"] is not None:
         what = f"certificate {str(action['certificate_sha256'])[:16]}…"
+    elif action["server"] is None:
+        return str(action["device"] or "everything")
+    elif action["server_port"] is None:
+        what = f"{action['server']}, every port"
+    else:
+        what = place(action["server"], action["server_port"])
     return what if action["device"] is None else f"{what} for {action['device']}"
 
 

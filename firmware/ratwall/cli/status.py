@@ -13,6 +13,7 @@ WORDS = {
     "partial": "Partly protecting",
     "monitor": "Monitor only",
     "bypassed": "Bypassed",
+    "paused": "Paused",
     "starting": "Starting",
 }
 WAYS = {
@@ -51,10 +52,15 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     missed = facts["uninspected"]
     ledger = facts["ledger"]
     lines = [
-        f"{WORDS[facts['state']]} since {local_time(facts['since'])}{reason}",
+        f"{_state(facts)}{reason}",
         "",
         f"  place        {facts['mode']}: {facts['lan']} (office) and {facts['wan']} (internet)",
         *(f"  inspector    {_inspector(inspector)}" for inspector in facts["inspectors"]),
+        *(
+            f"  paused       {pause['device']} until {local_time(pause['until'])}"
+            for pause in facts["pauses"]
+            if pause["device"] is not None
+        ),
         f"  blocked now  {count(facts['blocks'], 'server')}",
         f"  uninspected  {_missed(missed)}",
         *_conntrack(facts.get("conntrack"), missed),
@@ -70,6 +76,14 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         if problem:
             lines += ["", f"Attention: {printable(problem)}"]
     return lines
+
+
+def _state(facts: dict[str, Any]) -> str:
+    """Say the state in a word, and since or until when it holds."""
+    ends = [pause["until"] for pause in facts["pauses"] if pause["device"] is None]
+    if facts["state"] == "paused" and ends:
+        return f"Paused until {local_time(ends[0])}"
+    return f"{WORDS[facts['state']]} since {local_time(facts['since'])}"
 
 
 def _inspector(facts: dict[str, Any]) -> str:

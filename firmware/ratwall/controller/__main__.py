@@ -26,6 +26,8 @@ from ratwall.kernel.links import find_bridge, gateways, own_addresses
 from ratwall.kernel.marks import Marks
 from ratwall.kernel.nflog import CopyReader
 from ratwall.kernel.reclass import Reclassifier
+from ratwall.kernel.response import ResponseConfig
+from ratwall.kernel.ruleset import TABLE
 from ratwall.kernel.sets import Sets
 from ratwall.ledger.store import FILE_NAME, open_ledger
 from ratwall.loops.attempts import Surroundings
@@ -59,7 +61,15 @@ def main() -> None:
         settings,
         enforce=_enforces(settings, options),
         open_ledger=lambda: open_ledger(options.state_dir / FILE_NAME, group=options.web_group),
-        sets=Sets(),
+        sets=Sets(
+            ResponseConfig(
+                TABLE,
+                Marks(settings.kernel.mark_mask),
+                options.lan,
+                options.wan,
+                routes=options.mode == "router",
+            )
+        ),
         watch=watch,
         never_block=_never_block(settings),
         neighbour=_neighbour,
@@ -109,6 +119,8 @@ def main() -> None:
         )
     )
     service.add(naming)
+    service.observation.paused = service.responses.paused
+    service.add(service.ladder)
     service.add(service.observation)
     service.add(
         Lookups(

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from ratwall.errors import RatwallError, UsageError
+from ratwall.kernel.response import Held
 from ratwall.kernel.sets import Missed
 from ratwall.ledger import models
 from ratwall.ledger.writer import LedgerWriter
@@ -42,6 +43,9 @@ class KernelSets(Protocol):
     ) -> None:
         """Put many blocks and allows in at once."""
 
+    def respond(self, held: Sequence[Held]) -> None:
+        """Have exactly this held of devices: quarantines, blocks, pauses."""
+
     def counters(self) -> dict[str, int]:
         """Return packets counted by the kernel."""
 
@@ -68,6 +72,9 @@ class Action:
     certificate_sha256: str | None = None
     expires: int | None = None
     incident: int | None = None
+    mac: str | None = None
+    rule: str | None = None  # of detection, and what it may do
+    mode: str | None = None
 
     @property
     def endpoint(self) -> tuple[str, int] | None:

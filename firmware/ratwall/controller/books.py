@@ -43,7 +43,8 @@ def open_books(
     """
     writer = LedgerWriter(ledger)
     actions = Actions(writer, sets, never_block)
-    actions.load(queries.actions(ledger, now, limit=-1))
+    kinds = (*queries.BLOCKING_KINDS, "allow")
+    actions.load(queries.actions_of(ledger, kinds, now))
     memory = Recollection(writer, VerdictMemory())
     memory.load(ledger, now)
     notes = queries.notes(ledger)

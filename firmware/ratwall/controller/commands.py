@@ -20,6 +20,14 @@ from ratwall.controller.messages import (
     Fields,
     is_sha256,
 )
+from ratwall.controller.response_commands import (
+    ID_LIMIT,
+    REASON_LIMIT,
+    ResponseCommands,
+    named_incident,
+    reason_of,
+    scope,
+)
 from ratwall.controller.selftest import is_selftest_server
 from ratwall.controller.service import SELFTEST_NOTE, Service
 from ratwall.controller.sockets import Peer
@@ -31,10 +39,9 @@ from ratwall.verdict.headline import Outcome
 
 PAGE_AUTHOR = "admin"  # whoever comes in by the group is the admin page, and acts as nobody else
 OWNERS_COMMANDS = ("selftest_result",)  # the self-test needs root; the page never runs it
+QUESTIONS = ("status", "observed", "uninspected", "rules")  # of nobody in particular
 AUTHOR_LIMIT = 64  # characters: a user's name
-REASON_LIMIT = 500  # characters: a few sentences
 EVENT_LIMIT = 64
-ID_LIMIT = 2**63 - 1
 
 Answer = dict[str, Any]
 
@@ -53,14 +60,18 @@ class Commands:
             "audit": self._audit,
             "selftest_result": self._selftest_result,
         }
+        self._responses = ResponseCommands(service)
+        self._commands |= self._responses.commands
         self._status = status
 
     def handle(self, request: dict[str, Any], peer: Peer) -> Answer:
         """Answer one request; RatwallError says why not, and then nothing was changed."""
         fields = Fields(request, "request")
-        name = fields.choice("command", ("status", *self._commands, "observed", "uninspected"))
+        name = fields.choice("command", (*QUESTIONS, *self._commands))
         if name == "status":
             return self._status()
+        if name == "rules":
+            return self._responses.rules()
         if name == "observed":
             return self._observed(fields)
         if name == "uninspected":
@@ -107,14 +118,14 @@ class Commands:
         if (server is None) == (certificate is None):
             raise fields.error("server", "either server and server_port, or certificate_sha256")
         seconds = fields.optional_integer("seconds", ALLOW_SECONDS_LOW, ALLOW_SECONDS_HIGH)
-        incident = self._named_incident(fields)
+        incident = named_incident(self._service, fields)
         action = service.actions.allow(
             Action(
                 id=0,
                 created=now,
                 kind="allow",
                 author=author,
-                reason=_reason(fields),
+                reason=reason_of(fields),
                 device=fields.optional_address("device"),
                 server=server,
                 server_port=port,
@@ -133,7 +144,7 @@ class Commands:
             service.set_state(touched, Outcome.ALLOWED)
         if certificate is not None:
             service.push_allows()
-        service.writer.audit(now, author, "allow", f"{_scope(action)}: {action.reason}")
+        service.writer.audit(now, author, "allow", f"{scope(action)}: {action.reason}")
         return {"action": action.id, "expires": action.expires}
 
     def _make_way(self, allow: Action, now: int) -> None:
@@ -181,6 +192,9 @@ class Commands:
     def _undo(self, fields: Fields, author: str) -> Answer:
         service, now = self._service, self._service.clock()
         number = fields.integer("action", 1, ID_LIMIT)
+        response = service.responses.get(number)
+        if response is not None:
+            return self._responses.undo(response, author)
         action = service.actions.get(number)
         if action is None:
             raise RefusedError(f"undo: action {number} is not in force")
@@ -204,7 +218,7 @@ class Commands:
             if incident is not None:
                 service.set_state(incident, self._state_after(incident))
         service.writer.audit(
-            now, author, "undo", f"{action.kind} {_scope(action)} (action {action.id})"
+            now, author, "undo", f"{action.kind} {scope(action)} (action {action.id})"
         )
         return {"action": action.id, "kind": action.kind, "blocks": len(revived)}
 
@@ -217,24 +231,33 @@ class Commands:
 
     def _block(self, fields: Fields, author: str) -> Answer:
         service, now = self._service, self._service.clock()
+        seconds = self._seconds(fields, service.settings.block.seconds)
         server = fields.address("server")
-        port = fields.integer("server_port", 1, PORT_LIMIT)
+        port = fields.optional_integer("server_port", 1, PORT_LIMIT)
+        if port is None or fields.optional_text("device") is not None:
+            return self._responses.block(fields, author, seconds)
         action = service.actions.block(
             server,
             port,
-            self._seconds(fields, service.settings.block.seconds),
+            seconds,
             author=author,
-            reason=_reason(fields),
+            reason=reason_of(fields),
             incident=None,
             now=now,
         )
-        service.writer.audit(now, author, "block", f"{_scope(action)}: {action.reason}")
+        service.writer.audit(now, author, "block", f"{scope(action)}: {action.reason}")
         return {"action": action.id, "expires": action.expires}
 
     def _release(self, fields: Fields, author: str) -> Answer:
         service, now = self._service, self._service.clock()
-        incident = self._named_incident(fields)
+        incident = named_incident(self._service, fields)
+        reason = reason_of(fields)
+        held = 0
+        endpoints: set[tuple[str, int]]
         if incident is not None:
+            responses = service.responses.of("block_device", "block_server", "quarantine")
+            of_it = [action for action in responses if action.incident == incident.id]
+            held = self._responses.end(of_it, author, reason, now)
             endpoints = {(incident.server, port) for port in incident.ports}
             endpoints |= {
                 block.endpoint
@@ -242,10 +265,13 @@ class Commands:
                 if block.incident == incident.id and block.endpoint is not None
             }
         else:
-            endpoints = {(fields.address("server"), fields.integer("server_port", 1, PORT_LIMIT))}
-        reason = _reason(fields)
+            server = fields.address("server")
+            port = fields.optional_integer("server_port", 1, PORT_LIMIT)
+            if port is None:
+                return {"released": self._responses.release(server, author, reason)}
+            endpoints = {(server, port)}
         touched = {} if incident is None else {incident.id: incident}
-        released = 0
+        released = held
         for server, port in sorted(endpoints):
             for block in service.actions.unblock(server, port, now):
                 released += 1
@@ -274,7 +300,7 @@ class Commands:
 
     def _keep(self, fields: Fields, author: str) -> Answer:
         service, now = self._service, self._service.clock()
-        incident = self._named_incident(fields)
+        incident = named_incident(self._service, fields)
         if incident is None:
             raise fields.error("incident", f"an integer from 1 to {ID_LIMIT}")
         action = service.actions.keep(
@@ -282,10 +308,10 @@ class Commands:
             # A person who says "keep" without a time means as long as blocks may last.
             self._seconds(fields, BLOCK_SECONDS_HIGH),
             author=author,
-            reason=_reason(fields),
+            reason=reason_of(fields),
             now=now,
         )
-        service.writer.audit(now, author, "keep", f"{_scope(action)}: {action.reason}")
+        service.writer.audit(now, author, "keep", f"{scope(action)}: {action.reason}")
         return {"action": action.id, "expires": action.expires}
 
     def _audit(self, fields: Fields, author: str) -> Answer:
@@ -303,31 +329,7 @@ class Commands:
         service.writer.audit(now, author, "selftest", passed)
         return {}
 
-    def _named_incident(self, fields: Fields) -> Incident | None:
-        """Return the incident that a request names, None if it names none."""
-        incident_id = fields.optional_integer("incident", 1, ID_LIMIT)
-        if incident_id is None:
-            return None
-        incident = self._service.find_incident(incident_id)
-        if incident is None:
-            raise RefusedError(f"there is no incident {incident_id}")
-        return incident
-
     @staticmethod
     def _seconds(fields: Fields, default: int) -> int:
         seconds = fields.optional_integer("seconds", BLOCK_SECONDS_LOW, BLOCK_SECONDS_HIGH)
         return default if seconds is None else seconds
-
-
-def _reason(fields: Fields) -> str:
-    reason = " ".join((fields.optional_text("reason", REASON_LIMIT) or "").split())
-    return reason or "no reason given"
-
-
-def _scope(action: Action) -> str:
-    """Say in words what an action is about."""
-    if action.endpoint is not None:
-        what = place(*action.endpoint)
-    else:
-        what = f"certificate {action.certificate_sha256}"
-    return what if action.device is None else f"{what} for {action.device}"

@@ -8,12 +8,10 @@ import json
 from collections.abc import Callable
 
 from ratwall.controller.books import Books
-from ratwall.controller.complaints import Complaints
 from ratwall.controller.incidents import Incident
 from ratwall.controller.listener import Listener
 from ratwall.controller.neighbours import Neighbours
 from ratwall.controller.proofs import Connection
-from ratwall.errors import RatwallError
 from ratwall.ledger import models
 from ratwall.settings.schema import Settings
 from ratwall.verdict.finding import Finding
@@ -29,22 +27,23 @@ class Findings(Listener):
     def __init__(
         self,
         neighbours: Neighbours,
-        complaints: Complaints,
         settings: Callable[[], tuple[Settings, bool]],
         expect: Callable[[Connection, Incident], None],
-        cut: Callable[[Connection], bool],
+        answer: Callable[[Finding, Incident], None],
+        paused: Callable[[str], bool],
         clock: Callable[[], int],
     ) -> None:
         """`settings` gives those in force and whether anything is cut at all.
 
-        `expect` ties a live connection to an incident, whose proof it may become; `cut` has the
-        kernel refuse one, False if it is gone already.
+        `expect` ties a live connection to an incident, whose proof it may become; `answer` takes
+        the step that is due where the rule is enforced; `paused` says of a device that nothing of
+        it is cut for a while.
         """
         self._neighbours = neighbours
-        self._complaints = complaints
         self._settings = settings
         self._expect = expect
-        self._cut = cut
+        self._answer = answer
+        self._paused = paused
         self._clock = clock
         # Hears of all findings but those of rules that are off.
         self.heard: Callable[[Finding], None] = lambda finding: None
@@ -66,7 +65,8 @@ class Findings(Listener):
         if judgement.verdict not in (Verdict.ALERT, Verdict.BLOCK):
             return None
         now = self._clock()
-        outcome = self._outcome(finding, judgement, enforce=enforce and mode == "enforce")
+        acts = enforce and mode == "enforce" and not self._paused(finding.device)
+        outcome = self._outcome(finding, judgement, enforce=acts)
         books = self._books
         device_id = books.writer.device(
             self._neighbours.mac_of(finding.device), finding.device, now
@@ -88,7 +88,7 @@ class Findings(Listener):
         for connection in finding.connections:
             self._expect(connection, incident)
         if outcome is Outcome.BLOCKING:
-            self._act(finding, incident, settings.block.seconds, now)
+            self._answer(finding, incident)
         return incident
 
     def _outcome(self, finding: Finding, judgement: Judgement, *, enforce: bool) -> Outcome:
@@ -100,23 +100,3 @@ class Findings(Listener):
         if enforce and actions.may_block(finding.server):
             return Outcome.BLOCKING
         return Outcome.WOULD_BLOCK
-
-    def _act(self, finding: Finding, incident: Incident, seconds: int, now: int) -> None:
-        """Block the endpoint, then close what runs: the other way round it came back at once."""
-        try:
-            self._books.actions.block(
-                finding.server,
-                finding.server_port,
-                seconds,
-                author=AUTHOR,
-                reason=" ".join(item.text for item in finding.evidence),
-                incident=incident.id,
-                now=now,
-            )
-        except RatwallError as error:
-            self._complaints.tell(str(error))
-            return
-        running = [connection for connection in finding.connections if self._cut(connection)]
-        if not running:
-            # The kernel has taken the block, and there is no connection to prove it by.
-            self._books.cases.set_state(incident, Outcome.BLOCKED)

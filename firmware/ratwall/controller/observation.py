@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 COPIED = (FlowClass.OBSERVED, FlowClass.UNINSPECTED)  # the classes that the kernel copies
 # WATCH is not among them: events are read later than reports, and that one comes before OBSERVED.
 COPIED_NO_MORE = (FlowClass.BLOCK, FlowClass.EXEMPT, FlowClass.EVICTED)
+CUTTABLE = (*COPIED, FlowClass.CLEAN, FlowClass.EVICTED)  # an allowed one is not
 SERVERS_LIMIT = 16_384  # addresses known to be seen, 2 MB; of others the ledger is asked again
 WANTED_LIMIT = 1024  # clean connections that wait for their class: milliseconds each
 TOLD_US = 500_000  # by then an inspector that has come has read what it was told
@@ -87,6 +88,8 @@ class Observation(Listener):
         self._servers: OrderedDict[str, None] = OrderedDict()
         self._wanted: OrderedDict[Connection, None] = OrderedDict()
         self.rhythms: Rhythms | None = None  # set by whoever has a ledger to ask
+        # Says of an address whether nothing of it is to be read for a while.
+        self.paused: Callable[[str], bool] = lambda address: False
         self._inspected = False
         self._told_at: int | None = None  # when an inspector that came knows all
         self._quiet_at: int | None = None  # when nothing has passed uninspected for long enough
@@ -114,8 +117,19 @@ class Observation(Listener):
         return listed
 
     def cut(self, connection: Connection) -> bool:
-        """Have the kernel refuse a live connection that is observed; False if it is gone."""
-        return self._change(connection, COPIED, FlowClass.BLOCK)
+        """Have the kernel refuse a live connection; False if it is gone, or allowed."""
+        return self._change(connection, CUTTABLE, FlowClass.BLOCK)
+
+    def watch(self, devices: Collection[str]) -> None:
+        """Observe what was judged clean of some devices, and runs."""
+        for flow in self._table_of_kernel():
+            for way in _ways(flow):
+                if way[0] in devices and self._change(way, (FlowClass.CLEAN,), FlowClass.OBSERVED):
+                    self._observe(way, frozenset({Reason.WATCHED}), 0)
+
+    def read_again_soon(self) -> None:
+        """Have what passed in a pause read again."""
+        self._quiet_at = self._clock()
 
     def take_report(self, report: FlowReport, written: Reported) -> None:
         """Take in a judged connection, whose rows are not in the ledger yet."""
@@ -141,7 +155,7 @@ class Observation(Listener):
                 if way in self._wanted:
                     del self._wanted[way]
                     self._observe_clean(way)
-        elif event.flow_class is FlowClass.UNINSPECTED:
+        elif event.flow_class is FlowClass.UNINSPECTED and not self._is_paused(event):
             self._quiet_at = self._clock() + READ_AGAIN_US
         elif event.flow_class in COPIED_NO_MORE:
             for way in ways:
@@ -190,14 +204,9 @@ class Observation(Listener):
             self._read_again()
 
     def _read_again(self) -> None:
-        try:
-            flows = self._dump()
-        except OSError as error:
-            log.warning("conntrack: %s", error)
-            return
-        for flow in flows:
+        for flow in self._table_of_kernel():
             ways = _ways(flow)
-            if flow.flow_class is FlowClass.UNINSPECTED or (
+            if (flow.flow_class is FlowClass.UNINSPECTED and not self._is_paused(flow)) or (
                 flow.flow_class is FlowClass.OBSERVED
                 and any(self._remembered(server, port) for _, _, server, port in ways)
             ):
@@ -205,6 +214,16 @@ class Observation(Listener):
                 for way in ways:  # it is read again, and told of anew
                     self._table.forget(way)
                     self._forget(way)
+
+    def _is_paused(self, flow: FlowEvent) -> bool:
+        return self.paused(str(flow.source)) or self.paused(str(flow.destination))
+
+    def _table_of_kernel(self) -> list[FlowEvent]:
+        try:
+            return self._dump()
+        except OSError as error:
+            log.warning("conntrack: %s", error)
+            return []
 
     def _observe_clean(self, connection: Connection) -> None:
         if self._change(connection, (FlowClass.CLEAN,), FlowClass.OBSERVED):

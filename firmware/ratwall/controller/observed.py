@@ -27,6 +27,7 @@ class Reason(Enum):
     PICKED_UP = ("picked up mid-stream", 10)
     NAMELESS = ("no server name", 20)  # no browser does that
     PREAMBLE = ("behind a dialogue in clear text", 20)
+    WATCHED = ("its device is watched closely", 10)
     UNSEEN = ("server never seen before", 20)
 
     def __init__(self, words: str, weight: int) -> None:

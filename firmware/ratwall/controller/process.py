@@ -145,6 +145,7 @@ class Process:
             connected=len(inspectors),
             rules=self._service.rules_there,
             enforce=self._service.enforce,
+            paused=self._service.responses.paused_until() is not None,
             now=now,
         )
         if self._reports.lost != self._lost:

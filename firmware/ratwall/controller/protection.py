@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 STARTING_US = 10_000_000  # inspectors connect within a second or two; a slow card takes some more
 SILENT_US = 5_000_000  # a worker speaks once a second: after five it hangs or is gone
+PAUSABLE = ("protecting", "partial", "monitor")
+PAUSED = "nothing is inspected for a while; what was blocked stays blocked"
 NOBODY = "no inspector is running: traffic passes uninspected"
 
 
@@ -26,12 +28,24 @@ class Protection:
     def __post_init__(self) -> None:
         self.since = self.started
 
-    def update(self, *, alive: int, connected: int, rules: bool, enforce: bool, now: int) -> None:
-        """Take in how many inspectors are connected, how many of them were heard of lately, and
-        whether the kernel has the rules that send them anything."""
+    def update(
+        self,
+        *,
+        alive: int,
+        connected: int,
+        rules: bool,
+        enforce: bool,
+        now: int,
+        paused: bool = False,
+    ) -> None:
+        """Take in how many inspectors are connected, how many of them were heard of lately,
+        whether the kernel has the rules that send them anything, and whether a person has them
+        all pass by for a while."""
         self._full = self._full or alive >= self.workers
         self._met = self._met or connected > 0
         state, reason = self._judge(alive, connected, rules, enforce, now)
+        if paused and state in PAUSABLE:
+            state, reason = "paused", PAUSED
         if state != self.state:
             self.since = now
         self.state, self.reason = state, reason

@@ -13,7 +13,7 @@ from ratwall.errors import UsageError
 from ratwall.ledger.models import Remembered
 from ratwall.ledger.store import Ledger, LedgerError
 from ratwall.ledger.writer import LedgerWriter
-from ratwall.verdict.judge import Judgement, Verdict
+from ratwall.verdict.judge import MONITORED_ID, Judgement, Verdict
 from ratwall.verdict.memory import LIFETIME_US, MemoryEntry, VerdictMemory
 
 
@@ -59,6 +59,8 @@ class Recollection:
         """Take in a report; return the entry to share if it taught anything."""
         if report.certificate is None or report.flow_class == "exempt" or report.proxied:
             return None
+        if any(fact["id"] == MONITORED_ID for fact in report.evidence):
+            return None  # it would cut the next connection, which its rules may not
         judgement = Judgement(Verdict(report.verdict), report.score, report.family, ())
         sha256: str = report.certificate["sha256"]
         return self.learn_of(report.server, report.server_port, judgement, sha256, now)

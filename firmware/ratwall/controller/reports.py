@@ -113,6 +113,8 @@ class ReportServer:
 
     def _read(self, inspector: Inspector) -> None:
         for _ in range(PACKETS_A_TURN):
+            if inspector not in self._inspectors:  # gone while it was told what its report led to
+                return
             try:
                 data, _ancillary, flags, _address = inspector.connection.recvmsg(PACKET_LIMIT)
             except BlockingIOError:

@@ -7,7 +7,8 @@ it: what the kernel or the disk refuses is told in the status and tried again.
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import asdict, replace
 from typing import Any
 
 from ratwall.controller.blocks import Actions, KernelSets
@@ -17,6 +18,7 @@ from ratwall.controller.counters import Counters
 from ratwall.controller.findings import Findings
 from ratwall.controller.incidents import Incident
 from ratwall.controller.intake import Intake
+from ratwall.controller.ladder import Ladder
 from ratwall.controller.listener import Listener
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.modelling import Models
@@ -26,6 +28,7 @@ from ratwall.controller.observation import Observation
 from ratwall.controller.proofs import EventWatch
 from ratwall.controller.recollection import Recollection
 from ratwall.controller.reports import memory_messages
+from ratwall.controller.responses import Responses
 from ratwall.controller.rows import rarity
 from ratwall.controller.selftest import is_selftest
 from ratwall.controller.storage import Storage, bytes_of
@@ -94,15 +97,34 @@ class Service:
             lambda message: self.push(message),
         )
         self._tracking = Tracking(watch, self.complaints, clock, self._hand_on)
-        self.findings = Findings(
-            self.neighbours,
-            self.complaints,
-            lambda: (self.settings, self.enforce),
-            self._tracking.expect,
-            lambda connection: self.observation is not None and self.observation.cut(connection),
+        self.responses = Responses(
+            sets,
+            lambda address: self.actions.may_block(address),
+            self.complaints.tell,
+            lambda message: self.push(message),
+            self._watch_closely,
+            self._read_again_soon,
             clock,
         )
-        self.add(self.findings)
+        self.ladder = Ladder(
+            self.responses,
+            self.neighbours,
+            lambda: self.settings,
+            lambda connection: self.observation is not None and self.observation.cut(connection),
+            self.complaints.tell,
+            clock,
+            lambda: self.books,
+        )
+        self.findings = Findings(
+            self.neighbours,
+            lambda: (self.effective(), self.enforce),
+            self._tracking.expect,
+            self.ladder.answer,
+            self.responses.paused,
+            clock,
+        )
+        for listener in (self.responses, self.findings):
+            self.add(listener)
 
     def add(self, listener: Listener) -> None:
         """Have a listener hear all there is to hear; call before `start`."""
@@ -130,14 +152,25 @@ class Service:
         self._never_block = self.actions.never_block = never_block
         self._storage.retain_soon()
         self.push({"type": "mode", "enforce": enforce})
+        self.push(self.rules_message())
 
     def greeting(self) -> list[dict[str, Any]]:
         """Return what an inspector must know first."""
         return [
+            self.rules_message(),
+            *self.responses.messages(),
             {"type": "mode", "enforce": self.enforce},
             *allow_messages(self.actions.allowed_certificates()),
             *memory_messages(self.memory.entries()),
         ]
+
+    def effective(self) -> Settings:
+        """Return the settings with the modes of rules that a person has set since."""
+        return replace(self.settings, rules=self.responses.rules(self.settings.rules))
+
+    def rules_message(self) -> dict[str, Any]:
+        """Return the modes of rules in the form that inspectors take."""
+        return {"type": "rules", **asdict(self.effective().rules)}
 
     def push_allows(self) -> None:
         """Tell the inspectors the full list of allowed certificates."""
@@ -291,9 +324,11 @@ class Service:
         self._intake.pay_owed(now)
         for failure in self.actions.retry(now):
             self.complaints.tell(failure)
+        self.responses.retry()
         self._tracking.retry()
         if self._counters.look(self.uninspected, now):
             self._restore(now)  # what the sets held went with the old rules
+            self.responses.restore()
         self.books.cases.at_hand.forget_old(now)
         self._storage.look_at_size(self.ledger)
         self.neighbours.forget()
@@ -305,6 +340,14 @@ class Service:
         """Make the kernel hold the blocks and allows in force."""
         for failure in self.actions.restore(now):
             self.complaints.tell(failure)
+
+    def _watch_closely(self, devices: Collection[str]) -> None:
+        if self.observation is not None:
+            self.observation.watch(devices)
+
+    def _read_again_soon(self) -> None:
+        if self.observation is not None:
+            self.observation.read_again_soon()
 
     def _start_anew(self) -> None:
         """Go on with another ledger."""

@@ -10,6 +10,7 @@ from ratwall import __version__
 from ratwall.controller.capacity import Capacity
 from ratwall.controller.protection import SILENT_US, Protection
 from ratwall.controller.reports import Inspector
+from ratwall.controller.responses import PAUSE
 from ratwall.controller.service import Service
 from ratwall.kernel import links_report
 from ratwall.ledger import queries
@@ -41,6 +42,7 @@ def status(
         "lan": lan,
         "wan": wan,
         "enforce": service.enforce,
+        "pauses": _pauses(service),
         "inspectors": [_inspector(inspector, now) for inspector in inspectors],
         "uninspected": {**service.uninspected.facts(), "unjudged": _unjudged(inspectors)},
         "interruptions": service.story.entries(),
@@ -60,6 +62,14 @@ def status(
         "selftest": service.selftest,
         "version": __version__,
     }
+
+
+def _pauses(service: Service) -> list[dict[str, Any]]:
+    """Return who is not inspected for a while, and until when; `device` None is everybody."""
+    return [
+        {"action": action.id, "device": action.device, "until": action.expires}
+        for action in service.responses.of(PAUSE)
+    ]
 
 
 def _unjudged(inspectors: Iterable[Inspector]) -> list[dict[str, Any]]:

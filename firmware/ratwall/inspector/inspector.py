@@ -20,6 +20,7 @@ from ratwall.flow.table import flow_key
 from ratwall.inspector.tracked import Tracked, TrackedTable
 from ratwall.kernel.marks import FlowClass, Marks
 from ratwall.queue.binding import QueuedPacket, Release
+from ratwall.settings.schema import Rules
 from ratwall.signatures.endpoint import Endpoint
 from ratwall.signatures.pack import Pack
 from ratwall.verdict.judge import Judgement, Remembered, Thresholds, Verdict, judge
@@ -34,6 +35,8 @@ from ratwall.wire.tls.conversation import ConversationState
 from ratwall.wire.tls.facts import TlsFacts
 
 MAC_LENGTH = 6
+WATCHED_LESS = 15  # points fewer make a watched device's connection odd, or an alert: a weak fact
+_RULES = Rules()
 
 Report = dict[str, Any]
 
@@ -51,8 +54,9 @@ class Inspector:
         memory: VerdictMemory,
         report: Callable[[Report], None],
         clock: Callable[[], int],
+        rules: Rules = _RULES,
     ) -> None:
-        """`clock` gives UTC microseconds."""
+        """`clock` gives UTC microseconds; `rules` says what each rule may do."""
         self._packs = packs
         self._thresholds = thresholds
         self._marks = marks
@@ -61,6 +65,8 @@ class Inspector:
         self._clock = clock
         self._table = TrackedTable()
         self.enforce = enforce
+        self.rules = rules
+        self.watched: frozenset[str] = frozenset()  # devices watched closely
         self.allowed_certificates: frozenset[tuple[str, str | None]] = frozenset()
         self.queued = 0
         self.judged = 0
@@ -214,11 +220,14 @@ class Inspector:
             remembered = self._memory.recall(
                 tracked.server, tracked.server_port, facts.resumed, facts.sni is not None, now
             )
-        judgement = judge(self._packs, self._thresholds, facts, endpoint, remembered, now)
+        watched = bool(self.watched) and str(ipaddress.ip_address(tracked.device)) in self.watched
+        thresholds = self._thresholds.lowered(WATCHED_LESS) if watched else self._thresholds
+        judgement = judge(self._packs, thresholds, facts, endpoint, remembered, now, self.rules)
         self.judged += 1
         allowed = self._is_allowed(tracked, facts, remembered)
-        flow_class = self._class_of(judgement, facts, hidden=hidden, allowed=allowed)
-        if facts.certificate is not None and flow_class is not FlowClass.EXEMPT and not proxied:
+        flow_class = self._class_of(judgement, facts, hidden=hidden or watched, allowed=allowed)
+        learns = flow_class is not FlowClass.EXEMPT and judgement.enforced and not proxied
+        if facts.certificate is not None and learns:
             sha256 = facts.certificate.sha256
             self._memory.learn(tracked.server, tracked.server_port, judgement, sha256, now)
         self._report(self._record(tracked, connection, judgement, flow_class))
@@ -230,7 +239,8 @@ class Inspector:
         if judgement.verdict is Verdict.BLOCK:
             if allowed:
                 return FlowClass.EXEMPT
-            return FlowClass.BLOCK if self.enforce else FlowClass.OBSERVED
+            cut = self.enforce and judgement.enforced
+            return FlowClass.BLOCK if cut else FlowClass.OBSERVED
         nameless = facts.sni is None
         if hidden or nameless or facts.preamble or judgement.verdict is not Verdict.CLEAN:
             return FlowClass.OBSERVED
@@ -262,7 +272,7 @@ class Inspector:
         return {
             "type": "flow",
             "class": flow_class.name.lower(),
-            "enforced": self.enforce,
+            "enforced": self.enforce and judgement.enforced,
             "proxied": facts.preamble in PROXIED,
             "mac": tracked.hardware_address,
             "der": None if der is None else base64.b64encode(der).decode(),

@@ -24,7 +24,7 @@ from ratwall.queue.binding import PacketQueue
 from ratwall.reports.allows import AllowGathering
 from ratwall.reports.channel import ReportChannel
 from ratwall.settings.load import load_settings
-from ratwall.settings.schema import Settings
+from ratwall.settings.schema import MODES, Rules, Settings
 from ratwall.signatures.pack import load_packs
 from ratwall.verdict.judge import Thresholds
 from ratwall.verdict.memory import MemoryEntry, VerdictMemory
@@ -53,6 +53,7 @@ class Process:
             memory=self._memory,
             report=self._send,
             clock=lambda: time.time_ns() // 1000,
+            rules=settings.rules,
         )
         self._queue = PacketQueue(
             settings.kernel.queue + self._worker,
@@ -145,6 +146,11 @@ class Process:
                     self._memory.forget(ip_address(message["server"]).packed, message["port"])
                 case "mode":
                     self._inspector.enforce = bool(message["enforce"])
+                case "watch":
+                    self._inspector.watched = frozenset(map(str, message["devices"]))
+                case "rules":
+                    modes = {mode: tuple(message[mode]) for mode in MODES}
+                    self._inspector.rules = Rules(**modes)
                 case "allow":
                     allowed = self._allows.take(message)
                     if allowed is not None:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
-from ratwall.kernel import answers, crowding, evasion, passing
+from ratwall.kernel import answers, crowding, evasion, passing, response
 from ratwall.kernel.marks import FlowClass, Marks
 
 TABLE = "ratwall"
@@ -127,6 +127,8 @@ def _inet_table(config: RulesetConfig) -> str:
         *_missed_chain(config),
         *_cut_chain(config),
         *_settle_chain(config),
+        *response.pause_chain(config.marks),
+        *response.declarations(_forget_marks(config.marks)),
         "}",
     ]
     return "\n".join(lines)

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from ratwall.kernel.command import ToolError, nft, nft_json
+from ratwall.kernel.response import Held, ResponseConfig, response_text
 from ratwall.kernel.ruleset import MISSED_SECONDS, TABLE
 
 Address = IPv4Address | IPv6Address
@@ -36,6 +37,20 @@ class Missed:
 
 class Sets:
     """The sets of table inet ratwall."""
+
+    def __init__(self, response: ResponseConfig | None = None) -> None:
+        """Without `response` it does not know where `respond` lays its chains."""
+        self._response = response
+
+    def respond(self, held: Sequence[Held]) -> None:
+        """Have exactly this held of devices, as one transaction: quarantines, blocks, pauses."""
+        if self._response is None:
+            raise ToolError("the ports of the box are not known here")
+        try:
+            text = response_text(self._response, held)
+        except ValueError as error:
+            raise ToolError(str(error)) from error
+        nft(text)
 
     def block(self, server: str, port: int, seconds: int) -> None:
         """Refuse an endpoint to every device for a time; a block that is there is renewed."""

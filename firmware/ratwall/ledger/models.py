@@ -119,6 +119,9 @@ class Action(LedgerModel):
     expires = IntegerField(null=True)
     undone = IntegerField(null=True)
     incident = ForeignKeyField(Incident, null=True, backref="actions")
+    mac = TextField(null=True)
+    rule = TextField(null=True)
+    mode = TextField(null=True)
 
 
 class Detection(LedgerModel):

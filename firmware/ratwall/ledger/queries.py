@@ -35,6 +35,8 @@ DEVICE_FLOWS = 20
 # Words of one search, each a condition over eleven columns: SQLite's parser gives up at 77.
 SEARCH_WORDS = 16
 BLOCKING_KINDS = ("block", "keep")  # actions that make the kernel refuse a server
+# Actions on devices and rules, beside the blocks and allows of servers.
+RESPONSE_KINDS = ("block_device", "block_server", "quarantine", "watch", "pause", "rule")
 DEVICE_KEYS = ("id", "address", "mac", "name")
 
 Row = dict[str, Any]
@@ -167,8 +169,15 @@ def actions(ledger: Ledger, now: int, active_only: bool = True, limit: int = 200
     """Return actions, newest first: those in force, or all that are kept."""
     query = Action.select().order_by(Action.id.desc()).limit(limit)
     if active_only:
-        query = _active(query, now).where(Action.kind.in_((*BLOCKING_KINDS, "allow")))
+        kinds = (*BLOCKING_KINDS, "allow", *RESPONSE_KINDS)
+        query = _active(query, now).where(Action.kind.in_(kinds))
     return ledger.rows(query)
+
+
+def actions_of(ledger: Ledger, kinds: Iterable[str], now: int) -> list[Row]:
+    """Return all actions in force of some kinds, oldest first."""
+    query = _active(Action.select(), now).where(Action.kind.in_(tuple(kinds)))
+    return ledger.rows(query.order_by(Action.id))
 
 
 def audit(ledger: Ledger, limit: int = 100, before_id: int | None = None) -> list[Row]:

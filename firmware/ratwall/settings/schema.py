@@ -27,6 +27,9 @@ from ratwall.settings.rules import (
 
 BLOCK_SECONDS_LOW = 60  # a shorter block is over before a RAT has tried its list of ports once
 BLOCK_SECONDS_HIGH = 30 * 86_400  # a month; what shall last longer is a decision for a person
+PAUSE_SECONDS_LOW = 60
+PAUSE_SECONDS_HIGH = 36 * 3600  # "until tomorrow" is at most 30 h away; nobody forgets it longer
+RESPONSE_SECONDS_LOW = 60  # shorter than that nobody notices
 QUEUE_HIGH = 65_535  # NFQUEUE numbers have 16 bits
 QUEUE_LENGTH_LOW = 1024  # one 64 KB GSO packet becomes up to 45 entries: shorter queues leak
 QUEUE_LENGTH_HIGH = 65_536  # beyond it the packets waiting outweigh the memory of a small box
@@ -42,6 +45,7 @@ MONITORED = ("rhythm", "loop", "model")
 NEVER_BLOCK_LIMIT = 256  # a list kept by hand; more is a sign of a wrong file
 
 Mode = Literal["off", "monitor", "enforce"]
+MODES = ("off", "monitor", "enforce")
 
 INTERFACE = Text("the name of a network interface, at most 15 bytes", is_interface_name)
 SCORE = Integer(1, 100)
@@ -193,6 +197,29 @@ class Rules:
                 return "enforce"
         return "monitor" if pack in MONITORED else "enforce"
 
+    def with_mode(self, rule: str, mode: str) -> "Rules":
+        """Return the same with another mode for a rule, or for all of a pack."""
+        changed = {
+            each: tuple(name for name in getattr(self, each) if name != rule) for each in MODES
+        }
+        changed[mode] += (rule,)
+        return Rules(**changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is done about a device beside cutting its connections."""
+
+    # A quarantined till is a till that takes no money: a person decides, unless told otherwise.
+    quarantine: str = field(default="ask", metadata=accepts(Choice(("ask", "automatic"))))
+    quarantine_seconds: int = field(  # a day: until somebody has looked at the machine
+        default=86_400, metadata=accepts(Integer(RESPONSE_SECONDS_LOW, BLOCK_SECONDS_HIGH))
+    )
+    # A day of looking closely at a device that was cut: what else is on it shows itself meanwhile.
+    watch_seconds: int = field(
+        default=86_400, metadata=accepts(Integer(RESPONSE_SECONDS_LOW, BLOCK_SECONDS_HIGH))
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -206,3 +233,4 @@ class Settings:
     ledger: LedgerLimits = field(default_factory=LedgerLimits)
     never_block: NeverBlock = field(default_factory=NeverBlock)
     rules: Rules = field(default_factory=Rules)
+    response: Response = field(default_factory=Response)

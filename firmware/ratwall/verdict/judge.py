@@ -9,11 +9,11 @@ threshold, whatever the packs or the settings say.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ratwall.errors import UsageError
-from ratwall.settings.schema import Detection
+from ratwall.settings.schema import Detection, Rules
 from ratwall.signatures.endpoint import Endpoint
 from ratwall.signatures.evidence import Evidence
 from ratwall.signatures.match import match
@@ -21,6 +21,8 @@ from ratwall.signatures.pack import Pack
 from ratwall.wire.tls.facts import Anomaly, TlsFacts
 
 SCORE_LIMIT = 100
+_RULES = Rules()
+MONITORED_ID = "rule.monitored"  # the evidence that says why nothing was cut
 _DEFAULTS = Detection()  # the settings say what holds where nobody set anything, and why
 
 # ATT&CK "Encrypted Channel: Asymmetric Cryptography": what a resumed session belongs to.
@@ -51,6 +53,11 @@ class Thresholds:
                 f"found watch {self.watch}, alert {self.alert}, block {self.block}"
             )
 
+    def lowered(self, points: int) -> "Thresholds":
+        """Return lower ones for watching and alerting; what is cut stays what it is."""
+        watch = max(1, self.watch - points)
+        return Thresholds(watch, max(watch + 1, self.alert - points), self.block)
+
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
@@ -74,6 +81,7 @@ class Judgement:
     score: int
     family: str | None
     evidence: tuple[Evidence, ...]
+    enforced: bool = True  # False: rules that may only tell are needed for this verdict
 
 
 def judge(
@@ -83,15 +91,27 @@ def judge(
     endpoint: Endpoint,
     remembered: Remembered | None,
     as_of: int,
+    rules: Rules = _RULES,
 ) -> Judgement:
     """Judge one connection as of a moment (UTC µs).
 
     Pass `remembered` only when the certificate is hidden; a certificate in view speaks for itself.
+    A rule that is off says nothing. What one in monitor mode says is told and counted, but when it
+    takes that to reach the block threshold, the judgement says that nothing is to be cut.
     """
     evidence = (*match(packs, facts, endpoint), *_from_course(facts))
     if remembered is not None:
         evidence = (_from_memory(remembered, endpoint, as_of), *evidence)
-    return weigh(evidence, thresholds)
+    modes = [(rules.mode_of(item.id), item) for item in evidence]
+    judgement = weigh(tuple(item for mode, item in modes if mode != "off"), thresholds)
+    if judgement.verdict is not Verdict.BLOCK:
+        return judgement
+    acting = tuple(item for mode, item in modes if mode == "enforce")
+    if weigh(acting, thresholds).verdict is Verdict.BLOCK:
+        return judgement
+    names = ", ".join(item.id for mode, item in modes if mode == "monitor")
+    note = Evidence(MONITORED_ID, 0, f"Not cut: set to tell only ({names}).", None)
+    return replace(judgement, evidence=(*judgement.evidence, note), enforced=False)
 
 
 def weigh(evidence: tuple[Evidence, ...], thresholds: Thresholds) -> Judgement:

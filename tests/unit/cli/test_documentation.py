@@ -108,12 +108,18 @@ def test_the_keys_of_every_json_output_are_documented(
         "`release`": shell.json("release", "1"),
         "`undo`": shell.json("undo", str(shell.json("block", f"{SERVER}:1")["action"])),
         "`evidence`": shell.json("evidence", "1", "-o", str(shell.state / "case.zip")),
+        "`quarantine`": shell.json("quarantine", CLIENT, "--yes"),
+        "`watch`, `pause`": shell.json("pause", CLIENT),
+        "`resume`": shell.json("resume"),
+        "`rules set`": shell.json("rules", "set", "rhythm.*", "enforce"),
+        "`rules`": shell.json("rules"),
         "`selftest`": SELFTEST,
         "`replay`, each line": {"file", *judged},
         "`replay`: `certificate`": judged["certificate"],
         "`replay`, last line: `summary`": Summary().as_dict(),
     }
     assert shell.json("allow", f"{SERVER}:1").keys() == shell.json("block", f"{SERVER}:1").keys()
+    assert shell.json("watch", CLIENT).keys() == shown["`watch`, `pause`"].keys()
     assert incident["device"].keys() == flow["device"].keys()
     assert incident["certificate"].keys() == flow["certificate"].keys()
     assert story["flows"][0].keys() == flow.keys()

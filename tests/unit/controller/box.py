@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,6 +20,7 @@ from ratwall.controller.sockets import open_doors
 from ratwall.errors import RatwallError
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
+from ratwall.kernel.response import Held
 from ratwall.kernel.sets import Missed
 from ratwall.ledger.store import FILE_NAME, Ledger, open_ledger
 from ratwall.settings.schema import Settings
@@ -38,6 +39,7 @@ class FakeSets:
         self.allowed: dict[tuple[str | None, str, int], int | None] = {}
         self.uninspected = 0
         self.passed_by: list[Missed] = []
+        self.held: list[Held] = []
         self.broken = False
         self.refusals = 0
 
@@ -66,6 +68,10 @@ class FakeSets:
         self._check()
         self.blocked |= {(server, port): seconds for server, port, seconds in blocks}
         self.allowed |= {tuple(place): seconds for *place, seconds in allows}
+
+    def respond(self, held: Sequence[Held]) -> None:
+        self._check()
+        self.held = list(held)
 
     def missed(self) -> list[Missed]:
         return list(self.passed_by)

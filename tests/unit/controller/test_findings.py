@@ -11,6 +11,7 @@ import pytest
 from ratwall.controller.blocks import Action
 from ratwall.controller.messages import FlowReport, parse_report
 from ratwall.controller.proofs import Connection
+from ratwall.kernel.response import BlockedFor
 from ratwall.ledger import models, queries
 from ratwall.settings.schema import Rules
 from ratwall.signatures.evidence import Evidence
@@ -67,6 +68,10 @@ def rules(box: Box, **modes: tuple[str, ...]) -> None:
     box.service.settings = settings
 
 
+def blocked_for(box: Box) -> list[BlockedFor]:
+    return [one for one in box.sets.held if isinstance(one, BlockedFor)]
+
+
 def story(box: Box, number: int = 1) -> dict[str, Any]:
     assert box.service.flush()
     found = queries.incident(box.service.ledger, number)
@@ -97,7 +102,10 @@ def test_where_it_is_enforced_the_endpoint_is_blocked(box: Box, runs: bool, stat
     box.service.observation = Cutter(runs)  # type: ignore[assignment]
     box.service.findings.take(finding())
     assert story(box)["state"] == state
-    assert list(box.sets.blocked) == [(SERVER, 6606)]
+    assert box.sets.blocked == {}, "what one device does says nothing of the others"
+    assert [(one.device, one.server, one.port) for one in blocked_for(box)] == [
+        (CLIENT, SERVER, 6606)
+    ]
 
 
 def test_a_finding_that_would_block_takes_nothing_back_from_what_was_blocked(box: Box) -> None:
@@ -126,7 +134,7 @@ def test_in_monitor_mode_nothing_is_cut_whatever_the_rule(box: Box) -> None:
     box.service.enforce = False
     box.service.findings.take(finding())
     assert story(box)["state"] == "would_block"
-    assert box.sets.blocked == {}
+    assert (box.sets.blocked, blocked_for(box)) == ({}, [])
 
 
 def test_a_rule_that_is_off_says_nothing(box: Box) -> None:
@@ -139,7 +147,7 @@ def test_weak_evidence_is_an_alert_however_much_of_it(box: Box) -> None:
     weak = [Evidence(f"rhythm.{name}", 60, name, None) for name in ("one", "two")]
     box.service.findings.take(finding(*weak))
     assert story(box)["state"] == "alert"
-    assert box.sets.blocked == {}
+    assert (box.sets.blocked, blocked_for(box)) == ({}, [])
 
 
 @pytest.mark.parametrize(("points", "told"), [(59, False), (60, True), (61, True)])
@@ -168,4 +176,4 @@ def test_what_is_allowed_is_said_to_be(box: Box) -> None:
     actions.allow(allow, NOON)
     box.service.findings.take(finding())
     assert story(box)["state"] == "allowed"
-    assert box.sets.blocked == {}
+    assert (box.sets.blocked, blocked_for(box)) == ({}, [])

@@ -34,6 +34,8 @@ def test_an_inspector_is_told_mode_allows_and_memory_first(box: Box) -> None:
     box.enforce = False
     running = Running(box)
     fresh = FakeInspector(box.state)
+    assert fresh.receive()["type"] == "rules"
+    assert fresh.receive() == {"type": "watch", "devices": []}
     assert fresh.receive() == {"type": "mode", "enforce": False}
     assert fresh.receive() == {
         "type": "allow",

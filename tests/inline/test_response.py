@@ -1,0 +1,189 @@
+"""The upper steps of the response ladder with real traffic, and the pause."""
+
+import itertools
+import socket
+from contextlib import suppress
+
+import pytest
+
+from inline.conftest import Box, wait_for
+from inline.traffic import meets
+from ratwall_lab.bulk import BulkClient, bulk_handler
+from ratwall_lab.certificates import Identity, Notary
+from ratwall_lab.contexts import client_context, server_context
+from ratwall_lab.endpoint import End
+from ratwall_lab.namespaces import Host
+from ratwall_lab.servers import Server
+from ratwall_lab.topology import Lab
+
+BULK_BYTES, BULK_RATE = 40_000_000, 8_000_000  # five seconds
+ports = itertools.count(7600)
+
+
+def reaches(host: Host, address: str, port: int) -> bool:
+    """Whether a host can open a connection; a refusal is told at once."""
+    with host.enter():
+        try:
+            socket.create_connection((address, port), 2.0).close()
+        except OSError:
+            return False
+    return True
+
+
+def datagram_comes_back(lab: Lab, host: Host, address: str, port: int) -> bool:
+    """Whether a datagram gets to a server and its answer back."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with lab.internet.enter():
+        server = socket.socket(family, socket.SOCK_DGRAM)
+        server.bind((address, port))
+        server.settimeout(2.0)
+    with host.enter():
+        client = socket.socket(family, socket.SOCK_DGRAM)
+        client.settimeout(2.0)
+    with server, client:
+        client.sendto(b"anybody?", (address, port))
+        try:
+            _, sender = server.recvfrom(100)
+            server.sendto(b"yes", sender)
+            return client.recv(100) == b"yes"
+        except TimeoutError:
+            return False
+
+
+@pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
+@pytest.mark.parametrize("whole", [False, True], ids=["one port", "every port"])
+def test_a_server_is_held_off_one_device(
+    lab: Lab, box: Box, notary: Notary, family: int, whole: bool
+) -> None:
+    """Of the device what runs ends, and nothing begins; nobody else notices."""
+    address, port, other = lab.internet.address(12, family), next(ports), next(ports)
+    plain = server_context(notary.web_site("shop.example"))
+    slow = bulk_handler(BULK_BYTES, BULK_RATE)
+    device = lab.anna.address(0, family)
+    with (
+        Server(lab.internet, address, port, plain, slow) as server,
+        Server(lab.internet, address, other, plain, slow),
+        BulkClient(lab.anna, address, port, client_context()) as ends,
+        BulkClient(lab.ben, address, port, client_context()) as goes_on,
+    ):
+        ends.wait_received(1_000_000)
+        goes_on.wait_received(1_000_000)
+        what = address if whole else f"[{address}]:{port}" if family == 6 else f"{address}:{port}"
+        answer = box.ask("block", what, "--device", device, "--for", "1h", "--reason", "odd")
+        with suppress(OSError):  # it was told already
+            ends.nudge()
+        assert ends.result(10.0).end is End.RESET
+        assert server.wait_visits(2)
+        assert not reaches(lab.anna, address, port)
+        assert reaches(lab.anna, address, other) is not whole
+        assert reaches(lab.ben, address, port)
+        (action,) = [one for one in box.ask("actions") if one["id"] == answer["action"]]
+        assert (action["kind"], action["device"], action["reason"]) == (
+            "block_device",
+            device,
+            "odd",
+        )
+        box.cli("undo", str(answer["action"]))
+        assert reaches(lab.anna, address, port)
+        assert goes_on.result().whole(BULK_BYTES)
+
+
+@pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
+def test_a_quarantined_device_reaches_nothing_but_names(
+    lab: Lab, box: Box, notary: Notary, family: int
+) -> None:
+    """What runs ends, judged clean or not; UDP too; DNS passes; a release puts it all back."""
+    address, port = lab.internet.address(13, family), next(ports)
+    udp = next(ports)
+    device = lab.anna.address(0, family)
+    plain = server_context(notary.web_site("shop.example"))
+    slow = bulk_handler(BULK_BYTES, BULK_RATE)
+    with (
+        Server(lab.internet, address, port, plain, slow),
+        BulkClient(lab.anna, address, port, client_context()) as ends,
+        BulkClient(lab.ben, address, port, client_context()) as goes_on,
+    ):
+        ends.wait_received(1_000_000)
+        goes_on.wait_received(1_000_000)
+        assert datagram_comes_back(lab, lab.anna, address, udp)
+        answer = box.ask("quarantine", device, "--yes", "--for", "1h")
+        assert device in answer["addresses"]
+        with suppress(OSError):
+            ends.nudge()
+        assert ends.result(10.0).end is End.RESET
+        assert not reaches(lab.anna, address, port)
+        assert not datagram_comes_back(lab, lab.anna, address, udp)
+        assert datagram_comes_back(lab, lab.anna, address, 53)
+        assert reaches(lab.ben, address, port)
+        box.cli("release", device)
+        assert reaches(lab.anna, address, port)
+        assert datagram_comes_back(lab, lab.anna, address, udp)
+        assert goes_on.result().whole(BULK_BYTES)
+
+
+def test_another_address_is_no_way_out_of_a_quarantine(lab: Lab, box: Box, notary: Notary) -> None:
+    address, port = lab.internet.address(14), next(ports)
+    plain = server_context(notary.web_site("shop.example"))
+    slow = bulk_handler(BULK_BYTES, BULK_RATE)
+    with Server(lab.internet, address, port, plain, slow):
+        with BulkClient(lab.anna, address, port, client_context()) as client:
+            client.wait_received(100_000)  # so that the ledger knows her MAC
+        wait_for(lambda: box.flow(address, port), 5.0, lambda: "no flow")
+        answer = box.ask("quarantine", lab.anna.address(), "--yes", "--for", "1h")
+        assert answer["mac"] is not None
+        other = lab.anna.address().rpartition(".")[0] + ".99"
+        lab.anna.run(["ip", "address", "add", f"{other}/24", "dev", "eth0"])
+        try:
+            with lab.anna.enter(), pytest.raises(OSError, match=r"refused|timed out|reset"):
+                socket.create_connection((address, port), 2.0, source_address=(other, 0))
+        finally:
+            lab.anna.run(["ip", "address", "del", f"{other}/24", "dev", "eth0"])
+            box.cli("undo", str(answer["action"]))
+
+
+def test_an_allow_goes_before_a_quarantine(lab: Lab, box: Box, notary: Notary) -> None:
+    address, allowed, other = lab.internet.address(15), next(ports), next(ports)
+    plain = server_context(notary.web_site("shop.example"))
+    slow = bulk_handler(BULK_BYTES, BULK_RATE)
+    with (
+        Server(lab.internet, address, allowed, plain, slow),
+        Server(lab.internet, address, other, plain, slow),
+    ):
+        box.cli("allow", f"{address}:{allowed}", "--device", lab.anna.address())
+        answer = box.ask("quarantine", lab.anna.address(), "--yes")
+        assert reaches(lab.anna, address, allowed)
+        assert not reaches(lab.anna, address, other)
+        box.cli("undo", str(answer["action"]))
+
+
+@pytest.mark.parametrize("everybody", [True, False], ids=["all", "one device"])
+def test_a_pause_lets_pass_and_ends_by_itself(
+    lab: Lab, box: Box, rat: Identity, everybody: bool
+) -> None:
+    port = next(ports)
+    device = [] if everybody else [lab.anna.address()]
+    answer = box.ask("pause", *device, "--for", "1m")
+    if everybody:
+        wait_for(lambda: "Paused until" in box.cli("status"), 5.0, lambda: box.cli("status"))
+    else:
+        assert f"{lab.anna.address()} until" in box.cli("status")
+    assert meets(lab, rat, port) is End.STOPPED
+    assert box.ask("resume")["resumed"] == 1
+    assert not [one for one in box.ask("actions") if one["id"] == answer["action"]]
+    assert meets(lab, rat, next(ports)) is End.RESET
+
+
+def test_what_a_pause_let_in_is_read_afterwards(lab: Lab, box: Box, notary: Notary) -> None:
+    """A connection that began in the pause is picked up from its middle, and told."""
+    address, port = lab.internet.address(12), next(ports)
+    plain = server_context(notary.web_site("shop.example"))
+    slow = bulk_handler(BULK_BYTES, BULK_RATE)
+    with Server(lab.internet, address, port, plain, slow):
+        box.cli("pause", "--for", "1m")
+        with BulkClient(lab.anna, address, port, client_context()) as client:
+            client.wait_received(1_000_000)
+            assert box.flow(address, port) is None
+            box.cli("resume")
+            flow = box.wait_flow(address, port, 10.0)
+            assert client.result().whole(BULK_BYTES)
+    assert "flow.picked-up" in {fact["id"] for fact in flow["evidence"]}
