@@ -68,7 +68,7 @@ def test_a_server_is_held_off_one_device(
     ):
         ends.wait_received(1_000_000)
         goes_on.wait_received(1_000_000)
-        what = address if whole else f"[{address}]:{port}" if family == 6 else f"{address}:{port}"
+        what = (f"[{address}]" if family == 6 else address) + ("" if whole else f":{port}")
         answer = box.ask("block", what, "--device", device, "--for", "1h", "--reason", "odd")
         with suppress(OSError):  # it was told already
             ends.nudge()
@@ -115,7 +115,7 @@ def test_a_quarantined_device_reaches_nothing_but_names(
         assert not datagram_comes_back(lab, lab.anna, address, udp)
         assert datagram_comes_back(lab, lab.anna, address, 53)
         assert reaches(lab.ben, address, port)
-        box.cli("release", device)
+        box.cli("release", f"[{device}]" if family == 6 else device)
         assert reaches(lab.anna, address, port)
         assert datagram_comes_back(lab, lab.anna, address, udp)
         assert goes_on.result().whole(BULK_BYTES)

@@ -176,11 +176,16 @@ def _address(text: str) -> str:
 
 
 def _server(text: str) -> tuple[str, int | None]:
-    """Return (address, port); the port is None where only an address was given."""
+    """Return (address, port); the port is None for `ADDRESS`, or `[ADDRESS]` of IPv6.
+
+    Without brackets the end of an IPv6 address could be meant as a port.
+    """
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
-        return str(ipaddress.ip_address(text)), None
+        address = ipaddress.ip_address(bare)
     except ValueError:
         return _endpoint(text)
+    return _endpoint(text) if (address.version == 6) is (bare == text) else (str(address), None)
 
 
 def _releasable(text: str) -> int | tuple[str, int | None]:

@@ -1,10 +1,10 @@
 """Which step of the response ladder answers a finding, and takes it.
 
-A certificate or an indicator is true for everybody, so its server is blocked for all. What shows in the conduct of
-one device says nothing of the others: its server is blocked for that device, and where the ports
-are what changes, on every port. Then the live connections are closed: the other way round they came
-back at once. A device that was cut is watched closely for a while; it is put in quarantine only
-where the settings say so. Nothing is done about a device that is paused.
+A certificate or an indicator is true for everybody, so its server is blocked for all. What shows
+in the conduct of one device says nothing of the others: its server is blocked for that device, and
+where the ports are what changes, on every port. Then the live connections are closed: the other way
+round they came back at once. A device that was cut is watched closely for a while; it is put in
+quarantine only where the settings say so.
 """
 
 from collections.abc import Callable

@@ -184,7 +184,7 @@ def test_a_list_of_nothing_says_so(shell: Shell, running: Running) -> None:
     assert shell.run("incidents") == "No incident.\n"
     assert shell.run("flows") == "No connection was judged yet.\n"
     assert shell.run("devices") == "No device was seen yet.\n"
-    assert shell.run("actions") == "Nothing is blocked or allowed.\n"
+    assert shell.run("actions") == "Nothing is in force.\n"
     assert shell.json("incidents") == []
 
 
@@ -241,7 +241,19 @@ def test_certificates_are_allowed_by_their_fingerprint(
         (["undo"], 2, "undo: the following arguments are required: ACTION"),
         (["undo", "x"], 2, "undo: argument ACTION: expected a number, found 'x'"),
         (["undo", "9"], 2, "undo: action 9 is not in force"),
-        (["block", "203.0.113.7"], 2, "expected ADDRESS:PORT"),
+        (["quarantine", "192.168.1.10"], 2, "was left as it is; to mean it, add --yes"),
+        (["quarantine", "PC-NOBODY", "--yes"], 2, "device: expected an address, or a MAC or name"),
+        (["quarantine", "192.0.2.1", "--yes"], 2, "192.0.2.1 is on the never-block list"),
+        (["quarantine", "192.168.1.10", "--yes", "--for", "31d"], 2, "from 1m to 30d"),
+        (["pause", "--for", "37h"], 2, "expected a time from 1m to 36h, such as 12h, or tomorrow"),
+        (["pause", "--for", "59s"], 2, "expected a time from 1m to 36h"),
+        (["pause", "nobody"], 2, "device: expected an address, or a MAC or name"),
+        (["resume", "192.168.1.77"], 2, "resume: 192.168.1.77 is not paused by itself"),
+        (["rules", "set", "rhythm.*", "loud"], 2, "off, monitor, enforce, found 'loud'"),
+        (["rules", "set", "Rhythm", "off"], 2, 'expected a rule such as "asyncrat.port"'),
+        (["rules", "set"], 2, "give RULE and off, monitor, enforce, found nothing"),
+        (["block", "192.0.2.1"], 2, "192.0.2.1 is on the never-block list"),
+        (["block", "2001:db8::7"], 2, "expected ADDRESS:PORT"),
         (["block", "203.0.113.7:0"], 2, "expected ADDRESS:PORT"),
         (["block", "203.0.113.7:65536"], 2, "expected ADDRESS:PORT"),
         (["block", "2001:db8::7:443"], 2, "expected ADDRESS:PORT"),
@@ -273,10 +285,10 @@ def test_certificates_are_allowed_by_their_fingerprint(
         (["allow", "--certificate", "c" * 65], 2, "expected the 64 hexadecimal digits"),
         (["allow", "--certificate", "x" * 64], 2, "expected the 64 hexadecimal digits"),
         (
-            ["release", "1.2.3.4"],
+            ["release", "1.2.3"],
             2,
             "expected an incident's number, or ADDRESS:PORT such as 192.0.2.1:443 or "
-            "[2001:db8::1]:443, found '1.2.3.4'",
+            "[2001:db8::1]:443, found '1.2.3'",
         ),
         (["incidents", "7"], 2, "there is no incident 7; see: ratwall incidents"),
         (["incidents", "--state", "odd"], 2, "invalid choice: 'odd'"),

@@ -1,7 +1,7 @@
 """What shows over time becomes one story with what is known; it is cut only where that is asked."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,9 @@ class Cutter:
 
     def __init__(self, runs: bool) -> None:
         self._runs = runs
+
+    def watch(self, devices: Collection[str]) -> None:
+        self.watched = list(devices)
 
     def cut(self, connection: Connection) -> bool:
         return self._runs

@@ -258,7 +258,7 @@ def test_an_inspector_that_does_not_read_is_cut_off_and_the_rest_goes_on(
         running.service.push(message)
     eventually(lambda: running.call("status")["inspectors"] == [])
     fresh = FakeInspector(box.state)
-    assert fresh.receive()["type"] == "mode"
+    assert fresh.receive()["type"] == "rules"
     fresh.send(report())
     eventually(lambda: box.sets.blocked)
     deaf.close()
