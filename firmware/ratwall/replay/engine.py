@@ -50,7 +50,8 @@ class _Flow:
     connection: Connection
     settled: bool = False  # a hello has shown who the client is
     decided: bool = False  # memory was asked, or taught
-    freed: bool = False  # inline nothing more of it would be copied
+    freed: bool = False  # inline nothing of it would be copied
+    confirmed: bool = False  # the client has spoken since: from now on inline it is copied
     remembered: Remembered | None = None
 
     @property
@@ -128,10 +129,21 @@ class CaptureJudge:
         if not flow.settled and segment.payload:
             self._settle(flow, segment)
         from_client = (segment.source, segment.source_port) == flow.client
+        decided = flow.decided
         flow.connection.push(from_client, segment)
         if not flow.decided and flow.connection.state in _DECIDED:
             self._decide(flow, time)
-        if from_client and segment.payload and flow.connection.carried_tls and not flow.freed:
+        if from_client and segment.payload:
+            self._hear(flow, segment, time, decided=decided)
+
+    def _hear(self, flow: _Flow, segment: Segment, time: int, *, decided: bool) -> None:
+        """Listen to a client from where on inline it would be copied.
+
+        A verdict holds when the client speaks next; what it says then is still queued, not copied.
+        """
+        copied = flow.confirmed if decided else flow.connection.hopeless
+        flow.confirmed = flow.confirmed or decided
+        if copied and not flow.freed and flow.connection.carried_tls:
             self._heard.take(flow.ends, segment, time)
 
     def _open(self, time: int, segment: Segment) -> _Flow:
