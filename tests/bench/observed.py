@@ -49,7 +49,7 @@ SETTLE_SECONDS = 0.35  # copies wait a tenth of a second in the kernel, then for
 WARM_SECONDS = 75.0  # five beats of the longest period: what is to be found has been found
 STEADY_SECONDS = 30.0  # two beats of each, all copied: what the controller needs once all is found
 WATCHED_SECONDS = 5.0  # of the warm-up at a time, to find the most that was used
-SPARE_SECONDS = 20.0  # a load outlasts its slices
+LONGEST_SECONDS = 3600.0  # of a transfer: it is ended with the last of its slices
 BEAT_PORT, SINK_PORT, SHAKE_PORT = 4460, 5201, 4461
 OTHERS = 0  # the internet's address that bulk and handshakes go to; the beats go to the rest
 SEED = 20261124  # of periods and phases
@@ -142,9 +142,8 @@ class Bench:
 
     def bulk(self, pairs: int, copying: Copying) -> list[Slice]:
         """Slices of one transfer, by the bytes that left the box."""
-        seconds = (2 * pairs + 1) * (SLICE_SECONDS + SETTLE_SECONDS) + SPARE_SECONDS
         load = self._start(
-            self.lab.anna, "load.py", "bulk", self.others, str(SINK_PORT), str(seconds)
+            self.lab.anna, "load.py", "bulk", self.others, str(SINK_PORT), str(LONGEST_SECONDS)
         )
         time.sleep(SLICE_SECONDS)  # its window opens
         found = self.slices(pairs, copying, self._sent)
