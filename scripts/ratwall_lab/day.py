@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ratwall_lab.contexts import Version
@@ -25,6 +25,7 @@ Failure = Literal["refused", "silent"]
 HOUR = 3600.0
 DAY = 24 * HOUR
 OPENS, CLOSES = 8 * HOUR, 18 * HOUR
+PREFIXED = (21, 69)  # records of four bytes and of a short message under TLS 1.3
 OFFICE_NETWORK = "192.168.77."
 FIRST_DEVICE = 20
 
@@ -62,6 +63,7 @@ class Conversation:
     beat: Beat | None = None
     requests: tuple[float, ...] = ()  # when else its client writes, after the start
     request_bytes: int = 400
+    prefixed: tuple[float, ...] = ()  # when it writes a length, and apart from it a message
 
     def writes(self, dice: random.Random) -> Iterator[tuple[float, tuple[int, ...]]]:
         """Yield when its client writes, in order, and the lengths of the records."""
@@ -70,6 +72,7 @@ class Conversation:
             for at in self.requests
             if at < self.seconds
         ]
+        planned += [(self.start + at, PREFIXED) for at in self.prefixed if at < self.seconds]
         if self.beat is not None:
             for number in range(1, int(self.seconds / self.beat.period) + 1):
                 at = number * self.beat.period + dice.gauss(0, self.beat.jitter)
@@ -139,6 +142,18 @@ def plan(seed: int) -> list[Conversation]:
         *_failures(where),
     ]
     return sorted(everything, key=lambda one: one.start)
+
+
+def clip(conversations: list[Conversation], begin: float, end: float) -> list[Conversation]:
+    """Return what happens between two times of the day, seconds since midnight."""
+    clipped = []
+    for one in conversations:
+        start, over = max(one.start, begin), min(one.start + one.seconds, end)
+        if start < over:
+            requests = tuple(at - (start - one.start) for at in one.requests)
+            requests = tuple(at for at in requests if at >= 0)
+            clipped.append(replace(one, start=start, seconds=over - start, requests=requests))
+    return clipped
 
 
 def _browsing(where: Office) -> Iterator[Conversation]:

@@ -21,6 +21,9 @@ from ratwall.verdict.finding import Finding
 from ratwall.wire.packet import Segment
 
 ASK_AGAIN = 64  # bursts, a quarter of an hour of beats: a server gets known, or stays rare
+# Bursts after which a connection is looked at less often: what beats is found by then, and what
+# begins to beat later, a minute later.
+EAGER, EVERY = 48, 4
 TOLD_AGAIN = 50  # beats, ten minutes: what goes on is told again, with its newest beats
 
 Rarity = tuple[int, int]  # devices that had to do with a server, microseconds since the first
@@ -33,7 +36,7 @@ class _Listened:
     around: Circumstances = field(default_factory=Circumstances)
     asked_at: int | None = None  # as of which burst the rarity is
     decision: Decision | None = None
-    told: tuple[str, int] | None = None  # rule, and burst at which it was told
+    told: tuple[str, bool, int] | None = None  # rule, with the shape or not, and at which burst
 
 
 class Rhythms:
@@ -69,7 +72,7 @@ class Rhythms:
         if not records or not flow.log.take(at, records):
             return
         bursts = flow.log.bursts
-        if bursts < STOCK_BEATS:
+        if bursts < STOCK_BEATS or (bursts > EAGER and bursts % EVERY):
             return
         if flow.asked_at is None or bursts - flow.asked_at >= ASK_AGAIN:
             self._ask(flow, connection[2])
@@ -105,10 +108,11 @@ class Rhythms:
 
     def _tell(self, flow: _Listened, connection: Connection, decision: Decision, at: int) -> None:
         if flow.told is not None:
-            rule, burst = flow.told
-            if rule == decision.rule and flow.log.bursts - burst < TOLD_AGAIN:
+            rule, shape, burst = flow.told
+            same = (rule, shape) == (decision.rule, decision.shape)
+            if same and flow.log.bursts - burst < TOLD_AGAIN:
                 return
-        flow.told = (decision.rule, flow.log.bursts)
+        flow.told = (decision.rule, decision.shape, flow.log.bursts)
         client, _, server, port = connection
         rhythm = decision.rhythm
         self._found(

@@ -75,7 +75,8 @@ class Decision:
 
 def decide(log: BeatLog, around: Circumstances) -> Decision | None:
     """Return what the newest burst completes, None if nothing; cheap enough for every burst."""
-    if len(log.times) < STOCK_BEATS:
+    # Without a second fact nothing would be told: that is most connections, and costs nothing.
+    if len(log.times) < STOCK_BEATS or not (around.nameless or around.old or around.rare):
         return None
     marked = log.marked()
     if len(marked) >= STOCK_BEATS and marked[-1] == log.times[-1]:
@@ -89,7 +90,7 @@ def decide(log: BeatLog, around: Circumstances) -> Decision | None:
             and found.chance <= REDRAWN_CHANCE
         ):
             return _told("rhythm.redrawn", found, log, around, shape=True)
-    if len(log.times) < STEADY_BEATS:
+    if len(log.times) < STEADY_BEATS or not around.rare:
         return None
     found = constant(log.times)
     if found is None or len(found.beats) < STEADY_BEATS or found.chance > STEADY_CHANCE:
@@ -103,12 +104,8 @@ def _told(
 ) -> Decision | None:
     answered = log.answers(rhythm.beats) * ANSWERED_SHARE >= len(rhythm.beats)
     facts = tuple(_second_facts(around, shape=shape, answered=shape and answered))
-    if rule == "rhythm.steady":
-        # Without the shape it takes both: no name, and a server that is new here.
-        wanted = around.rare and (shape or around.nameless)
-    else:
-        wanted = around.nameless or around.old or around.rare
-    if not wanted:
+    # Without the shape it takes both: no name, and a server that is new here.
+    if rule == "rhythm.steady" and not (shape or around.nameless):
         return None
     decisive = (
         rule != "rhythm.steady" and around.nameless and (around.old or (around.rare and answered))

@@ -28,6 +28,7 @@ STOCK_LOW: Final = 9_500_000  # [10, 15) s as drawn by the families, and the tol
 STOCK_HIGH: Final = 15_500_000
 REDRAWN_LOW: Final = 9_900_000  # a period drawn anew each time stays inside its bounds
 REDRAWN_HIGH: Final = 15_200_000
+CHAIN: Final = 24  # beats that are followed back: twice what any decision takes
 TRIED: Final = 12  # bursts before the newest that may be the beat before it
 MISSED_IN_A_ROW: Final = 1  # a copy can be lost, or a beat fall into the results of a command
 # Of a period drawn evenly between 10 and 15 s the standard deviation is 1.44 s; of twelve such gaps
@@ -114,7 +115,7 @@ def _walk_back(times: Sequence[int], newest: int, gap: int) -> tuple[int, ...]:
     allowed = tolerance(gap)
     missed = 0
     steps = 1
-    while missed <= MISSED_IN_A_ROW:
+    while missed <= MISSED_IN_A_ROW and len(beats) < CHAIN:
         # The estimate gets better with every beat: the error of one gap must not add up.
         period = (beats[0] - beats[-1]) / steps
         expected = beats[-1] - round(period * (missed + 1))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ratwall.controller.rhythms import TOLD_AGAIN, Rhythms
+from ratwall.controller.rhythms import EVERY, TOLD_AGAIN, Rhythms
 from ratwall.verdict.finding import Connection, Finding
 from ratwall.wire.packet import Segment
 
@@ -53,7 +53,8 @@ def test_a_rhythm_is_told_once_and_again_after_many_beats(
     for number in range(1, 4 + TOLD_AGAIN):
         client.beat(number)
         assert [finding.rule for finding in told] == ["rhythm.stock"] * (number >= 4)
-    client.beat(4 + TOLD_AGAIN)
+    for number in range(4 + TOLD_AGAIN, 4 + TOLD_AGAIN + EVERY):  # it is looked at less often now
+        client.beat(number)
     assert [finding.rule for finding in told] == ["rhythm.stock"] * 2
 
 
@@ -80,3 +81,13 @@ def test_what_is_forgotten_begins_anew(client: Client, told: list[Finding]) -> N
     client.rhythms.forget(CONNECTION)
     client.beat(4)
     assert (told, len(client.rhythms)) == ([], 1)
+
+
+def test_a_long_period_is_told_again_when_its_shape_is_seen(told: list[Finding]) -> None:
+    """The length of a beat is seen a moment before its message; the first sight is told without."""
+    client = Client(Rhythms(lambda server: (1, 0), told.append))
+    client.rhythms.note(CONNECTION, named=False, tls_version="TLS 1.3")
+    for number in range(1, 8):
+        client.say(number * 45_000_000, record(21))
+        client.say(number * 45_000_000 + MESSAGE_US, record(69))
+    assert [(one.rule, one.facts["shape"]) for one in told][-1] == ("rhythm.steady", True)
