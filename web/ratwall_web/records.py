@@ -8,11 +8,12 @@ are UTC microseconds.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ratwall import __version__
-from ratwall.evidence import package
+from ratwall.evidence import capture, package
 from ratwall.ledger import queries
 from ratwall.ledger.store import Ledger, open_ledger
 
@@ -51,7 +52,8 @@ class Records:
     def evidence(self, number: int, made: int) -> dict[str, bytes] | None:
         """Return the files of an incident's evidence package, or None."""
         with self._open() as ledger:
-            return package.contents(ledger, number, made, __version__)
+            captured = partial(capture.between, self._path.parent / capture.DIRECTORY)
+            return package.contents(ledger, number, made, __version__, captured)
 
     def devices(self) -> list[Row]:
         """Return every device seen."""

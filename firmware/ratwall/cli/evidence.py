@@ -3,11 +3,13 @@
 import argparse
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 from ratwall import __version__
 from ratwall.cli.reading import add_json, nothing_there, open_for_reading, print_json, whole_number
 from ratwall.errors import UsageError
+from ratwall.evidence.capture import DIRECTORY, between
 from ratwall.evidence.package import contents, write
 
 
@@ -25,7 +27,8 @@ def run(options: argparse.Namespace) -> int:
     target: Path = options.output or Path(f"incident-{options.number}.zip")
     now = time.time_ns() // 1000
     with open_for_reading(options) as ledger:
-        files = contents(ledger, options.number, now, __version__)
+        captures = partial(between, options.state_dir / DIRECTORY)
+        files = contents(ledger, options.number, now, __version__, captures)
     if files is None:
         raise nothing_there("incident", options.number)
     staged = target.with_name(f".{target.name}.{os.getpid()}")

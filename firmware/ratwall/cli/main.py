@@ -50,6 +50,7 @@ COMMANDS = {
     "pause": Entry("ratwall.cli.responses:pause", "let a device, or all, pass for a while"),
     "resume": Entry("ratwall.cli.responses:resume", "end a pause"),
     "rules": Entry("ratwall.cli.rules", "list what each rule may do, or change it"),
+    "capture": Entry("ratwall.cli.capture", "copy a device's packets into a file"),
     "reload": Entry("ratwall.cli.reload", "take changed settings and signature packs in place"),
     "selftest": Entry("ratwall.selftest.command", "try whether a known handshake is cut"),
     "doctor": Entry("ratwall.doctor.command", "find what is wrong around Ratwall, and clean up"),

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from ratwall.controller.capacity import Capacity
+from ratwall.controller.captures import MEGABYTE, Captures
 from ratwall.controller.lookups import Lookups
 from ratwall.controller.loops import Loops
 from ratwall.controller.modelling import Models
@@ -20,7 +21,8 @@ from ratwall.controller.rhythms import Rhythms
 from ratwall.controller.service import Service
 from ratwall.controller.sockets import open_doors
 from ratwall.errors import NotPermittedError, RatwallError, UsageError
-from ratwall.kernel.command import ip_json, require
+from ratwall.evidence.capture import DIRECTORY, CaptureDirectory
+from ratwall.kernel.command import ip_json, nft, require
 from ratwall.kernel.conntrack import BlockWatch
 from ratwall.kernel.links import find_bridge, gateways, own_addresses
 from ratwall.kernel.marks import Marks
@@ -124,7 +126,7 @@ def main() -> None:
     service.add(service.observation)
     service.add(
         Lookups(
-            lambda: (service.settings, service.enforce),
+            lambda: (service.effective(), service.enforce),
             service.rarity,
             service.findings.take,
             lambda message: service.push(message),
@@ -140,6 +142,16 @@ def main() -> None:
     )
     service.findings.heard = service.models.take_finding
     service.add(service.models)
+    service.captures = Captures(
+        CopyReader(settings.kernel.log_group + 2),
+        CaptureDirectory(options.state_dir / DIRECTORY, settings.capture.max_megabytes * MEGABYTE),
+        nft,
+        settings.kernel.log_group + 2,
+        lambda: service.settings.capture,
+        service.clock,
+    )
+    service.findings.watchers.append(service.captures.take_finding)
+    service.add(service.captures)
     service.start()
     process = Process(service, watch.fileno(), doors, options, read_again, capacity)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,6 +11,7 @@ from typing import Any
 
 from ratwall.address import PORT_LIMIT, place
 from ratwall.controller.blocks import SECOND, Action, RefusedError
+from ratwall.controller.captures import SECONDS_HIGH, SECONDS_LOW
 from ratwall.controller.incidents import Incident
 from ratwall.controller.messages import (
     ALLOW_SECONDS_HIGH,
@@ -38,8 +39,9 @@ from ratwall.settings.schema import BLOCK_SECONDS_HIGH, BLOCK_SECONDS_LOW
 from ratwall.verdict.headline import Outcome
 
 PAGE_AUTHOR = "admin"  # whoever comes in by the group is the admin page, and acts as nobody else
-OWNERS_COMMANDS = ("selftest_result",)  # the self-test needs root; the page never runs it
-QUESTIONS = ("status", "observed", "uninspected", "rules")  # of nobody in particular
+# Only root runs the self-test, and only root has what people say written to a file.
+OWNERS_COMMANDS = ("selftest_result", "capture")
+QUESTIONS = ("status", "observed", "uninspected", "rules", "captures")  # of nobody in particular
 AUTHOR_LIMIT = 64  # characters: a user's name
 EVENT_LIMIT = 64
 
@@ -59,6 +61,7 @@ class Commands:
             "keep": self._keep,
             "audit": self._audit,
             "selftest_result": self._selftest_result,
+            "capture": self._capture,
         }
         self._responses = ResponseCommands(service)
         self._commands |= self._responses.commands
@@ -77,6 +80,9 @@ class Commands:
         if name == "uninspected":
             limit = fields.integer("limit", 1, LISTED_LIMIT)
             return {"flows": self._service.uninspected.listing(limit)}
+        if name == "captures":
+            captures = self._service.captures
+            return {"captures": [] if captures is None else captures.listing()}
         author = fields.text("author", AUTHOR_LIMIT).strip()
         if not author or not author.isprintable():
             raise fields.error("author", "a name")
@@ -85,7 +91,7 @@ class Commands:
                 f"request: author: the admin page acts as {PAGE_AUTHOR}, not as {author}"
             )
         if not peer.is_owner and name in OWNERS_COMMANDS:
-            raise NotPermittedError(f"{name}: only root may say how the self-test went")
+            raise NotPermittedError(f"{name}: only root may do that, at the console")
         answer = self._commands[name](Fields(request, name), author)
         service = self._service
         service.urge()
@@ -319,6 +325,16 @@ class Commands:
         detail = fields.text("detail", REASON_LIMIT)
         self._service.writer.audit(self._service.clock(), author, event, detail)
         return {}
+
+    def _capture(self, fields: Fields, author: str) -> Answer:
+        captures = self._service.captures
+        if captures is None:
+            raise RefusedError("capture: nothing can be captured here")
+        device, why = fields.address("device"), reason_of(fields)
+        if not fields.boolean("on"):
+            return {"packets": captures.switch_off(device, author, why)}
+        seconds = fields.integer("seconds", SECONDS_LOW, SECONDS_HIGH)
+        return {"until": captures.switch_on(device, seconds, author, why)}
 
     def _selftest_result(self, fields: Fields, author: str) -> Answer:
         result = fields.mapping("result")

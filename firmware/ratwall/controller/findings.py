@@ -47,6 +47,7 @@ class Findings(Listener):
         self._clock = clock
         # Hears of all findings but those of rules that are off.
         self.heard: Callable[[Finding], None] = lambda finding: None
+        self.watchers: list[Callable[[Finding], None]] = []  # told of what becomes an incident
         self._books: Books
 
     def start(self, books: Books) -> None:
@@ -72,6 +73,8 @@ class Findings(Listener):
             self._neighbours.mac_of(finding.device), finding.device, now
         )
         incident = books.cases.take_finding(finding, judgement, outcome, device_id, now)
+        for watcher in self.watchers:
+            watcher(finding)
         books.writer.insert(
             models.Detection,
             {

@@ -13,6 +13,7 @@ from typing import Any
 
 from ratwall.controller.blocks import Actions, KernelSets
 from ratwall.controller.books import Books, open_books
+from ratwall.controller.captures import Captures
 from ratwall.controller.complaints import Complaints
 from ratwall.controller.counters import Counters
 from ratwall.controller.findings import Findings
@@ -75,6 +76,7 @@ class Service:
         self.push: Callable[[dict[str, Any]], None] = lambda message: None
         # Set by whoever holds the kernel's copies; without it nothing is observed.
         self.observation: Observation | None = None
+        self.captures: Captures | None = None  # likewise
         self.naming: Naming | None = None  # likewise; without it no server has a name
         self.models: Models | None = None
         self.listeners: list[Listener] = []

@@ -42,6 +42,9 @@ LEDGER_MEGABYTES_HIGH = 65_536  # 64 GB: the largest storage of a supported box
 RULES_LIMIT = 200  # as many as there are rules, several times over
 # What only shows over time is told until a person has seen what it finds in this office.
 MONITORED = ("rhythm", "loop", "model")
+CAPTURE_MEGABYTES_LOW = 4  # a quarter of it is one file: a page and a handshake
+CAPTURE_MEGABYTES_HIGH = 4096
+CAPTURE_DAYS_HIGH = 90
 NEVER_BLOCK_LIMIT = 256  # a list kept by hand; more is a sign of a wrong file
 
 Mode = Literal["off", "monitor", "enforce"]
@@ -222,6 +225,26 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
+class Capture:
+    """Whole packets of a device, kept for evidence; nothing is captured unless asked for."""
+
+    # Rules that begin a capture of the device they speak of.
+    rules: tuple[str, ...] = field(default=(), metadata=accepts(RuleNames(RULES_LIMIT)))
+    seconds: int = field(
+        default=600,  # ten minutes: some forty heartbeats
+        metadata=accepts(Integer(60, 86_400)),
+    )
+    max_megabytes: int = field(
+        default=64,  # of all captures: an evening of a suspicious device, and little of a disk
+        metadata=accepts(Integer(CAPTURE_MEGABYTES_LOW, CAPTURE_MEGABYTES_HIGH)),
+    )
+    keep_days: int = field(
+        default=7,  # they hold what people said: no longer than it takes to look into an incident
+        metadata=accepts(Integer(1, CAPTURE_DAYS_HIGH)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, one attribute a section of the file."""
 
@@ -234,3 +257,4 @@ class Settings:
     never_block: NeverBlock = field(default_factory=NeverBlock)
     rules: Rules = field(default_factory=Rules)
     response: Response = field(default_factory=Response)
+    capture: Capture = field(default_factory=Capture)

@@ -18,6 +18,7 @@ from ratwall.replay.command import Summary
 from ratwall.selftest.selftest import SelfTestResult
 from unit.cli.conftest import Shell
 from unit.controller.box import CLIENT, SERVER, FakeInspector, Running, eventually
+from unit.controller.test_captures import one_capture
 from unit.signatures.seen import facts, hello
 from unit.verdict.test_record import record
 from unit.wire.x509.minting import mint
@@ -75,7 +76,7 @@ def test_readme_and_changelog_name_every_command(page: str) -> None:
 
 
 def test_the_keys_of_every_json_output_are_documented(
-    shell: Shell, attacked: Running, inspector: FakeInspector
+    shell: Shell, attacked: Running, inspector: FakeInspector, tmp_path: Path
 ) -> None:
     counters = dict.fromkeys(COUNTERS, 1)
     inspector.send({"type": "status", "worker": 0, "pid": 77, **counters})
@@ -107,6 +108,8 @@ def test_the_keys_of_every_json_output_are_documented(
         "`allow`, `block`, `keep`": shell.json("keep", "1"),
         "`release`": shell.json("release", "1"),
         "`undo`": shell.json("undo", str(shell.json("block", f"{SERVER}:1")["action"])),
+        "`capture on`, `capture off`": ["until", "packets"],
+        "`capture list`": one_capture(tmp_path),
         "`evidence`": shell.json("evidence", "1", "-o", str(shell.state / "case.zip")),
         "`quarantine`": shell.json("quarantine", CLIENT, "--yes"),
         "`watch`, `pause`": shell.json("pause", CLIENT),

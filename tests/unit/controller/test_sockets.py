@@ -201,7 +201,7 @@ def test_the_page_does_not_say_how_the_self_test_went(box: Box) -> None:
     box.web_group = NOBODY
     running = Running(box)
     assert as_nobody(box, "selftest_result", author="admin") == (
-        "NotPermittedError selftest_result: only root may say how the self-test went"
+        "NotPermittedError selftest_result: only root may do that, at the console"
     )
     assert running.call("status")["selftest"] is None
     running.stop()
