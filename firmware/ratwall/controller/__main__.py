@@ -16,6 +16,7 @@ from ratwall.controller.loops import Loops
 from ratwall.controller.modelling import Models
 from ratwall.controller.naming import Naming
 from ratwall.controller.observation import Observation
+from ratwall.controller.policies import RelayWatch
 from ratwall.controller.process import Process
 from ratwall.controller.rhythms import Rhythms
 from ratwall.controller.service import Service
@@ -152,6 +153,9 @@ def main() -> None:
     )
     service.findings.watchers.append(service.captures.take_finding)
     service.add(service.captures)
+    service.add(
+        RelayWatch(naming.of, lambda: service.settings.policy, service.findings.take, service.clock)
+    )
     service.start()
     process = Process(service, watch.fileno(), doors, options, read_again, capacity)
     for number in (signal.SIGTERM, signal.SIGINT):

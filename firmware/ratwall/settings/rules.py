@@ -16,6 +16,10 @@ from ratwall.address import parse_place
 INTERFACE_NAME_LIMIT = 15  # the kernel's IFNAMSIZ is 16 with the closing zero byte
 # One rule, all of a pack, or all there are.
 RULE_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+|\.\*)|\*")
+# RFC 1123 section 2.1, with the underscore that names in use have; two labels at least.
+HOST_NAME = re.compile(
+    r"(?=.{4,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{1,62}"
+)
 FOUND_LIMIT = 60  # a quoted value longer than this would push the advice off the line
 
 
@@ -122,6 +126,31 @@ class Addresses:
             except ValueError:
                 raise ValueError(f"{expected}; {describe(item)} is none") from None
         return tuple(canonical)
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """A list of servers, each by address or by name."""
+
+    limit: int
+
+    def accept(self, value: object) -> tuple[str, ...]:
+        """Return addresses in their canonical spelling and names in lower case, each once."""
+        expected = f"a list of at most {self.limit} addresses or host names"
+        if not isinstance(value, list) or len(value) > self.limit:
+            raise ValueError(expected)
+        found: dict[str, None] = {}
+        for item in value:
+            if not isinstance(item, str) or "%" in item:
+                raise ValueError(f"{expected}; {describe(item)} is none")
+            try:
+                found[str(ipaddress.ip_address(item))] = None
+            except ValueError:
+                name = item.lower().removesuffix(".")
+                if not HOST_NAME.fullmatch(name):
+                    raise ValueError(f"{expected}; {describe(item)} is none") from None
+                found[name] = None
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from ratwall.settings.rules import (
     MarkMask,
     Rule,
     RuleNames,
+    Servers,
     Text,
     is_interface_name,
     is_listen,
@@ -45,6 +46,7 @@ MONITORED = ("rhythm", "loop", "model")
 CAPTURE_MEGABYTES_LOW = 4  # a quarter of it is one file: a page and a handshake
 CAPTURE_MEGABYTES_HIGH = 4096
 CAPTURE_DAYS_HIGH = 90
+RELAYS_LIMIT = 64  # a business has one remote-support provider, a provider a few relays
 NEVER_BLOCK_LIMIT = 256  # a list kept by hand; more is a sign of a wrong file
 
 Mode = Literal["off", "monitor", "enforce"]
@@ -241,6 +243,11 @@ class Capture:
     keep_days: int = field(
         default=7,  # they hold what people said: no longer than it takes to look into an incident
         metadata=accepts(Integer(1, CAPTURE_DAYS_HIGH)),
+class Policy:
+    """What is fine in this office though it is worth telling of elsewhere."""
+
+    screenconnect_relays: tuple[str, ...] = field(
+        default=(), metadata=accepts(Servers(RELAYS_LIMIT))
     )
 
 
@@ -258,3 +265,4 @@ class Settings:
     rules: Rules = field(default_factory=Rules)
     response: Response = field(default_factory=Response)
     capture: Capture = field(default_factory=Capture)
+    policy: Policy = field(default_factory=Policy)

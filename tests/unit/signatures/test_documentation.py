@@ -3,6 +3,7 @@
 import re
 
 from detection_tables import DOCUMENT, filled
+from ratwall.controller.policies import REMOTE_ACCESS
 from ratwall.detections.catalog import MODELS
 from ratwall.signatures.conditions import CONDITIONS
 from ratwall.signatures.pack import load_packs
@@ -18,6 +19,7 @@ def test_every_technique_used_is_explained() -> None:
     explained = text.partition("## Techniques")[2].partition("##")[0]
     used = {rule.technique for pack in load_packs() for rule in pack.rules if rule.technique}
     used |= {technique for model in MODELS for technique in model.techniques}
+    used.add(REMOTE_ACCESS)
     assert set(re.findall(r"T\d{4}(?:\.\d{3})?", explained)) == used
 
 
