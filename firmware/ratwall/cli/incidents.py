@@ -101,6 +101,8 @@ def _explain(story: queries.Row) -> str:
     rhythm = next((one["facts"] for one in story["detections"] if "beats" in one["facts"]), None)
     if rhythm is not None:
         lines += ["", "Rhythm:", *_rhythm_lines(rhythm)]
+    if len(story["story"]) > 1:
+        lines += ["", "The whole story of this device:", *_story_lines(story)]
     if story["certificate"] is not None:
         lines += ["", "Certificate:", *_certificate_lines(story["certificate"])]
     if story["actions"]:
@@ -114,6 +116,25 @@ def _explain(story: queries.Row) -> str:
         listing = table(("FLOW", "STARTED", "SERVER", "TLS", "OUTCOME"), rows)
         lines += ["", "Newest connections:", textwrap.indent(listing, "  ")]
     return "\n".join(lines)
+
+
+def _story_lines(story: queries.Row) -> list[str]:
+    lines = []
+    for number, stage in enumerate(story["story"], start=1):
+        here = "  (this one)" if stage["id"] == story["id"] else ""
+        lines += textwrap.wrap(
+            printable(
+                f"{local_time(stage['opened'])}  incident {stage['id']}{here}: {stage['headline']}"
+            ),
+            WRAP,
+            initial_indent=f"  {number:>2}. ",
+            subsequent_indent=" " * 6,
+        )
+        lines += [
+            f"      {local_time(found['time'])}  {printable(found['rule'])}"
+            for found in stage["found"]
+        ]
+    return lines
 
 
 def _rhythm_lines(rhythm: dict[str, Any]) -> list[str]:

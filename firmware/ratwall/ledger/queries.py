@@ -25,6 +25,7 @@ from ratwall.ledger.models import (
 )
 from ratwall.ledger.names import names_of
 from ratwall.ledger.store import Ledger
+from ratwall.ledger.timeline import timeline
 
 HOUR = 3_600_000_000  # microseconds
 CHART_HOURS = 24  # a day: the dashboard's chart
@@ -77,8 +78,8 @@ def incidents(
 
 
 def incident(ledger: Ledger, incident_id: int) -> Row | None:
-    """Return one incident with its newest flows, all its actions and what was found of it over
-    time (newest first), None if there is none."""
+    """Return one incident with its newest flows, all its actions, what was found of it over time
+    (newest first), and the story that it is a part of; None if there is none."""
     found = _incidents(ledger, _incident_select().where(Incident.id == incident_id))
     if not found:
         return None
@@ -101,6 +102,7 @@ def incident(ledger: Ledger, incident_id: int) -> Row | None:
     )
     for detection in story["detections"]:
         detection["facts"] = json.loads(detection["facts"])
+    story["story"] = timeline(ledger, incident_id, story["device"]["id"])
     return story
 
 

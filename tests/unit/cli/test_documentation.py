@@ -100,6 +100,8 @@ def test_the_keys_of_every_json_output_are_documented(
         "`flows`": flow,
         "their `device`": incident["device"],
         "their `certificate`": flow["certificate"],
+        "their `story`": story["story"][0],
+        "their `found`": ["time", "rule"],
         "their `detections`": models.Detection._meta.sorted_field_names,
         "their `evidence`": flow["evidence"][0],
         "`names`": shell.json("names", "kashuub")[0],

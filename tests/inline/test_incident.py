@@ -1,0 +1,125 @@
+"""A published intrusion, its days compressed to seconds: cut at each stage, and told as one story.
+
+In December 2024 a device spoke TLS with an AsyncRAT server for days; blocked there, it went on to a
+second server on four ports, and a day later to a ScreenConnect relay. Documentation addresses stand
+in for the ones that were published.
+"""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from inline.conftest import Box, wait_for
+from ratwall_lab.certificates import Identity, Notary, asyncrat_family
+from ratwall_lab.clients import Attempt, IdleClient
+from ratwall_lab.contexts import rat_client_context, rat_server_context
+from ratwall_lab.endpoint import End
+from ratwall_lab.servers import Server, Visit, idle_handler
+from ratwall_lab.shapes import rat_shape
+from ratwall_lab.topology import Lab
+
+FIRST_PORT = 6606
+SECOND_PORTS = (2106, 6606, 7707, 8808)
+RELAY_PORT = 8041
+RETRY_SECONDS = 0.3  # in place of five, and of days between the stages
+RELAY_WORDS = bytes(range(1, 60))  # no TLS, no HTTP: the relay's protocol is its own
+
+
+@pytest.fixture(scope="module")
+def published(notary: Notary) -> Identity:
+    """The certificate of both servers."""
+    return notary.rat(asyncrat_family("AsyncRAT Server"))
+
+
+def attack(
+    lab: Lab, identity: Identity, address: str, port: int, attempts: int
+) -> tuple[list[Attempt], list[Visit]]:
+    """Let the device try a server as the trojan does; how both ends saw it."""
+    context, shape = rat_server_context(identity, "1.0"), rat_shape("1.0")
+    with (
+        Server(lab.internet, address, port, context, idle_handler(shape)) as server,
+        IdleClient(
+            lab.anna,
+            [address],
+            [port],
+            rat_client_context("1.0"),
+            shape,
+            attempts=attempts,
+            reconnect_seconds=RETRY_SECONDS,
+        ) as client,
+    ):
+        tried = client.wait_attempts(attempts)
+        for attempt in tried:
+            attempt.wait_end(10.0)
+        visits = server.wait_visits(1)
+        for visit in visits:
+            visit.wait_end(10.0)
+    return tried, visits
+
+
+@pytest.fixture
+def relay(lab: Lab) -> Iterator[str]:
+    """A relay that listens; its address."""
+    address = lab.internet.address(6, 4)
+    with lab.internet.enter():
+        listening = socket.create_server((address, RELAY_PORT))
+    with listening:
+        yield address
+
+
+def call(lab: Lab, address: str) -> socket.socket:
+    """Connect the device with a relay."""
+    with lab.anna.enter():
+        return socket.create_connection((address, RELAY_PORT), timeout=5.0)
+
+
+def test_each_stage_is_cut_at_its_first_handshake_and_all_are_one_story(
+    lab: Lab, box: Box, published: Identity, relay: str
+) -> None:
+    first, second = lab.internet.address(4, 4), lab.internet.address(5, 4)
+
+    # Stage 1: the device beacons. It gets one handshake, and not to its end.
+    tried, visits = attack(lab, published, first, FIRST_PORT, attempts=3)
+    assert [attempt.end for attempt in tried] == [End.RESET, End.REFUSED, End.REFUSED]
+    assert [visit.application_bytes for visit in visits] == [0]
+    box.wait_blocked(first, FIRST_PORT)
+
+    # Stage 2, days later: another server, a list of ports, the same certificate.
+    for port in SECOND_PORTS:
+        tried, visits = attack(lab, published, second, port, attempts=2)
+        assert [attempt.end for attempt in tried] == [End.RESET, End.REFUSED], port
+        assert [visit.application_bytes for visit in visits] == [0], port
+    box.wait_blocked(second, SECOND_PORTS[-1])
+
+    # Stage 3: a remote-support relay. Told, and not taken for malware.
+    with call(lab, relay) as connection:
+        connection.sendall(RELAY_WORDS)
+        alert = wait_for(
+            lambda: next((one for one in box.ask("incidents") if one["server"] == relay), None),
+            15.0,
+            lambda: box.cli("incidents"),
+        )
+        assert (alert["state"], alert["family"]) == ("alert", None)
+        assert [fact["id"] for fact in alert["evidence"]] == ["policy.screenconnect"]
+        connection.sendall(RELAY_WORDS)  # an alert cuts nothing
+        # Whether it is theirs a person decides; here they do not know it.
+        box.cli("block", f"{relay}:{RELAY_PORT}", "--reason", "nobody here uses it")
+    with pytest.raises(ConnectionRefusedError):
+        call(lab, relay)
+
+    # One incident a server, one story: the same whichever part is opened.
+    listed = sorted(box.ask("incidents"), key=lambda one: one["id"])
+    assert [(one["server"], one["state"]) for one in listed] == [
+        (first, "blocked"), (second, "blocked"), (relay, "alert"),
+    ]  # fmt: skip
+    for incident in listed:
+        story = box.ask("incidents", str(incident["id"]))["story"]
+        assert [stage["server"] for stage in story] == [first, second, relay]
+    again = next(one for one in listed if one["server"] == second)
+    assert again["count"] == len(SECOND_PORTS)
+    found = box.ask("incidents", str(again["id"]))
+    assert {action["server_port"] for action in found["actions"]} == set(SECOND_PORTS)
+    text = box.cli("incidents", str(again["id"]))
+    told = text.partition("The whole story of this device:")[2].partition("Certificate:")[0]
+    assert 0 < told.index(first) < told.index(second) < told.index(relay)
