@@ -19,7 +19,7 @@ from ratwall.errors import ExitCode, UsageError
 from ratwall.replay.capture import read_capture
 from ratwall.replay.engine import CaptureJudge
 from ratwall.settings.load import load_settings
-from ratwall.settings.schema import Rules
+from ratwall.settings.schema import Rules, Settings
 from ratwall.signatures.pack import Pack, load_packs
 from ratwall.verdict.judge import Thresholds, Verdict
 
@@ -87,6 +87,15 @@ def run(arguments: Namespace, out: TextIO | None = None) -> int:
             + (f"; and {more} more of {summary.files} files" if more > 0 else "")
         )
     return summary.exit_code
+
+
+def judge_file(path: Path, settings: Settings) -> tuple[list[dict[str, Any]], str | None]:
+    """Return the records of one capture, and why it could not be read to its end if so."""
+    detection = settings.detection
+    thresholds = Thresholds(detection.watch, detection.alert, detection.block)
+    summary = Summary()
+    records = list(_judge_file(path, load_packs(), thresholds, settings.rules, summary))
+    return records, next(iter(summary.unreadable), None)
 
 
 def _judge_file(
