@@ -138,6 +138,7 @@ def main() -> None:
         {rule.id: rule.group for pack in load_packs() for rule in pack.rules},
         service.rarity,
         lambda server: bool(naming.of(server)),
+        service.responses.watches,
         service.findings.take,
         service.clock,
     )

@@ -1,7 +1,7 @@
 """Between what the controller hears and the models: gathers histories, and tells what fires.
 
 It never cuts anything: what a model finds is a finding like a rhythm's, and its rule's mode decides
-what is done. After a cut it watches the device more closely for a day.
+what is done. Of a device that is watched closely, as after a cut, models ask for half of the proof.
 
 Design note: nearly all connections go to servers that are known, of which no handshake makes a
 model fire; they cost a look into a table. The rest is examined between packets, a few a turn.
@@ -32,7 +32,6 @@ RARITY_KEPT: Final = 4096  # servers, 1 MB
 RARITY_US: Final = 60 * SECOND  # as old may an answer be: a stranger gets known within days
 TOLD_AGAIN_US: Final = 6 * HOUR  # what goes on is told again a few times a day
 TOLD_KEPT: Final = 4096
-WATCHED_US: Final = DAY  # after a cut: what is installed tries again within hours
 FAILED_BYTES: Final = 500  # both ways together: seven SYNs and their answers, no payload
 DEVICES_KEPT: Final = 4096  # addresses: more than an office has
 FACTS_STARTS: Final = 32  # times of connections that the page can draw
@@ -48,16 +47,19 @@ class Models(Listener):
         groups: dict[str, str],
         rarity: RarityOf,
         names: Callable[[str], bool],
+        watched: Callable[[str], bool],
         found: Callable[[Finding], Any],
         clock: Callable[[], int],
     ) -> None:
         """`rarity` gives devices and age in microseconds of a server, None if nobody can tell.
 
-        `names` says whether DNS gave a server a name; `found` takes what is worth telling.
+        `names` says whether DNS gave a server a name, `watched` whether a device is watched
+        closely; `found` takes what is worth telling.
         """
         self._groups = groups
         self._rarity_of = rarity
         self._names = names
+        self._is_watched = watched
         self._found = found
         self._clock = clock
         self._histories = Histories(groups)
@@ -65,7 +67,6 @@ class Models(Listener):
         self._rarities: OrderedDict[str, tuple[int, Rarity]] = OrderedDict()
         self._told: OrderedDict[tuple[str, Pair], int] = OrderedDict()
         self._devices: OrderedDict[str, None] = OrderedDict()  # addresses that were clients
-        self._watched: dict[str, int] = {}  # device → until when
         self._since = clock()  # when this box saw its first device
 
     def start(self, books: Books) -> None:
@@ -133,21 +134,10 @@ class Models(Listener):
             self._examine(pair, now)
         self._histories.forget_old(now)
 
-    def watched(self) -> list[dict[str, Any]]:
-        """Return the devices that are watched more closely, and until when."""
-        now = self._clock()
-        return [
-            {"device": device, "until": until}
-            for device, until in sorted(self._watched.items())
-            if until > now
-        ]
-
     def _learn(self, report: FlowReport) -> Pair:
         self._devices[report.client] = None
         if len(self._devices) > DEVICES_KEPT:
             self._devices.popitem(last=False)
-        if report.flow_class == "block":
-            self._watched[report.client] = report.start + WATCHED_US
         return self._histories.take_report(report)
 
     def _examine(self, pair: Pair, now: int) -> None:
@@ -159,7 +149,7 @@ class Models(Listener):
             rarity,
             site_age=now - self._since,
             named=self._names(pair[1]),
-            watched=self._watched.get(pair[0], 0) > now,
+            watched=self._is_watched(pair[0]),
             now=now,
         )
         if seen is None:

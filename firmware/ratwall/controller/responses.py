@@ -129,6 +129,10 @@ class Responses(Listener):
             settings = settings.with_mode(str(action.rule), str(action.mode))
         return settings
 
+    def watches(self, device: str) -> bool:
+        """Say whether the device at an address is watched closely."""
+        return device in self._watched()
+
     def paused(self, device: str) -> bool:
         """Say whether nothing of a device is judged at this moment."""
         return any(

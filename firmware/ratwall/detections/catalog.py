@@ -54,7 +54,7 @@ SIGNIFICANT_ANOMALY: Final = Model(
     Severity.HIGH,
     ("T1573.002",),
     "A model that looked at handshakes and one that looked at time agree about one device and one "
-    "server. Where its rule may enforce, the server is blocked for the time in the settings and "
+    "server. Where its rule may enforce, the server is blocked for that device for a time and "
     "what runs is cut; the block is listed with its expiry and can be undone.",
     _together,
 )
@@ -66,15 +66,16 @@ RESPONSES: Final = (
         "response.controlled",
         "Timed block of the matching connections",
         "Antigena / Significant Anomaly: Controlled and Model Alert",
-        "What `model.significant-anomaly` asks for: the endpoint is blocked for `[block] seconds`, "
-        "running connections with it are cut. Listed with author, reason and expiry; undone with "
-        "`ratwall release`.",
+        "What `model.significant-anomaly` asks for: the endpoint is blocked for the device for "
+        "`[block] seconds`, running connections with it are cut. Listed with author, reason and "
+        "expiry; undone with `ratwall undo`.",
     ),
     Response(
         "response.enhanced-monitoring",
         "Enhanced monitoring of the device",
         "Antigena / Enhanced Monitoring from Client Block",
-        "For a day after a connection of a device was cut, models ask for half of the usual proof "
-        "about that device. Listed with its expiry by `ratwall models`.",
+        "After a connection of a device was cut it is watched closely for "
+        "`[response] watch_seconds`: its connections are observed, and models ask for half of the "
+        "usual proof. Listed with its expiry by `ratwall actions`, taken back with `ratwall undo`.",
     ),
 )

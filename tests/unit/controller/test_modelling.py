@@ -13,7 +13,6 @@ from ratwall.controller.modelling import (
     FAILED_BYTES,
     RARITY_US,
     TOLD_AGAIN_US,
-    WATCHED_US,
     Models,
 )
 from ratwall.controller.proofs import Reported
@@ -41,6 +40,7 @@ class Site:
         self.now = NOON
         self.known: dict[str, tuple[int, int]] = {}
         self.asked = 0
+        self.watched: set[str] = set()
         self.found: list[Finding] = []
         self.ledger = open_ledger(folder / "ledger.sqlite3")
         self.books: Books = open_books(self.ledger, FakeSets(), frozenset(), "", NOON)
@@ -48,7 +48,12 @@ class Site:
 
     def new(self) -> Models:
         models = Models(
-            GROUPS, self.rarity, lambda server: False, self.found.append, lambda: self.now
+            GROUPS,
+            self.rarity,
+            lambda server: False,
+            lambda device: device in self.watched,
+            self.found.append,
+            lambda: self.now,
         )
         models.start(self.books)
         return models
@@ -162,13 +167,12 @@ def test_what_a_person_allowed_and_what_a_proxy_hides_is_left_out(site: Site) ->
     assert site.found == []
 
 
-def test_after_a_cut_the_device_is_watched_for_a_day(site: Site) -> None:
-    site.reported(**LET_THROUGH)
-    assert site.models.watched() == []
+def test_of_a_device_that_is_watched_half_the_proof_is_enough(site: Site) -> None:
     site.reported()
-    assert site.models.watched() == [{"device": CLIENT, "until": NOON + WATCHED_US}]
-    site.now += WATCHED_US
-    assert site.models.watched() == []
+    assert site.found == []
+    site.watched.add(CLIENT)
+    site.reported()
+    assert "model.suspicious-ssl" in site.rules()
 
 
 def test_the_last_day_is_known_after_a_restart(site: Site) -> None:
@@ -192,7 +196,6 @@ def test_the_last_day_is_known_after_a_restart(site: Site) -> None:
         )
     site.books.writer.flush()
     site.models = site.new()
-    assert site.models.watched() == [{"device": CLIENT, "until": NOON - HOUR + WATCHED_US}]
     site.reported()
     assert "model.suspicious-ssl" in site.rules(), "the third of the last day"
 
