@@ -243,6 +243,10 @@ class Capture:
     keep_days: int = field(
         default=7,  # they hold what people said: no longer than it takes to look into an incident
         metadata=accepts(Integer(1, CAPTURE_DAYS_HIGH)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What is fine in this office though it is worth telling of elsewhere."""
 
