@@ -80,6 +80,8 @@ def test_a_capture_of_a_device_is_in_the_evidence(
     )
     files = list((box.state / "captures").iterdir())
     assert all(file.stat().st_mode & 0o007 == 0 for file in files), "not for everybody's eyes"
+    readers = (box.state / "ledger.sqlite3").stat().st_gid
+    assert {file.stat().st_gid for file in files} == {readers}, "the page may read them"
     box.cli("release", str(box.ask("incidents")[0]["id"]))
 
 

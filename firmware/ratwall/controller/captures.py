@@ -137,6 +137,15 @@ class Captures(Listener):
         )
         return one.packets
 
+    def restore(self, now: int) -> None:
+        """Lay the rules again: what the kernel had of them is gone."""
+        if not self._running:
+            return
+        try:
+            self._lay(self._running, now)
+        except RatwallError as error:
+            log.warning("capture: %s", error)
+
     def take_copies(self) -> None:
         """Write down the packets that have come."""
         for copy in self._copies.read():
