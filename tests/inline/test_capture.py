@@ -109,4 +109,20 @@ def begun_by_a_rule(lab: Lab, box: Box, rat: Identity) -> None:
 
 
 def rules(lab: Lab) -> str:
-    return lab.box.run(["nft", "list", "table", "inet", "ratwall"]).stdout
+    argv = ["nft", "list", "table", "inet", "ratwall"]
+    return lab.box.run(argv, check=False).stdout
+
+
+def test_a_capture_goes_on_when_somebody_flushed_the_rules(lab: Lab, box: Box) -> None:
+    ben, server = lab.ben.address(), lab.internet.address(6)
+    box.cli("capture", "on", "--device", ben, "--for", "5m")
+    lab.box.run(["nft", "flush", "ruleset"])
+    wait_for(lambda: ben in rules(lab), 30.0, lambda: rules(lab))
+    with lab.ben.enter(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.sendto(b"anybody there?", (server, 9))
+    wait_for(
+        lambda: between(box.state / "captures", ben, server),
+        5.0,
+        lambda: box.cli("capture", "list"),
+    )
+    box.cli("capture", "off", "--device", ben)

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 SECONDS_LOW, SECONDS_HIGH = 60, DAY_SECONDS
 SECOND = 1_000_000
 LOOK_US = 1_000_000  # how often files are flushed and the disk is looked at
+LAY_US = 5_000_000  # how often the rules are laid again while they are needed: somebody may flush
 FORGET_US = 3_600_000_000
 RULE_AUTHOR = "rule"
 MEGABYTE = 1_000_000
@@ -75,6 +76,7 @@ class Captures(Listener):
         self._clock = clock
         self._running: dict[str, _Running] = {}
         self._look_at = 0
+        self._lay_at = 0
         self._forget_at = 0
         self._books: Books
 
@@ -137,15 +139,6 @@ class Captures(Listener):
         )
         return one.packets
 
-    def restore(self, now: int) -> None:
-        """Lay the rules again: what the kernel had of them is gone."""
-        if not self._running:
-            return
-        try:
-            self._lay(self._running, now)
-        except RatwallError as error:
-            log.warning("capture: %s", error)
-
     def take_copies(self) -> None:
         """Write down the packets that have come."""
         for copy in self._copies.read():
@@ -181,6 +174,12 @@ class Captures(Listener):
             if self._directory.is_full:
                 for device in list(self._running):
                     self._end(device, "the disk is nearly full")
+        if self._running and self._lay_at <= now:
+            self._lay_at = now + LAY_US
+            try:
+                self._lay(self._running, now)
+            except RatwallError as error:
+                log.warning("capture: %s", error)
         if self._forget_at <= now:
             self._forget_at = now + FORGET_US
             self._directory.max_bytes = self._settings().max_megabytes * MEGABYTE

@@ -330,8 +330,6 @@ class Service:
         self._tracking.retry()
         if self._counters.look(self.uninspected, now):
             self._restore(now)  # what the sets held went with the old rules
-            if self.captures is not None:
-                self.captures.restore(now)
             self.responses.restore()
         self.books.cases.at_hand.forget_old(now)
         self._storage.look_at_size(self.ledger)

@@ -108,10 +108,10 @@ def test_one_device_for_a_time_and_both_ends_in_the_audit(desk: Desk) -> None:
 
 
 def test_rules_that_somebody_flushed_are_laid_again(desk: Desk) -> None:
-    desk.captures.restore(desk.now)
+    desk.captures.tick(desk.now)
     assert len(desk.texts) == 1, "nothing runs, nothing is laid"
     desk.captures.switch_on(CLIENT, 60, "root", "")
-    desk.captures.restore(desk.now + 10 * SECOND)
+    desk.captures.tick(desk.now + 10 * SECOND)
     assert f"{CLIENT} timeout 50s" in desk.texts[-1]
 
 
