@@ -17,22 +17,18 @@ from typing import Any
 import dns.message
 import dns.rrset
 
-from ratwall.controller.loops import Loops
 from ratwall.controller.messages import FlowReport, parse_report
-from ratwall.controller.naming import Naming
-from ratwall.controller.observation import Observation
-from ratwall.controller.rhythms import Rhythms
 from ratwall.controller.service import Service
+from ratwall.controller.wiring import wire
 from ratwall.flow.connection import Connection
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
 from ratwall.kernel.nflog import Copy
 from ratwall.ledger import queries
 from ratwall.ledger.store import open_in_memory
-from ratwall.loops.attempts import Surroundings
 from ratwall.settings.schema import Rules, Settings
 from ratwall.signatures.endpoint import Endpoint
-from ratwall.signatures.pack import family_ports, load_packs
+from ratwall.signatures.pack import load_packs
 from ratwall.verdict.judge import Thresholds, Verdict, judge
 from ratwall.verdict.record import flow_record
 from ratwall.wire.packet import Segment, TcpFlag
@@ -106,28 +102,13 @@ class Day:
             neighbour=lambda address: None,
             clock=clock,
         )
-        observation = Observation(
-            4096,
-            self.kernel,
-            self.kernel,
-            self.kernel.dump,
-            service.knows,
-            service.remembers,
-            clock,
+        wire(
+            service,
+            copies=self.kernel,
+            answers=self.answers,
+            classes=self.kernel,
+            table=self.kernel.dump,
         )
-        service.observation = observation
-        observation.rhythms = Rhythms(service.rarity, service.findings.take)
-        naming = service.naming = Naming(self.answers, clock)
-        ports = family_ports(self._packs)
-        loops = Loops(
-            lambda server: Surroundings(
-                devices=(service.rarity(server) or (None, 0))[0], named=bool(naming.of(server))
-            ),
-            lambda: ports,
-            service.findings.take,
-        )
-        for listener in (loops, naming, observation):
-            service.add(listener)
         service.start()
         return service
 

@@ -11,16 +11,10 @@ from pathlib import Path
 
 from ratwall.controller.capacity import Capacity
 from ratwall.controller.captures import MEGABYTE, Captures
-from ratwall.controller.lookups import Lookups
-from ratwall.controller.loops import Loops
-from ratwall.controller.modelling import Models
-from ratwall.controller.naming import Naming
-from ratwall.controller.observation import Observation
-from ratwall.controller.policies import RelayWatch
 from ratwall.controller.process import Process
-from ratwall.controller.rhythms import Rhythms
 from ratwall.controller.service import Service
 from ratwall.controller.sockets import open_doors
+from ratwall.controller.wiring import wire
 from ratwall.errors import NotPermittedError, RatwallError, UsageError
 from ratwall.evidence.capture import DIRECTORY, CaptureDirectory
 from ratwall.kernel.command import ip_json, nft, require
@@ -33,10 +27,8 @@ from ratwall.kernel.response import ResponseConfig
 from ratwall.kernel.ruleset import TABLE
 from ratwall.kernel.sets import Sets
 from ratwall.ledger.store import FILE_NAME, open_ledger
-from ratwall.loops.attempts import Surroundings
 from ratwall.settings.load import load_settings
 from ratwall.settings.schema import Settings
-from ratwall.signatures.pack import family_ports, load_packs
 
 log = logging.getLogger(__name__)
 
@@ -99,51 +91,13 @@ def main() -> None:
         settings.kernel.connections,
         routes=routes,
     )
-    service.observation = Observation(
-        settings.kernel.observed_flows,
-        CopyReader(settings.kernel.log_group),
-        Reclassifier(Marks(settings.kernel.mark_mask)),
-        watch.dump,
-        service.knows,
-        service.remembers,
-        service.clock,
+    wire(
+        service,
+        copies=CopyReader(settings.kernel.log_group),
+        answers=CopyReader(settings.kernel.log_group + 1, gather=False),
+        classes=Reclassifier(Marks(settings.kernel.mark_mask)),
+        table=watch.dump,
     )
-    service.observation.rhythms = Rhythms(service.rarity, service.findings.take)
-    service.naming = Naming(CopyReader(settings.kernel.log_group + 1, gather=False), service.clock)
-    naming = service.naming
-    ports = family_ports(load_packs())
-    service.add(
-        Loops(
-            lambda server: Surroundings(
-                devices=(service.rarity(server) or (None, 0))[0], named=bool(naming.of(server))
-            ),
-            lambda: ports,
-            service.findings.take,
-        )
-    )
-    service.add(naming)
-    service.observation.paused = service.responses.paused
-    service.add(service.ladder)
-    service.add(service.observation)
-    service.add(
-        Lookups(
-            lambda: (service.effective(), service.enforce),
-            service.rarity,
-            service.findings.take,
-            lambda message: service.push(message),
-            service.clock,
-        )
-    )
-    service.models = Models(
-        {rule.id: rule.group for pack in load_packs() for rule in pack.rules},
-        service.rarity,
-        lambda server: bool(naming.of(server)),
-        service.responses.watches,
-        service.findings.take,
-        service.clock,
-    )
-    service.findings.heard = service.models.take_finding
-    service.add(service.models)
     service.captures = Captures(
         CopyReader(settings.kernel.log_group + 2),
         CaptureDirectory(options.state_dir / DIRECTORY, settings.capture.max_megabytes * MEGABYTE),
@@ -154,9 +108,6 @@ def main() -> None:
     )
     service.findings.watchers.append(service.captures.take_finding)
     service.add(service.captures)
-    service.add(
-        RelayWatch(naming.of, lambda: service.settings.policy, service.findings.take, service.clock)
-    )
     service.start()
     process = Process(service, watch.fileno(), doors, options, read_again, capacity)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,0 +1,82 @@
+"""Who listens to what: the parts of the controller put together, in the order in which they hear.
+
+One place for it, so that a simulation plays the same parts as a box. It opens nothing: the kernel's
+sides are handed in.
+"""
+
+from collections.abc import Callable
+
+from ratwall.controller.lookups import Lookups
+from ratwall.controller.loops import Loops
+from ratwall.controller.modelling import Models
+from ratwall.controller.naming import Copies as AnswerCopies
+from ratwall.controller.naming import Naming
+from ratwall.controller.observation import Classes, Copies, Observation
+from ratwall.controller.policies import RelayWatch
+from ratwall.controller.rhythms import Rhythms
+from ratwall.controller.service import Service
+from ratwall.kernel.conntrack import FlowEvent
+from ratwall.loops.attempts import Surroundings
+from ratwall.signatures.pack import family_ports, load_packs
+
+
+def wire(
+    service: Service,
+    *,
+    copies: Copies,
+    answers: AnswerCopies,
+    classes: Classes,
+    table: Callable[[], list[FlowEvent]],
+) -> None:
+    """Give a service all that listens; call before its `start`.
+
+    `copies` are of what observed clients say, `answers` of DNS; `table` dumps conntrack.
+    """
+    packs = load_packs()
+    ports = family_ports(packs)
+    found = service.findings.take
+    observation = service.observation = Observation(
+        service.settings.kernel.observed_flows,
+        copies,
+        classes,
+        table,
+        service.knows,
+        service.remembers,
+        service.clock,
+    )
+    observation.rhythms = Rhythms(service.rarity, found)
+    observation.paused = service.responses.paused
+    naming = service.naming = Naming(answers, service.clock)
+
+    def named(server: str) -> bool:
+        return bool(naming.of(server))
+
+    def around(server: str) -> Surroundings:
+        known = service.rarity(server)
+        return Surroundings(devices=None if known is None else known[0], named=named(server))
+
+    models = service.models = Models(
+        {rule.id: rule.group for pack in packs for rule in pack.rules},
+        service.rarity,
+        named,
+        service.responses.watches,
+        found,
+        service.clock,
+    )
+    service.findings.heard = models.take_finding
+    for listener in (
+        Loops(around, lambda: ports, found),
+        naming,
+        service.ladder,
+        observation,
+        Lookups(
+            lambda: (service.effective(), service.enforce),
+            service.rarity,
+            found,
+            lambda message: service.push(message),
+            service.clock,
+        ),
+        models,
+        RelayWatch(naming.of, lambda: service.settings.policy, found, service.clock),
+    ):
+        service.add(listener)
