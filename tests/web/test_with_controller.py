@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from ratwall.kernel.response import Paused, Quarantined
 from unit.controller.box import Box, FakeInspector, FakeSets, FakeWatch, Running, proof, report
 from web.browser import (
     Console,
     allow,
     keep_blocking,
+    keep_picture,
     log_out,
     open_incident,
+    overflow,
     release,
     set_up,
     visit,
@@ -131,6 +134,41 @@ def test_a_kernel_that_refuses_is_told_in_words(
     box.sets.broken = False
     owner.get_by_role("button", name="Allow").click()
     expect(owner.locator(".strip .state")).to_have_text("Allowed by you")
+
+
+def test_a_device_is_cut_off_and_let_back_and_everything_paused(
+    owner: Page, box: Box, inspector: FakeInspector
+) -> None:
+    attack(box, inspector)
+    open_incident_when_there(owner)
+    owner.get_by_role("link", name=CLIENT).first.click()
+    expect(owner.get_by_role("heading", name="What can be done")).to_be_visible()
+    assert overflow(owner) == 0
+
+    owner.get_by_role("button", name="Cut off").click()
+    assert box.sets.held == [], "the box must be ticked first"
+    owner.get_by_label("I know what stops").check()
+    owner.get_by_role("button", name="Cut off").click()
+    expect(owner.get_by_text("reaches nothing but this box now")).to_be_visible()
+    (held,) = box.sets.held
+    assert isinstance(held, Quarantined)
+    assert (list(held.addresses), held.mac) == ([CLIENT], "02:00:00:00:00:01")
+    keep_picture(owner, "device-quarantined")
+    owner.get_by_role("button", name="Undo: Cut off").click()
+    expect(owner.get_by_text("Undone.")).to_be_visible()
+    assert box.sets.held == []
+
+    owner.get_by_role("link", name="Overview").first.click()
+    owner.get_by_label("5 minutes").check()
+    owner.get_by_role("button", name="Pause").click()
+    expect(owner.get_by_text("passes until").first).to_be_visible(timeout=LIVE_MS)
+    expect(owner.get_by_text("left)").first).to_be_visible(timeout=LIVE_MS)
+    (paused,) = box.sets.held
+    assert paused == Paused((), None, paused.seconds)
+    keep_picture(owner, "overview-paused")
+    owner.get_by_role("button", name="Go on now").click()
+    expect(owner.get_by_text("Protection goes on.")).to_be_visible()
+    assert box.sets.held == []
 
 
 def open_incident_when_there(page: Page) -> None:

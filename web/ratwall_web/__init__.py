@@ -24,6 +24,7 @@ from ratwall_web.views import (
     flows,
     incidents,
     overview,
+    responses,
 )
 
 # A form here has fewer than a dozen fields.
@@ -42,6 +43,7 @@ def create_app(config: Config, clock: Callable[[], float] = time.monotonic) -> F
     filters.install(app)
     guard.install(app)
     failures.install(app)
-    for concern in (assets, entrance, overview, incidents, devices, flows, allows, audit):
+    pages = (assets, entrance, overview, incidents, devices, responses, flows, allows, audit)
+    for concern in pages:
         app.register_blueprint(concern.blueprint)
     return app

@@ -181,6 +181,10 @@ LENGTH = {
     "month": "30 days",
     "always": "Always",
 }
+PAUSE_SECONDS = {"moment": 300, "hour": 3600}
+PAUSE_LENGTH = {"moment": "5 minutes", "hour": "1 hour", "tomorrow": "until tomorrow, 6:00"}
+# Actions about a device, in force until they end or are undone.
+OF_DEVICES = ("quarantine", "watch", "pause", "block_device")
 ALLOW_LENGTHS = ("hour", "day", "always")
 # The controller makes no block longer than 30 days: an address is somebody else's by then.
 KEEP_LENGTHS = ("day", "week", "month")

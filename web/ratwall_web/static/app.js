@@ -22,8 +22,21 @@
     }
   }
 
+  // What ends by itself says how long it still lasts.
+  function countDown() {
+    for (const element of document.querySelectorAll("[data-until]")) {
+      const left = Math.ceil(Number(element.dataset.until) / 1e6 - Date.now() / 1000);
+      if (left > 0 && left < 3600) {
+        const seconds = String(left % 60).padStart(2, "0");
+        element.textContent = `(${Math.floor(left / 60)}:${seconds} left)`;
+      } else element.textContent = "";
+    }
+  }
+  window.setInterval(countDown, 1000);
+
   function refresh(root) {
     localise(root);
+    countDown();
     if (window.ratwallChart) window.ratwallChart(document.getElementById("chart"));
   }
 

@@ -8,6 +8,7 @@ from ratwall_web.guard import FORM_EXPIRED, current_session, shows_form_again
 from ratwall_web.services import services
 
 UNPROCESSABLE = 422
+BLOCKS = ("block", "keep", "block_device", "block_server")
 
 blueprint = Blueprint("allows", __name__, url_prefix="/allowed")
 
@@ -37,6 +38,7 @@ def _page(problem: str | None = None) -> str:
     return render_template(
         "allows/index.html",
         allows=[action for action in actions if action["kind"] == "allow"],
-        blocks=[action for action in actions if action["kind"] in ("block", "keep")],
+        blocks=[action for action in actions if action["kind"] in BLOCKS],
+        others=[action for action in actions if action["kind"] not in (*BLOCKS, "allow")],
         problem=problem,
     )

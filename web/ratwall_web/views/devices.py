@@ -3,6 +3,7 @@
 from flask import Blueprint, abort, render_template
 
 from ratwall_web.services import services
+from ratwall_web.views.responses import device_page
 
 blueprint = Blueprint("devices", __name__, url_prefix="/devices")
 
@@ -19,4 +20,4 @@ def show(number: int) -> str:
     device = services().records.device(number)
     if device is None:
         abort(404)
-    return render_template("devices/show.html", device=device)
+    return device_page(device)
