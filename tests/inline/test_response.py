@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from inline.conftest import Box, wait_for
-from inline.traffic import meets
+from inline.traffic import RAT_HOST, meets
 from ratwall_lab.bulk import BulkClient, bulk_handler
 from ratwall_lab.certificates import Identity, Notary
 from ratwall_lab.contexts import client_context, server_context
@@ -187,3 +187,15 @@ def test_what_a_pause_let_in_is_read_afterwards(lab: Lab, box: Box, notary: Nota
             flow = box.wait_flow(address, port, 10.0)
             assert client.result().whole(BULK_BYTES)
     assert "flow.picked-up" in {fact["id"] for fact in flow["evidence"]}
+
+
+def test_a_rule_that_only_tells_cuts_nothing(lab: Lab, box: Box, rat: Identity) -> None:
+    """Set and undone while the box runs: told as what would have been blocked, then cut."""
+    answer = box.ask("rules", "set", "*", "monitor", "--reason", "first look")
+    port = next(ports)
+    assert meets(lab, rat, port) is End.STOPPED
+    flow = box.wait_flow(lab.internet.address(RAT_HOST), port)
+    assert (flow["verdict"], flow["enforced"]) == ("block", False)
+    assert "rule.monitored" in {fact["id"] for fact in flow["evidence"]}
+    box.cli("undo", str(answer["action"]))
+    assert meets(lab, rat, next(ports)) is End.RESET

@@ -1,0 +1,160 @@
+"""The upper steps of the ladder: laid whole, ended by themselves, back after a restart."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ratwall.controller.ladder import PORTS_OF_A_SERVER, Step, step_of
+from ratwall.controller.messages import FlowReport, parse_report
+from ratwall.controller.service import Service
+from ratwall.kernel.response import BlockedFor, Paused, Quarantined
+from ratwall.ledger import queries
+from ratwall.settings.schema import Response, Rules
+from unit.controller.box import CLIENT, SERVER, Box, FakeInspector, Running, eventually, report
+
+SECOND = 1_000_000
+MAC = "02:00:00:00:00:01"
+
+
+@pytest.fixture
+def service(box: Box) -> Iterator[Service]:
+    """A service whose ladder hears of reports, without sockets."""
+    made = box.service()
+    made.add(made.ladder)
+    made.start()
+    yield made
+    made.stop()
+
+
+def attack(service: Service, **changes: Any) -> None:
+    judged = parse_report(json.dumps(report(**changes)).encode())
+    assert isinstance(judged, FlowReport)
+    service.take_report(judged)
+
+
+def kinds(service: Service) -> list[str]:
+    return [action.kind for action in service.responses.of("block_device", "watch", "quarantine")]
+
+
+def test_what_holds_survives_a_restart_with_the_time_it_had_left(box: Box) -> None:
+    first = Running(box)
+    first.call("block", server=SERVER, device=CLIENT, seconds=3600)
+    first.call("quarantine", device=CLIENT, seconds=7200)
+    first.call("pause", seconds=300)
+    first.stop()
+    box.sets.held = []
+    box.now += 100 * SECOND
+    second = Running(box)
+    assert sorted(box.sets.held, key=lambda one: one.seconds) == [
+        Paused((), None, 200),
+        BlockedFor(CLIENT, SERVER, None, 3500),
+        Quarantined((CLIENT,), None, 7100),
+    ]
+    assert second.call("status")["state"] in ("paused", "starting", "bypassed")
+    second.stop()
+
+
+def test_a_pause_ends_by_itself_and_its_chain_is_taken_away(box: Box, running: Running) -> None:
+    running.call("pause", seconds=300)
+    assert running.call("status")["pauses"][0]["device"] is None
+    box.now += 301 * SECOND
+    eventually(lambda: box.sets.held == [])
+    assert running.call("status")["pauses"] == []
+
+
+def test_what_the_kernel_refuses_is_not_said_to_hold(box: Box, running: Running) -> None:
+    running.call("block", server=SERVER, device=CLIENT)
+    before = list(box.sets.held)
+    box.sets.broken = True
+    with pytest.raises(Exception, match="No such file"):
+        running.call("quarantine", device=CLIENT)
+    box.sets.broken = False
+    assert box.sets.held == before
+    assert [one.kind for one in running.service.responses.of("quarantine")] == []
+
+
+def test_the_same_again_replaces_what_was(box: Box, running: Running) -> None:
+    running.call("quarantine", device=CLIENT, seconds=7200)
+    running.call("quarantine", device=CLIENT, seconds=60)
+    assert box.sets.held == [Quarantined((CLIENT,), None, 60)]
+
+
+@pytest.mark.parametrize("command", ["quarantine", "block"])
+def test_the_never_block_list_is_respected(box: Box, running: Running, command: str) -> None:
+    with pytest.raises(Exception, match="never-block list"):
+        running.call(command, device="192.0.2.1", server="192.0.2.1")
+    assert box.sets.held == []
+
+
+def test_inspectors_are_told_of_modes_and_of_who_is_watched(
+    running: Running, inspector: FakeInspector
+) -> None:
+    inspector.receive_until("mode")
+    running.call("watch", device=CLIENT)
+    assert inspector.receive_until("watch")["devices"] == [CLIENT]
+    answer = running.call("rule", rule="asyncrat.*", mode="monitor")
+    assert inspector.receive_until("rules")["monitor"] == ["asyncrat.*"]
+    running.call("undo", action=answer["action"])
+    assert inspector.receive_until("rules")["monitor"] == []
+
+
+def test_a_cut_device_is_watched_and_cut_off_only_where_that_is_automatic(
+    service: Service,
+) -> None:
+    attack(service)
+    attack(service)
+    assert kinds(service) == ["watch"]
+    automatic = Response(quarantine="automatic")
+    service.settings = replace(service.settings, response=automatic)
+    attack(service)
+    assert kinds(service) == ["watch", "quarantine"]
+
+
+def test_a_list_of_ports_blocks_the_server_for_its_device(service: Service) -> None:
+    for port in range(PORTS_OF_A_SERVER - 1):
+        attack(service, server_port=6606 + port)
+    assert "block_device" not in kinds(service)
+    attack(service, server_port=7000)
+    (block,) = service.responses.of("block_device")
+    assert (block.device, block.server, block.server_port) == (CLIENT, SERVER, None)
+
+
+def test_a_router_is_known_by_address_alone(service: Service) -> None:
+    """Behind a MAC with many addresses are many devices: it must not be cut off by that MAC."""
+    for number in range(20, 24):
+        attack(service, client=f"192.168.1.{number}", client_port=number, mac=MAC)
+    service.flush()
+    (watched,) = [one for one in service.responses.of("watch") if one.device == "192.168.1.23"]
+    assert watched.mac is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "step"),
+    [
+        ("rhythm.stock", Step.ENDPOINT),
+        ("model.beacon", Step.ENDPOINT),
+        ("loop.ports", Step.SERVER),
+        ("feed.address", Step.EVERYBODY),
+    ],
+)
+def test_conduct_is_of_one_device_an_indicator_of_all(rule: str, step: Step) -> None:
+    assert step_of(rule) is step
+
+
+def test_a_mode_that_is_set_goes_before_the_settings() -> None:
+    rules = Rules(enforce=("rhythm.stock",)).with_mode("rhythm.stock", "off")
+    assert rules.mode_of("rhythm.stock") == "off"
+    assert rules.with_mode("rhythm.stock", "monitor").off == ()
+
+
+def test_the_ledger_alone_says_what_was_done(box: Box, running: Running) -> None:
+    answer = running.call("quarantine", device=CLIENT, reason="odd")
+    running.call("undo", action=answer["action"])
+    with box.reading() as ledger:
+        (done,) = queries.actions(ledger, box.now, active_only=False)
+        assert (done["kind"], done["reason"], done["undone"]) == ("quarantine", "odd", box.now)
+        events = [entry["event"] for entry in queries.audit(ledger)]
+    assert events[:2] == ["undo", "quarantine"]
