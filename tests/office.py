@@ -20,6 +20,7 @@ import dns.rrset
 from ratwall.controller.messages import FlowReport, parse_report
 from ratwall.controller.service import Service
 from ratwall.controller.wiring import wire
+from ratwall.detections.history import LEARNING_US
 from ratwall.flow.connection import Connection
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
@@ -46,6 +47,7 @@ TICK_SECONDS = 60
 RESOLVER = "9.9.9.9"
 COPY_BYTES = 96
 HANDSHAKE_SECONDS = 0.08
+SYN_BYTES = 60
 
 
 @dataclass
@@ -75,7 +77,16 @@ class Kernel:
 class Day:
     """Plays one day; `service` holds what came of it."""
 
-    def __init__(self, seed: int, conversations: list[Conversation] | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        conversations: list[Conversation] | None = None,
+        *,
+        long_here: bool = False,
+    ) -> None:
+        """`long_here`: the box has been there for days, and all that is played is new all the
+        same, which is worse than any day can be."""
+        self._long_here = long_here
         self.now = MIDNIGHT
         self._dice = random.Random(f"day {seed}")
         self._plan = plan(seed) if conversations is None else conversations
@@ -110,6 +121,8 @@ class Day:
             table=self.kernel.dump,
         )
         service.start()
+        if self._long_here and service.models is not None:
+            service.models.since = MIDNIGHT - LEARNING_US
         return service
 
     def play(self) -> None:
@@ -212,7 +225,7 @@ class Day:
             ip_address(site.address),
             site.port,
             FlowClass.NONE,
-            1000,
+            SYN_BYTES if one.failure is not None else 1000,
             received,
             MIDNIGHT + round(one.start * SECOND),
         )

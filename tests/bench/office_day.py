@@ -19,7 +19,9 @@ def main() -> int:
     """Play and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    day = Day(parser.parse_args().seed)
+    parser.add_argument("--long-here", action="store_true", help="the box is not new, all else is")
+    options = parser.parse_args()
+    day = Day(options.seed, long_here=options.long_here)
     started = time.monotonic()
     day.play()
     found = day.incidents()

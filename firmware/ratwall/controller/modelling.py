@@ -67,19 +67,19 @@ class Models(Listener):
         self._rarities: OrderedDict[str, tuple[int, Rarity]] = OrderedDict()
         self._told: OrderedDict[tuple[str, Pair], int] = OrderedDict()
         self._devices: OrderedDict[str, None] = OrderedDict()  # addresses that were clients
-        self._since = clock()  # when this box saw its first device
+        self.since = clock()  # when this box saw its first device
 
     def start(self, books: Books) -> None:
         """Take over what the ledger holds of the last day."""
         now = self._clock()
         self._histories = Histories(self._groups)
         self._rarities.clear()
-        self._since = now
+        self.since = now
         try:
             first = books.ledger.value(
                 models.Device.select(models.Device.first_seen).order_by(models.Device.id).limit(1)
             )
-            self._since = now if first is None else first
+            self.since = now if first is None else first
             for report in recent_reports(books.ledger, now - DAY):
                 self._learn(report)
         except LedgerError:
@@ -147,7 +147,7 @@ class Models(Listener):
         seen = self._histories.view(
             pair,
             rarity,
-            site_age=now - self._since,
+            site_age=now - self.since,
             named=self._names(pair[1]),
             watched=self._is_watched(pair[0]),
             now=now,

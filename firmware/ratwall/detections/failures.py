@@ -6,12 +6,16 @@ Pure. What Ratwall itself refused is no failure: the kernel keeps no record of i
 from typing import Final
 
 from ratwall.detections import facts
-from ratwall.detections.history import COMMON_PORTS, History
+from ratwall.detections.history import COMMON_PORTS, SECOND, History
 from ratwall.detections.model import Model, Reasons, Severity
+from ratwall.detections.regularity import period
 from ratwall.signatures.evidence import Evidence
 
 FAILED: Final = 10  # attempts of the last hour: fifty seconds of the five-second loop
 SHARE: Final = 10  # at most one attempt of ten got through
+# The families sleep five seconds; an attempt that nobody answers takes up to thirty more. Printers
+# and agents that have lost their server try by the minute.
+LOOP_US: Final = 40 * SECOND
 FAILED_POINTS: Final = 45  # with a stranger it just makes an alert
 
 
@@ -19,11 +23,12 @@ def failed_connections(history: History) -> Reasons:
     """Fire on many attempts at a stranger, or at odd ports of one, nearly all in vain."""
     answered = history.attempts - history.failures
     clockwork = facts.clockwork(history)
+    loops = clockwork is not None and period(history.starts) <= LOOP_US
     odd = tuple(port for port in history.failed_ports if port not in COMMON_PORTS)
     if (
         history.failures < history.least(FAILED)
         or answered * SHARE > history.attempts
-        or not (history.stranger or len(odd) > 1 or (history.rarity.rare and clockwork))
+        or not (history.stranger or len(odd) > 1 or (history.rarity.rare and loops))
     ):
         return ()
     text = (

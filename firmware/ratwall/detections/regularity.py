@@ -25,6 +25,12 @@ def regularity(starts: Sequence[int]) -> int:
     return max(0, round(100 * (1 - deviation / middle)))
 
 
+def period(starts: Sequence[int]) -> int:
+    """Return the middle one of the gaps between starts, microseconds; 0 for fewer than two."""
+    gaps = [later - one for one, later in pairwise(_apart(starts))]
+    return round(median(gaps)) if gaps else 0
+
+
 def _apart(starts: Sequence[int]) -> list[int]:
     kept: list[int] = []
     for start in sorted(starts):

@@ -134,6 +134,9 @@ LOOKS_ALIKE = {
     "model.failed-connections": {
         "a known server that is down": replace(DOWN, rarity=KNOWN, failed_ports=(443,)),
         "a bad line: every third attempt fails": replace(DOWN, failures=14),
+        "a printer that has lost its server, on a new box": replace(
+            DOWN, failed_ports=(9100,), starts=every(60, 40), site_age=0
+        ),
         "a few attempts": replace(DOWN, failures=9, attempts=9),
     },
     ANOMALY: {

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from ratwall.detections.regularity import LEAST_STARTS, SECOND, regularity
+from ratwall.detections.regularity import LEAST_STARTS, SECOND, period, regularity
 
 
 def starts(gaps: list[float]) -> list[int]:
@@ -40,6 +40,11 @@ def test_the_measured_loops_of_the_families_score_high_and_chance_does_not() -> 
 def test_several_starts_at_once_are_one_attempt() -> None:
     doubled = [at + extra for at in starts([10.0] * 15) for extra in (0, SECOND // 5)]
     assert regularity(doubled) == 100
+
+
+def test_the_period_is_the_middle_gap() -> None:
+    assert period([]) == period([5]) == 0
+    assert period(starts([5.0, 5.0, 0.1, 60.0])) == 5 * SECOND
 
 
 def test_some_that_are_missing_do_not_hide_a_clock() -> None:
