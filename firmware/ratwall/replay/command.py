@@ -101,7 +101,7 @@ def judge_file(path: Path, settings: Settings) -> tuple[list[dict[str, Any]], st
 def _judge_file(
     path: Path, packs: tuple[Pack, ...], thresholds: Thresholds, rules: Rules, summary: Summary
 ) -> Iterator[dict[str, Any]]:
-    capture = CaptureJudge(packs, thresholds, lambda rule: rules.mode_of(rule) != "off")
+    capture = CaptureJudge(packs, thresholds, lambda rule: rules.mode_of(rule) != "off", rules)
     try:
         for time, datagram in read_capture(path):
             capture.push(time, datagram)

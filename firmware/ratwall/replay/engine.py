@@ -16,6 +16,7 @@ from ratwall.flow.connection import Connection
 from ratwall.flow.table import FlowTable, flow_key
 from ratwall.replay.heard import Heard, joined
 from ratwall.replay.tunnels import open_tunnel
+from ratwall.settings.schema import Rules
 from ratwall.signatures.endpoint import Endpoint
 from ratwall.signatures.pack import Pack
 from ratwall.verdict.finding import Connection as Ends
@@ -36,6 +37,7 @@ TUNNEL_DEPTH: Final = 4
 
 _SERVER_MESSAGES: Final = (HandshakeType.SERVER_HELLO, HandshakeType.CERTIFICATE)
 _DECIDED: Final = (ConversationState.CERTIFICATE, ConversationState.HIDDEN)
+_RULES = Rules()
 
 
 @dataclass(slots=True)
@@ -69,12 +71,15 @@ class CaptureJudge:
         packs: Sequence[Pack],
         thresholds: Thresholds,
         tells: Callable[[str], bool] = lambda rule: True,
+        rules: Rules = _RULES,
     ) -> None:
-        """`tells` says whether a rule that shows over time may say anything."""
+        """`tells` says whether a rule that shows over time may say anything, `rules` what one of a
+        handshake may do."""
         self.packets = 0
         self.malformed = 0  # datagrams that no parser could read
         self._packs = packs
         self._thresholds = thresholds
+        self._rules = rules
         self._defragmenter = Defragmenter()
         self._flows: FlowTable[_Flow] = FlowTable(FLOW_CAPACITY)
         self._memory = VerdictMemory()
@@ -180,8 +185,8 @@ class CaptureJudge:
             flow.remembered = self._memory.recall(
                 server, port, facts.resumed, facts.sni is not None, time
             )
-        elif facts.certificate is not None:
-            self._memory.learn(server, port, self._judge(flow), facts.certificate.sha256, time)
+        elif facts.certificate is not None and (judgement := self._judge(flow)).enforced:
+            self._memory.learn(server, port, judgement, facts.certificate.sha256, time)
         unseen = self._heard.meet(flow.ends, time)
         hidden = flow.connection.state == ConversationState.HIDDEN
         odd = hidden or facts.sni is None or facts.preamble or unseen
@@ -198,6 +203,7 @@ class CaptureJudge:
             Endpoint(*flow.server),
             flow.remembered,
             flow.start,
+            self._rules,
         )
 
     def _close(self, flow: _Flow) -> None:
