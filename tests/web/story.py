@@ -194,6 +194,7 @@ class Office:
             "redrawn": False,
             "shape": True,
             "chance": 1e-9,
+            "text": "The device reports in like a clock.",
         }
         self.writer.insert(
             Detection,

@@ -38,6 +38,7 @@ def test_the_page_shows_the_clock(admin: Page, office: Office, size: ViewportSiz
     page.reload()
     expect(page.get_by_role("heading", name="How it reports in")).to_be_visible()
     expect(page.get_by_text("15 times, every 13.5 seconds. A person")).to_be_visible()
+    expect(page.get_by_text("The device reports in like a clock.")).to_be_visible()
     assert page.locator("svg.beats rect.piece").count() == 15
     assert overflow(page) <= 0
     keep_picture(page, f"rhythm-{size['width']}")

@@ -98,6 +98,15 @@ def _explain(story: queries.Row) -> str:
             initial_indent=f"  {fact['points']:>+4}  ",
             subsequent_indent=" " * 8,
         )
+    if story["detections"]:
+        lines += ["", "Found over time:"]
+        for found in story["detections"]:
+            lines += textwrap.wrap(
+                printable(f"{local_time(found['time'])}  {found['facts']['text']}"),
+                WRAP,
+                initial_indent="  ",
+                subsequent_indent=" " * 20,
+            )
     rhythm = next((one["facts"] for one in story["detections"] if "beats" in one["facts"]), None)
     if rhythm is not None:
         lines += ["", "Rhythm:", *_rhythm_lines(rhythm)]

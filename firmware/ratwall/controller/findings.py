@@ -83,7 +83,7 @@ class Findings(Listener):
                 "rule": finding.rule,
                 "score": judgement.score,
                 "verdict": judgement.verdict.value,
-                "facts": json.dumps(dict(finding.facts)),
+                "facts": json.dumps({**finding.facts, "text": finding.evidence[0].text}),
             },
         )
         books.writer.audit(now, AUTHOR, "finding", f"{finding.rule}: {incident.headline}")

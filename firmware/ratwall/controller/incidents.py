@@ -158,13 +158,15 @@ def join(incident: Incident, report: FlowReport, outcome: Outcome, now: int) -> 
 def join_finding(
     incident: Incident, finding: Finding, judgement: Judgement, outcome: Outcome, now: int
 ) -> None:
-    """Add what was found over time: of each fact the newest wording, the higher score."""
+    """Add what was found over time: the highest score explains the incident, as with repeats.
+
+    The facts that are told must add up to the score; the rest stands with what was found.
+    """
     incident.updated = max(incident.updated, now)
     incident.ports.add(finding.server_port)
-    known = {fact["id"]: fact for fact in incident.evidence}
-    known |= {item.id: item.as_dict() for item in judgement.evidence}
-    incident.evidence = tuple(sorted(known.values(), key=lambda fact: -int(fact["points"])))
-    incident.score = max(incident.score, judgement.score)
+    if judgement.score > incident.score:
+        incident.score = judgement.score
+        incident.evidence = tuple(item.as_dict() for item in judgement.evidence)
     incident.family = incident.family or judgement.family
     # A mere alert, or what would have been blocked, takes nothing back from what was.
     if outcome is not Outcome.ALERT and not (

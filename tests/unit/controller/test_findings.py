@@ -167,9 +167,19 @@ def test_it_joins_the_incident_of_the_same_device_and_server(box: Box) -> None:
     box.service.findings.take(finding())
     after = story(box)
     assert box.service.ledger.value(models.Incident.select(models.Incident.id).limit(2)) == 1
-    known = {fact["id"] for fact in before["evidence"]}
-    assert {fact["id"] for fact in after["evidence"]} == known | {"rhythm.stock", "rhythm.no-name"}
+    assert after["score"] == before["score"]
+    assert after["evidence"] == before["evidence"], "what is told adds up to the score"
+    assert [one["rule"] for one in after["detections"]] == ["rhythm.stock"], "the rest stands here"
     assert after["family"] == before["family"]
+
+
+def test_the_higher_score_explains_the_incident(box: Box) -> None:
+    weak = Evidence("rhythm.steady", 60, "A timer.", None)
+    box.service.findings.take(finding(weak, rule="rhythm.steady"))
+    box.service.findings.take(finding())
+    told = story(box)
+    assert told["score"] == sum(fact["points"] for fact in told["evidence"]) == 95
+    assert [one["facts"]["text"] for one in told["detections"]] == [RHYTHM.text, "A timer."]
 
 
 def test_what_is_allowed_is_said_to_be(box: Box) -> None:
