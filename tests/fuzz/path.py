@@ -70,7 +70,8 @@ class Client:
 class Game:
     """One connection through one inspector; every packet gets exactly one release."""
 
-    def __init__(self, version: int = 4) -> None:
+    def __init__(self, version: int = 4, *, fast: bool = True) -> None:
+        """`fast`: with the fast path, where it is compiled."""
         self.reports: list[dict[str, Any]] = []
         self.now = START
         self.inspector = Inspector(
@@ -81,6 +82,7 @@ class Game:
             memory=VerdictMemory(),
             report=self.reports.append,
             clock=lambda: self.now,
+            fast=fast,
         )
         self.version = version
         self.port = CLIENT_PORT

@@ -206,7 +206,7 @@ def test_a_handshake_without_end_is_held_at_its_limit() -> None:
 @pytest.mark.parametrize("limit", [49, 50, 51])
 def test_many_connections_do_not_grow_the_inspector(limit: int) -> None:
     """More than a (small) table holds, each with half a hello; a quarter of it may be held."""
-    game = Game()
+    game = Game(fast=False)  # which has bounds of its own: tests/unit/inspector/test_fast_path.py
     half = canned_handshake().client_hello[:60]
     game.inspector._table = TrackedTable(capacity=limit, held_limit=limit * len(half) // 4)
     for number in range(200):

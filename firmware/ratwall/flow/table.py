@@ -35,6 +35,9 @@ class FlowTable(Generic[Value]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._entries
+
     def get(self, key: bytes) -> Value | None:
         """The entry, which becomes the most recently used; None when there is none."""
         entry = self._entries.get(key)

@@ -5,6 +5,9 @@ clear that none will be, the connection is judged, once. A judged connection lea
 class as soon as its client has taken note of what it was judged by; one that is to be cut has the
 segment that gave it away, and every later one, turned into a reset for its receiver.
 
+Where the fast path is compiled (`ratwall.queue.fastpath`) it walks the plain course of a connection
+and asks here for the judgement only; whatever else comes is decided in full, as without it.
+
 A judged connection is told to the controller in exactly one report. What is not TLS, or was given
 up unread, gives none: the one is observed, the other counted.
 """
@@ -17,6 +20,17 @@ from typing import Any
 from ratwall.flow.connection import Connection
 from ratwall.flow.opening import PROXIED
 from ratwall.flow.table import flow_key
+from ratwall.inspector.repeats import Repeats
+from ratwall.inspector.seen import (
+    SLOW,
+    FastPath,
+    Seen,
+    address_text,
+    connection_of,
+    facts_of,
+    repeated,
+    tracked_of,
+)
 from ratwall.inspector.tracked import Tracked, TrackedTable
 from ratwall.kernel.marks import FlowClass, Marks
 from ratwall.queue.binding import QueuedPacket, Release
@@ -34,7 +48,6 @@ from ratwall.wire.reset import rewrite_to_reset
 from ratwall.wire.tls.conversation import ConversationState
 from ratwall.wire.tls.facts import TlsFacts
 
-MAC_LENGTH = 6
 WATCHED_LESS = 15  # points fewer make a watched device's connection odd, or an alert: a weak fact
 _RULES = Rules()
 
@@ -55,8 +68,12 @@ class Inspector:
         report: Callable[[Report], None],
         clock: Callable[[], int],
         rules: Rules = _RULES,
+        fast: bool = True,
     ) -> None:
-        """`clock` gives UTC microseconds; `rules` says what each rule may do."""
+        """`clock` gives UTC microseconds; `rules` says what each rule may do.
+
+        `fast`: take the fast path where there is one.
+        """
         self._packs = packs
         self._thresholds = thresholds
         self._marks = marks
@@ -64,13 +81,42 @@ class Inspector:
         self._report = report
         self._clock = clock
         self._table = TrackedTable()
-        self.enforce = enforce
-        self.rules = rules
+        self._enforce = enforce
+        self._rules = rules
         self.watched: frozenset[str] = frozenset()  # devices watched closely
+        self._repeats = Repeats()
+        self.fast_path = self._fast_path() if fast else None
         self.allowed_certificates: frozenset[tuple[str, str | None]] = frozenset()
-        self.queued = 0
+        self._queued = 0
         self.judged = 0
         self.cut = 0
+
+    @property
+    def enforce(self) -> bool:
+        """Whether connections are cut, or only reported."""
+        return self._enforce
+
+    @enforce.setter
+    def enforce(self, enforce: bool) -> None:
+        self._enforce = enforce
+        self._repeats.forget()
+        if self.fast_path is not None:
+            self.fast_path.enforce = enforce
+
+    @property
+    def rules(self) -> Rules:
+        """What each rule may do."""
+        return self._rules
+
+    @rules.setter
+    def rules(self, rules: Rules) -> None:
+        self._rules = rules
+        self._repeats.forget()
+
+    @property
+    def queued(self) -> int:
+        """Packets that were given a verdict."""
+        return self._queued + (0 if self.fast_path is None else self.fast_path.taken)
 
     @property
     def evicted(self) -> int:
@@ -89,11 +135,19 @@ class Inspector:
         """Judge by these from now on; what was decided stays decided."""
         self._packs = packs
         self._thresholds = thresholds
-        self.enforce = enforce
+        self.enforce = enforce  # which forgets what was found by the ones before
 
     def decide(self, packet: QueuedPacket) -> Release:
         """Return what to do with one packet."""
-        self.queued += 1
+        if self.fast_path is not None:
+            taken = self.fast_path.offer(packet.datagram, packet.mark, packet.hardware_address)
+            if taken >= 0:
+                return self._release(packet, FlowClass(taken))
+        return self.decide_in_full(packet)
+
+    def decide_in_full(self, packet: QueuedPacket) -> Release:
+        """Return what to do with a packet that the fast path has left to the slow one."""
+        self._queued += 1
         try:
             segment = parse_segment(packet.datagram)
         except ParseError:
@@ -106,6 +160,8 @@ class Inspector:
         from_client = bool(packet.mark & self._marks.lan)
         packet_class = self._marks.class_of(packet.mark)
         key = flow_key(segment)
+        if self.fast_path is not None and (seen := self.fast_path.leave(key)) is not None:
+            self._adopt(seen)
         if packet_class is FlowClass.STRAY:
             return self._release_stray(packet, self._table.get(key), from_client)
         tracked = self._find(key, segment, from_client, packet_class)
@@ -213,25 +269,95 @@ class Inspector:
     def _judge(self, tracked: Tracked, connection: Connection, *, hidden: bool) -> FlowClass:
         facts = connection.facts
         now = self._clock()
+        judgement, flow_class = self._appraise(tracked, facts, now, hidden=hidden)
+        self._conclude(tracked, facts, connection.first_seen, judgement, flow_class, now)
+        return flow_class
+
+    def _appraise(
+        self, tracked: Tracked, facts: TlsFacts, now: int, *, hidden: bool
+    ) -> tuple[Judgement, FlowClass]:
+        """Return what a connection is found to be; nothing has come of it yet."""
         endpoint = Endpoint(tracked.server, tracked.server_port)
-        proxied = facts.preamble in PROXIED  # what the memory knows is of the proxy then
         remembered = None
-        if hidden and not proxied:
+        if hidden and facts.preamble not in PROXIED:  # what the memory knows is of the proxy then
             remembered = self._memory.recall(
                 tracked.server, tracked.server_port, facts.resumed, facts.sni is not None, now
             )
-        watched = bool(self.watched) and str(ipaddress.ip_address(tracked.device)) in self.watched
+        watched = self._is_watched(tracked.device)
         thresholds = self._thresholds.lowered(WATCHED_LESS) if watched else self._thresholds
         judgement = judge(self._packs, thresholds, facts, endpoint, remembered, now, self.rules)
-        self.judged += 1
         allowed = self._is_allowed(tracked, facts, remembered)
         flow_class = self._class_of(judgement, facts, hidden=hidden or watched, allowed=allowed)
+        return judgement, flow_class
+
+    def _is_watched(self, device: bytes) -> bool:
+        return bool(self.watched) and str(ipaddress.ip_address(device)) in self.watched
+
+    def _conclude(
+        self,
+        tracked: Tracked,
+        facts: TlsFacts,
+        first_seen: int,
+        judgement: Judgement,
+        flow_class: FlowClass,
+        now: int,
+    ) -> Report:
+        """Count, remember and report a judged connection; return the report."""
+        self.judged += 1
+        proxied = facts.preamble in PROXIED
         learns = flow_class is not FlowClass.EXEMPT and judgement.enforced and not proxied
         if facts.certificate is not None and learns:
             sha256 = facts.certificate.sha256
             self._memory.learn(tracked.server, tracked.server_port, judgement, sha256, now)
-        self._report(self._record(tracked, connection, judgement, flow_class))
-        return flow_class
+        report = self._record(tracked, facts, first_seen, judgement, flow_class)
+        self._report(report)
+        return report
+
+    def _fast_path(self) -> "FastPath | None":
+        marks = self._marks
+        if FastPath is None:
+            return None
+        return FastPath(
+            lan=marks.lan,
+            to_inspect=marks.to_inspect,
+            class_mask=marks.class_mask,
+            shift=marks.shift,
+            enforce=self._enforce,
+            known=lambda key: key in self._table,
+            judge=self._judge_seen,
+            spill=self._adopt,
+            clock=self._clock,
+        )
+
+    def _judge_seen(self, seen: "Seen") -> int:
+        """Judge a connection on the fast path; what is to be cut, or is odd, leaves it."""
+        likeness = seen.likeness
+        key = None if likeness is None else Repeats.key(likeness)
+        # What the memory holds of a server may change with any connection to it.
+        if self._memory.holds(seen.server) or self._is_watched(seen.device):
+            key = None
+        if key is not None and (repeat := self._repeats.get(key)) is not None:
+            self.judged += 1
+            self._report(repeated(seen, repeat[1]))
+            return int(repeat[0])
+        facts = facts_of(seen)
+        if facts is None:
+            return SLOW
+        now = self._clock()
+        tracked = tracked_of(seen, None)
+        judgement, flow_class = self._appraise(tracked, facts, now, hidden=seen.leaf is None)
+        if flow_class is FlowClass.BLOCK:
+            return SLOW
+        report = self._conclude(tracked, facts, seen.first_seen, judgement, flow_class, now)
+        if key is not None and judgement.verdict is not Verdict.BLOCK:  # an allow may come
+            self._repeats.put(key, flow_class, report)
+        return int(flow_class)
+
+    def _adopt(self, seen: "Seen") -> None:
+        """Go on with a connection that has left the fast path, from what it has said."""
+        tracked = tracked_of(seen, connection_of(seen))
+        self._table.begin(seen.key, tracked)
+        self._table.weigh(tracked)
 
     def _class_of(
         self, judgement: Judgement, facts: TlsFacts, *, hidden: bool, allowed: bool
@@ -263,11 +389,11 @@ class Inspector:
     def _record(
         self,
         tracked: Tracked,
-        connection: Connection,
+        facts: TlsFacts,
+        first_seen: int,
         judgement: Judgement,
         flow_class: FlowClass,
     ) -> Report:
-        facts = connection.facts
         der = facts.certificate_der if judgement.verdict is not Verdict.CLEAN else None
         return {
             "type": "flow",
@@ -281,7 +407,7 @@ class Inspector:
                 client_port=tracked.device_port,
                 server=tracked.server,
                 server_port=tracked.server_port,
-                start_us=connection.first_seen,
+                start_us=first_seen,
                 facts=facts,
                 judgement=judgement,
             ),
@@ -316,4 +442,4 @@ def _is_believed(
 
 def _hardware_address(packet: QueuedPacket) -> str | None:
     raw = packet.hardware_address()
-    return None if raw is None else raw[:MAC_LENGTH].hex(":")
+    return None if raw is None else address_text(raw)

@@ -51,16 +51,18 @@ class Process:
             Marks(settings.kernel.mark_mask),
             enforce=self._enforces(settings),
             memory=self._memory,
-            report=self._send,
+            report=self._take_report,
             clock=lambda: time.time_ns() // 1000,
             rules=settings.rules,
         )
         self._queue = PacketQueue(
             settings.kernel.queue + self._worker,
             settings.kernel.queue_length,
-            self._inspector.decide,
+            self._inspector.decide_in_full,
+            self._inspector.fast_path,
         )
         self._allows = AllowGathering()
+        self._due: list[dict[str, Any]] = []  # reports of what passes: its verdict goes first
         self._started = time.monotonic()
         self._stopping = False
         self._reread = False
@@ -80,6 +82,8 @@ class Process:
         while not self._stopping:
             ready = poll.poll(POLL_MILLISECONDS)
             self._queue.handle()
+            if self._due:
+                self._send_due()
             if self._reread:
                 self._reread = False
                 self._read_again()
@@ -94,6 +98,7 @@ class Process:
             if now >= status_at:
                 status_at = now + STATUS_SECONDS
                 self._send(self._status(now))
+        self._send_due()
         heartbeat.stopping()
         self._queue.close()
         self._channel.close()
@@ -117,6 +122,18 @@ class Process:
             return
         self._inspector.judge_by(packs, _thresholds(settings), enforce=self._enforces(settings))
         print("ready", flush=True)
+
+    def _take_report(self, report: dict[str, Any]) -> None:
+        """Send what is cut at once, the rest when the packets at hand have their verdicts."""
+        if report["class"] == "block":
+            self._send(report)
+        else:
+            self._due.append(report)
+
+    def _send_due(self) -> None:
+        due, self._due = self._due, []
+        for report in due:
+            self._send(report)
 
     def _send(self, message: dict[str, Any]) -> None:
         self._channel.report({**message, "worker": self._worker})

@@ -79,6 +79,9 @@ class TrackedTable:
     def __len__(self) -> int:
         return len(self._table)
 
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._table
+
     def get(self, key: bytes) -> Tracked | None:
         """Return the connection with a key, which becomes the most recently used."""
         return self._table.get(key)

@@ -17,11 +17,15 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import netfilterqueue
 
 from ratwall.errors import NotPermittedError, UsageError
 from ratwall.kernel import netlink
+
+if TYPE_CHECKING:  # it is compiled, and may not be there
+    from ratwall.queue.fastpath import FastPath, QueueReader
 
 SUBSYSTEM_QUEUE = 3  # NFNL_SUBSYS_QUEUE
 MESSAGE_CONFIG = 2  # NFQNL_MSG_CONFIG
@@ -69,8 +73,13 @@ Decide = Callable[[QueuedPacket], Release]
 class PacketQueue:
     """A bound queue: poll `fileno()`, then `handle()`."""
 
-    def __init__(self, number: int, length: int, decide: Decide) -> None:
-        """Bind queue `number`, `length` entries long; UsageError if another process holds it."""
+    def __init__(
+        self, number: int, length: int, decide: Decide, fast_path: "FastPath | None" = None
+    ) -> None:
+        """Bind queue `number`, `length` entries long; UsageError if another process holds it.
+
+        What `fast_path` decides is answered there, and `decide` not asked.
+        """
         self._decide = decide
         self.failures = 0
         try:
@@ -87,7 +96,13 @@ class PacketQueue:
                 f"packet queue {number}: cannot be bound ({error}); another process holds it: "
                 "is a second ratwall running? Otherwise choose another number in [kernel] queue"
             ) from error
-        self._source = _Batch(self._queue.get_fd())
+        self._source: _Batch | QueueReader
+        if fast_path is None:
+            self._source = _Batch(self._queue.get_fd())
+        else:
+            from ratwall.queue import fastpath  # who has a fast path has its module
+
+            self._source = fastpath.QueueReader(self._queue.get_fd(), MESSAGE_SIZE, fast_path)
         self._configure(number)
 
     def fileno(self) -> int:
@@ -102,7 +117,8 @@ class PacketQueue:
     def close(self) -> None:
         """Leave the queue; the kernel lets pass what still waited in it."""
         self._queue.unbind()
-        self._source.close()
+        if isinstance(self._source, _Batch):
+            self._source.close()
 
     def _settle(self, packet: netfilterqueue.Packet) -> None:
         try:
@@ -136,7 +152,8 @@ class PacketQueue:
             netlink.attribute(ATTRIBUTE_MASK, value),
             netlink.attribute(ATTRIBUTE_FLAGS, value),
         )
-        self._source.send(request)
+        with socket.socket(fileno=os.dup(self._queue.get_fd())) as channel:
+            channel.send(request)
 
 
 def _has_net_admin() -> bool:
@@ -164,9 +181,6 @@ class _Batch:
         self.left -= 1
         length = self._socket.recv_into(self._message, 0, socket.MSG_DONTWAIT)
         return bytes(memoryview(self._message)[:length])
-
-    def send(self, request: bytes) -> None:
-        self._socket.send(request)
 
     def close(self) -> None:
         self._socket.close()

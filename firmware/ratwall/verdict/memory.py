@@ -104,6 +104,10 @@ class VerdictMemory:
             entry.family, entry.score, entry.learned, entry.port, entry.certificate_sha256
         )
 
+    def holds(self, server: bytes) -> bool:
+        """Say whether anything is known of a server, on whichever port."""
+        return server in self._ports
+
     def learn(
         self,
         server: bytes,
