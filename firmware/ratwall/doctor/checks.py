@@ -6,6 +6,7 @@ Only looks: nothing here changes anything, and a check that cannot look says so 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from ratwall.controller.capacity import connections_now, translates_addresses
@@ -33,6 +34,18 @@ class Finding:
     topic: str
     problem: bool
     text: str
+
+
+def fast_path() -> Finding:
+    """Say whether the compiled part is there; without it all is inspected, more slowly."""
+    if find_spec("ratwall.queue.fastpath") is not None:
+        return Finding("fast path", False, "the fast path is compiled: inspectors use it")
+    return Finding(
+        "fast path",
+        False,
+        "the fast path is not compiled: everything is inspected, at three times the work; "
+        "compile it with: python setup.py build_ext --inplace",
+    )
 
 
 def left_behind(journal: Path, *, running: bool) -> Iterator[Finding]:

@@ -80,6 +80,7 @@ def _look(state_dir: Path, *, running: bool) -> Iterator[Finding]:
     settings = _settings(state_dir)
     yield from checks.left_behind(state_dir / "run" / JOURNAL_NAME, running=running)
     yield from checks.kernel_features()
+    yield checks.fast_path()
     yield from checks.bridge_netfilter(bridge_mode=settings.network.mode == "bridge")
     yield from checks.conntrack()
     yield from checks.devices(state_dir)

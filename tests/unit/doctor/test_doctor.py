@@ -94,3 +94,11 @@ def test_a_single_device_means_that_addresses_are_translated_before_the_box(
     monkeypatch.setattr(checks.queries, "devices", lambda ledger: [{}] * seen)
     (finding,) = checks.devices(tmp_path)
     assert ("sits behind a router" in finding.text) is lone
+
+
+def test_it_says_whether_the_fast_path_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "is compiled" in checks.fast_path().text
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    missing = checks.fast_path()
+    assert not missing.problem, "everything is inspected all the same"
+    assert "setup.py build_ext" in missing.text
