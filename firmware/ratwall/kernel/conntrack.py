@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from ratwall.kernel import netlink
@@ -31,6 +32,9 @@ RECEIVE_BUFFER = 4 * 1024 * 1024  # bytes: some 10,000 events while the controll
 DATAGRAM = 65536
 DUMP_SECONDS = 5.0
 PORT = struct.Struct("!H")
+_WANTED = frozenset(
+    {CTA_TUPLE_ORIG, CTA_MARK, CTA_COUNTERS_ORIG, CTA_COUNTERS_REPLY, CTA_TIMESTAMP}
+)
 MARK = struct.Struct("!I")
 BYTES = struct.Struct("!Q")
 
@@ -50,31 +54,70 @@ class FlowEvent:
     started: int = 0  # UTC microseconds of its first packet; 0 while time stamps are off
 
 
-def decode(data: bytes, marks: Marks) -> Iterator[FlowEvent]:
-    """Yield the TCP flows of a ctnetlink datagram; what is not TCP or malformed is left out."""
+# Of these a connection is told several times without anything new in it, once for each step of its
+# handshakes; what is proof of a cut, or passed uninspected, is told as often as the kernel does.
+_SAID_ONCE = frozenset(FlowClass) - {FlowClass.BLOCK, FlowClass.UNINSPECTED}
+TOLD_LIMIT = 8192  # connections whose last class is remembered, 2 MB; beyond, told once more
+ENDS_REMEMBERED = 4096  # a connection is told some six times within seconds
+
+Ends = tuple[IPv4Address | IPv6Address, int, IPv4Address | IPv6Address, int]
+
+
+class Told:
+    """What was last told of each connection, so that a repetition is known before it is read."""
+
+    __slots__ = ("_classes",)
+
+    def __init__(self) -> None:
+        self._classes: dict[bytes, FlowClass] = {}
+
+    def is_news(self, ends: bytes, flow_class: FlowClass, ended: bool) -> bool:
+        """Say whether an event tells anything that the one before it did not."""
+        if ended:
+            self._classes.pop(ends, None)
+            return True
+        if self._classes.get(ends) is flow_class and flow_class in _SAID_ONCE:
+            return False
+        if len(self._classes) >= TOLD_LIMIT:
+            del self._classes[next(iter(self._classes))]
+        self._classes[ends] = flow_class
+        return True
+
+
+def decode(data: bytes, marks: Marks, told: Told | None = None) -> Iterator[FlowEvent]:
+    """Yield the TCP flows of a ctnetlink datagram; what is not TCP or malformed is left out.
+
+    So is what was told before, where it is remembered.
+    """
     for kind, _, body in netlink.messages(data):
         if kind >> 8 != SUBSYSTEM_CTNETLINK:
             continue
-        attrs = netlink.attributes(body[netlink.NFGENMSG.size :])
-        ends = _tuple(attrs.get(CTA_TUPLE_ORIG))
+        attrs = netlink.attributes(body[netlink.NFGENMSG.size :], _WANTED)
+        raw = bytes(attrs.get(CTA_TUPLE_ORIG, b""))
+        ends = _ends(raw)
         if ends is None:
             continue
-        mark = attrs.get(CTA_MARK)
+        ended = kind & 0xFF == MESSAGE_DELETE
+        flow_class = marks.class_of(_number(attrs.get(CTA_MARK), MARK))
+        if told is not None and not told.is_news(raw, flow_class, ended):
+            continue
         yield FlowEvent(
-            kind & 0xFF == MESSAGE_DELETE,
+            ended,
             *ends,
-            marks.class_of(_number(mark, MARK)),
+            flow_class,
             _bytes(attrs.get(CTA_COUNTERS_ORIG)),
             _bytes(attrs.get(CTA_COUNTERS_REPLY)),
             _started(attrs.get(CTA_TIMESTAMP)),
         )
 
 
-def _tuple(
-    view: memoryview | None,
-) -> tuple[IPv4Address | IPv6Address, int, IPv4Address | IPv6Address, int] | None:
-    if view is None:
-        return None
+@lru_cache(ENDS_REMEMBERED)
+def _ends(raw: bytes) -> Ends | None:
+    """Read the ends of a flow from its tuple attribute; None if it is not TCP's."""
+    return _tuple(memoryview(raw))
+
+
+def _tuple(view: memoryview) -> Ends | None:
     parts = netlink.attributes(view)
     protocol = netlink.attributes(parts.get(CTA_TUPLE_PROTO, memoryview(b"")))
     if bytes(protocol.get(CTA_PROTO_NUM, b"")) != bytes([socket.IPPROTO_TCP]):
@@ -122,6 +165,7 @@ class BlockWatch:
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
         self.overflows = 0
+        self._told = Told()
         self._socket = _netfilter_socket(GROUPS)
         self._socket.setblocking(False)
 
@@ -141,8 +185,9 @@ class BlockWatch:
                 if error.errno != errno.ENOBUFS:
                     raise
                 self.overflows += 1
+                self._told = Told()  # what was missed is not known
                 continue
-            events.extend(decode(data, self._marks))
+            events.extend(decode(data, self._marks, self._told))
         return events
 
     def dump(self) -> list[FlowEvent]:

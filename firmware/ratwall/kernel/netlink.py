@@ -6,7 +6,7 @@ out.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Final
 
 HEADER: Final = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port id
@@ -19,6 +19,8 @@ NLM_F_ACK = 0x04
 NLM_F_DUMP = 0x300
 NLMSG_ERROR = 2
 NLMSG_DONE = 3
+_ATTRIBUTE_SIZE: Final = ATTRIBUTE.size
+_unpack_attribute = ATTRIBUTE.unpack_from  # for every attribute of every event
 NLA_TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 
 
@@ -38,15 +40,21 @@ def messages(data: bytes) -> Iterator[tuple[int, int, memoryview]]:
         view = view[align(length) :]
 
 
-def attributes(view: memoryview) -> dict[int, memoryview]:
-    """Return attribute type → value; of a repeated one the last, a malformed tail left out."""
+def attributes(view: memoryview, wanted: Container[int] | None = None) -> dict[int, memoryview]:
+    """Return attribute type → value; of a repeated one the last, a malformed tail left out.
+
+    `wanted`: only these types; most of what the kernel tells of a flow nobody asks for.
+    """
     found = {}
-    while len(view) >= ATTRIBUTE.size:
-        length, kind = ATTRIBUTE.unpack_from(view)
-        if not ATTRIBUTE.size <= length <= len(view):
+    at, end = 0, len(view)
+    while end - at >= _ATTRIBUTE_SIZE:
+        length, kind = _unpack_attribute(view, at)
+        if not _ATTRIBUTE_SIZE <= length <= end - at:
             break
-        found[kind & NLA_TYPE_MASK] = view[ATTRIBUTE.size : length]
-        view = view[align(length) :]
+        kind &= NLA_TYPE_MASK
+        if wanted is None or kind in wanted:
+            found[kind] = view[at + _ATTRIBUTE_SIZE : at + length]
+        at += (length + 3) & ~3
     return found
 
 

@@ -4,11 +4,12 @@ import socket
 import struct
 from ipaddress import ip_address
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ratwall.kernel import conntrack, netlink
-from ratwall.kernel.conntrack import FlowEvent, decode
+from ratwall.kernel.conntrack import TOLD_LIMIT, FlowEvent, Told, decode
 from ratwall.kernel.marks import FlowClass, Marks
 
 MARKS = Marks()
@@ -61,6 +62,37 @@ def test_an_end_and_ipv6_are_read() -> None:
     (flow,) = decode(data, MARKS)
     assert flow.ended
     assert str(flow.destination) == "2001:db8::2"
+
+
+def test_what_was_told_is_not_told_again_but_for_proofs_and_ends() -> None:
+    """One connection, step by step, as ctnetlink tells of it; then its ports are used again."""
+    told = Told()
+    steps = [
+        (FlowClass.NONE, 0),
+        (FlowClass.NONE, 0),
+        (FlowClass.WATCH, 0),
+        (FlowClass.CLEAN, 0),
+        (FlowClass.CLEAN, 0),
+        (FlowClass.CLEAN, conntrack.MESSAGE_DELETE),
+        (FlowClass.CLEAN, 0),
+        (FlowClass.UNINSPECTED, 0),
+        (FlowClass.UNINSPECTED, 0),
+        (FlowClass.BLOCK, 0),
+        (FlowClass.BLOCK, 0),
+    ]
+    heard = []
+    for number, (flow_class, message) in enumerate(steps):
+        data = event("192.0.2.1", "192.0.2.2", mark=MARKS.of(flow_class), message=message)
+        heard += [number] * len(list(decode(data, MARKS, told)))
+    assert heard == [0, 2, 3, 5, 6, 7, 8, 9, 10]
+
+
+@pytest.mark.parametrize(("more", "known"), [(-1, True), (0, False)])
+def test_no_more_connections_are_remembered_than_the_limit(more: int, known: bool) -> None:
+    told = Told()
+    for number in range(TOLD_LIMIT + more + 1):
+        assert told.is_news(number.to_bytes(4, "big"), FlowClass.CLEAN, False)
+    assert told.is_news(bytes(4), FlowClass.CLEAN, False) is not known
 
 
 def test_udp_is_left_out() -> None:
