@@ -175,6 +175,10 @@ def fingerprint(lab: Lab) -> str:
     return "\n".join(lab.box.run(argv, check=False).stdout for argv in commands)
 
 
+# Many tests meet one server on many ports; which of them is refused shall be told by that port.
+ALONE = "[response]\nports = 0\n"
+
+
 @contextmanager
 def running_box(
     lab: Lab, folder: Path, *options: str, workers: int = 1, settings: str = ""
@@ -185,7 +189,8 @@ def running_box(
     """
     if "--config" not in options:
         file = folder / "ratwall.toml"
-        file.write_text(f"[kernel]\nworkers = {workers}\n{settings}")
+        kept = "" if "[response]" in settings else ALONE
+        file.write_text(f"[kernel]\nworkers = {workers}\n{settings}\n{kept}")
         options = ("--config", str(file), *options)
     try:
         with started_box(lab, folder / "state", *options) as box:
@@ -235,8 +240,10 @@ def box(
 ) -> Iterator[Box]:
     """One box for the tests of a module; each test takes ports of its own.
 
-    A module that defines WORKERS has as many inspectors.
+    A module that defines WORKERS has as many inspectors, one that defines SETTINGS has those.
     """
     workers = getattr(request.module, "WORKERS", 1)
-    with running_box(lab, tmp_path_factory.mktemp("box"), workers=workers) as box:
+    settings = getattr(request.module, "SETTINGS", "")
+    folder = tmp_path_factory.mktemp("box")
+    with running_box(lab, folder, workers=workers, settings=settings) as box:
         yield box

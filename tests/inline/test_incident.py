@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import pytest
 
 from inline.conftest import Box, wait_for
-from ratwall.controller.ladder import PORTS_OF_A_SERVER
 from ratwall.controller.responses import BLOCK_DEVICE, WATCH
 from ratwall_lab.certificates import Identity, Notary, asyncrat_family
 from ratwall_lab.clients import Attempt, IdleClient
@@ -21,6 +20,8 @@ from ratwall_lab.servers import Server, Visit, idle_handler
 from ratwall_lab.shapes import rat_shape
 from ratwall_lab.topology import Lab
 
+PORTS = 3  # of one server, cut for one device: then the server is meant
+SETTINGS = f"[response]\nports = {PORTS}\n"
 FIRST_PORT = 6606
 SECOND_PORTS = (2106, 6606, 7707, 8808)
 RELAY_PORT = 8041
@@ -99,13 +100,13 @@ def test_each_stage_is_cut_at_its_first_handshake_and_all_are_one_story(
     box.wait_blocked(first, FIRST_PORT)
 
     # Stage 2, days later: another server, a list of ports, the same certificate.
-    for port in SECOND_PORTS[:PORTS_OF_A_SERVER]:
+    for port in SECOND_PORTS[:PORTS]:
         tried, visits = attack(lab, published, second, port, attempts=2)
         assert [attempt.end for attempt in tried] == [End.RESET, End.REFUSED], port
         assert [visit.application_bytes for visit in visits] == [0], port
-    box.wait_blocked(second, SECOND_PORTS[PORTS_OF_A_SERVER - 1])
+    box.wait_blocked(second, SECOND_PORTS[PORTS - 1])
     # By then it is the server that is meant: what is left of the list does not get so far.
-    (attempt,) = try_in_vain(lab, second, SECOND_PORTS[PORTS_OF_A_SERVER])
+    (attempt,) = try_in_vain(lab, second, SECOND_PORTS[PORTS])
     assert attempt.end is End.REFUSED
 
     # Stage 3: a remote-support relay. Told, and not taken for malware.
@@ -133,10 +134,10 @@ def test_each_stage_is_cut_at_its_first_handshake_and_all_are_one_story(
         story = box.ask("incidents", str(incident["id"]))["story"]
         assert [stage["server"] for stage in story] == [first, second, relay]
     again = next(one for one in listed if one["server"] == second)
-    assert again["count"] == PORTS_OF_A_SERVER
+    assert again["count"] == PORTS
     found = box.ask("incidents", str(again["id"]))
     done = {(action["kind"], action["server_port"]) for action in found["actions"]}
-    ports = {("block", port) for port in SECOND_PORTS[:PORTS_OF_A_SERVER]}
+    ports = {("block", port) for port in SECOND_PORTS[:PORTS]}
     assert done >= {*ports, (BLOCK_DEVICE, None)}, "each port, and then the server"
     watched = box.ask("incidents", str(listed[0]["id"]))["actions"]
     assert WATCH in {action["kind"] for action in watched}

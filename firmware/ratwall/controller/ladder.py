@@ -25,8 +25,6 @@ from ratwall.verdict.finding import Finding
 from ratwall.verdict.headline import Outcome
 
 AUTHOR = "rule"
-# A client that was cut on so many ports of one server has a list of them: the server is meant.
-PORTS_OF_A_SERVER = 3
 SERVER_RULES = ("loop.ports",)  # what they find is a client that changes ports
 TRIED_LIMIT = 4096  # (device, server) whose cut ports are counted
 
@@ -101,9 +99,9 @@ class Ladder(Listener):
         ports.add(report.server_port)
         if len(self._tried) > TRIED_LIMIT:
             del self._tried[next(iter(self._tried))]
-        if len(ports) == PORTS_OF_A_SERVER:
+        if len(ports) == self._settings().response.ports:
             why = self._why(
-                f"{PORTS_OF_A_SERVER} ports of this server were cut for this device: "
+                f"{len(ports)} ports of this server were cut for this device: "
                 "it goes through a list of them.",
                 written.incident_id,
                 now,

@@ -40,6 +40,7 @@ OBSERVED_HIGH = 65_536  # 60 MB of the controller's memory
 RETENTION_DAYS_HIGH = 3650  # ten years: longer than any duty to keep such records
 LEDGER_MEGABYTES_LOW = 16  # below it retention would eat flows as fast as they come
 LEDGER_MEGABYTES_HIGH = 65_536  # 64 GB: the largest storage of a supported box
+RESPONSE_PORTS_HIGH = 100  # more than any published list of ports has
 RULES_LIMIT = 200  # as many as there are rules, several times over
 # What only shows over time is told until a person has seen what it finds in this office.
 MONITORED = ("rhythm", "loop", "model")
@@ -220,6 +221,8 @@ class Response:
     quarantine_seconds: int = field(  # a day: until somebody has looked at the machine
         default=86_400, metadata=accepts(Integer(RESPONSE_SECONDS_LOW, BLOCK_SECONDS_HIGH))
     )
+    # A client that was cut on three ports of one server has a list of them: the server is meant.
+    ports: int = field(default=3, metadata=accepts(Integer(0, RESPONSE_PORTS_HIGH)))
     # A day of looking closely at a device that was cut: what else is on it shows itself meanwhile.
     watch_seconds: int = field(
         default=86_400, metadata=accepts(Integer(RESPONSE_SECONDS_LOW, BLOCK_SECONDS_HIGH))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ratwall.controller.ladder import PORTS_OF_A_SERVER, Step, step_of
+from ratwall.controller.ladder import Step, step_of
 from ratwall.controller.messages import FlowReport, parse_report
 from ratwall.controller.service import Service
 from ratwall.kernel.response import BlockedFor, Paused, Quarantined
@@ -114,7 +114,7 @@ def test_a_cut_device_is_watched_and_cut_off_only_where_that_is_automatic(
 
 
 def test_a_list_of_ports_blocks_the_server_for_its_device(service: Service) -> None:
-    for port in range(PORTS_OF_A_SERVER - 1):
+    for port in range(Response().ports - 1):
         attack(service, server_port=6606 + port)
     assert "block_device" not in kinds(service)
     attack(service, server_port=7000)
