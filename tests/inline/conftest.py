@@ -175,8 +175,9 @@ def fingerprint(lab: Lab) -> str:
     return "\n".join(lab.box.run(argv, check=False).stdout for argv in commands)
 
 
-# Many tests meet one server on many ports; which of them is refused shall be told by that port.
-ALONE = "[response]\nports = 0\n"
+# Many tests meet one server on many ports, from one device: what one of them does to both shall not
+# be felt by the next.
+ALONE = "[response]\nports = 0\nwatch = false\n"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inline.conftest import Box, started_box
+from inline.conftest import ALONE, Box, started_box
 from inline.traffic import RAT_HOST, meets, meets_far_from_the_server
 from ratwall.kernel.sets import Sets
 from ratwall_lab.certificates import Identity
@@ -40,7 +40,7 @@ def test_blocks_incidents_and_allows_outlive_the_box(
     lab: Lab, rat: Identity, tmp_path: Path
 ) -> None:
     server, state, config = lab.internet.address(RAT_HOST), tmp_path / "state", tmp_path / "r.toml"
-    config.write_text(f"[block]\nseconds = {BLOCK_SECONDS}\n")
+    config.write_text(f"[block]\nseconds = {BLOCK_SECONDS}\n{ALONE}")
     with started_box(lab, state, "--config", str(config)) as box:
         assert meets(lab, rat, BLOCKED) is End.RESET
         incident = box.wait_blocked(server, BLOCKED)

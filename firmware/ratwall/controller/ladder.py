@@ -120,6 +120,8 @@ class Ladder(Listener):
         """Watch a device closely after it was cut, or hold it back where that is automatic."""
         settings = self._settings().response
         automatic = settings.quarantine == "automatic"
+        if not automatic and not settings.watch:
+            return
         kind = QUARANTINE if automatic else WATCH
         if any(action.device == address for action in self._responses.of(kind)):
             return

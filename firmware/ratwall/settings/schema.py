@@ -223,6 +223,8 @@ class Response:
     )
     # A client that was cut on three ports of one server has a list of them: the server is meant.
     ports: int = field(default=3, metadata=accepts(Integer(0, RESPONSE_PORTS_HIGH)))
+    # Whoever was cut has something on it that is looked for further.
+    watch: bool = field(default=True, metadata=accepts(Boolean()))
     # A day of looking closely at a device that was cut: what else is on it shows itself meanwhile.
     watch_seconds: int = field(
         default=86_400, metadata=accepts(Integer(RESPONSE_SECONDS_LOW, BLOCK_SECONDS_HIGH))

@@ -113,6 +113,12 @@ def test_a_cut_device_is_watched_and_cut_off_only_where_that_is_automatic(
     assert kinds(service) == ["watch", "quarantine"]
 
 
+def test_nobody_is_watched_where_that_is_switched_off(service: Service) -> None:
+    service.settings = replace(service.settings, response=Response(watch=False))
+    attack(service)
+    assert "watch" not in kinds(service)
+
+
 def test_a_list_of_ports_blocks_the_server_for_its_device(service: Service) -> None:
     for port in range(Response().ports - 1):
         attack(service, server_port=6606 + port)
