@@ -119,6 +119,8 @@ class ReportServer:
                 data, _ancillary, flags, _address = inspector.connection.recvmsg(PACKET_LIMIT)
             except BlockingIOError:
                 return
+            except ConnectionResetError:
+                continue  # it left without reading all it was told; what it said still waits
             except OSError as error:
                 self._drop(inspector, str(error))
                 return
@@ -159,6 +161,9 @@ class ReportServer:
             try:
                 inspector.connection.send(inspector.line[0])
             except BlockingIOError:
+                break
+            except (BrokenPipeError, ConnectionResetError):
+                inspector.line.clear()  # it has gone, which reading what it said will show
                 break
             except OSError as error:
                 self._drop(inspector, str(error))

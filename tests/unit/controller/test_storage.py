@@ -70,6 +70,17 @@ def test_a_ledger_that_is_taken_away_under_it_is_started_anew(
         assert len(queries.actions(ledger, box.now)) == 1
 
 
+def test_what_a_killed_inspector_said_last_is_taken_in(box: Box) -> None:
+    """It leaves without reading what it was told: the kernel says so before it gives its words."""
+    running = Running(box)
+    inspector = FakeInspector(box.state)
+    for number in range(100):
+        inspector.send(clean(client_port=number))
+    inspector.close()
+    eventually(lambda: flows_written(box) == 100)
+    running.stop()
+
+
 def test_what_waits_is_written_when_it_is_told_to_stop(box: Box) -> None:
     running = Running(box)
     inspector = FakeInspector(box.state)
