@@ -38,3 +38,29 @@ def place(address: str, port: int) -> str:
 def bracketed(address: str) -> str:
     """Return an address as it stands before a port: IPv6 in brackets."""
     return f"[{address}]" if ":" in address else address
+
+
+# Of no use on the internet (RFC 6890): this network, private, shared, loopback, link-local,
+# multicast, reserved. The networks of documentation are not among them: tests live there.
+LOCAL_NETWORKS = tuple(
+    ipaddress.ip_network(net)
+    for net in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
+        *("::/127", "::ffff:0:0/96", "fc00::/7", "fe80::/10", "ff00::/8"),
+    )
+)
+_LOCAL_NUMBERS = {
+    size: tuple(
+        (int(net.network_address), int(net.netmask))
+        for net in LOCAL_NETWORKS
+        if net.max_prefixlen == size * 8
+    )
+    for size in (4, 16)
+}
+
+
+def is_local(packed: bytes) -> bool:
+    """Say of an address of 4 or 16 octets that it is none of the internet's."""
+    number = int.from_bytes(packed, "big")
+    return any(number & mask == net for net, mask in _LOCAL_NUMBERS[len(packed)])

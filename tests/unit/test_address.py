@@ -1,8 +1,10 @@
 """A place is written and read in one way, whoever asks for it."""
 
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
 import pytest
 
-from ratwall.address import bracketed, parse_place, place
+from ratwall.address import LOCAL_NETWORKS, bracketed, is_local, parse_place, place
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,13 @@ def test_port_limits() -> None:
 def test_what_is_no_place_says_what_one_looks_like(text: str) -> None:
     with pytest.raises(ValueError, match=r"^ADDRESS:PORT such as 192\.0\.2\.1:443 or \[2001"):
         parse_place(text)
+
+
+@pytest.mark.parametrize("network", LOCAL_NETWORKS, ids=str)
+def test_a_local_network_ends_where_it_ends(network: IPv4Network | IPv6Network) -> None:
+    assert is_local(network.network_address.packed)
+    assert is_local(network.broadcast_address.packed)
+    size, last = len(network.network_address.packed), int(network.broadcast_address)
+    if last < 2 ** (8 * size) - 1:
+        beyond = (last + 1).to_bytes(size, "big")
+        assert is_local(beyond) == any(ip_address(beyond) in net for net in LOCAL_NETWORKS)

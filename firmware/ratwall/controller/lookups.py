@@ -16,10 +16,10 @@ import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any, Protocol
 
-from ratwall.address import place
+from ratwall.address import is_local, place
 from ratwall.controller.books import Books
 from ratwall.controller.incidents import Incident
 from ratwall.controller.listener import Listener
@@ -47,15 +47,6 @@ RARE_DEVICES = 1  # as many devices at most have to do with a rare server
 RARE_AGE_US = 7 * 86_400_000_000  # a week
 # A server name that is repeated in the box's own hello; any other is a stranger's text.
 HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,252})")
-NEVER_ASKED = tuple(
-    ip_network(net)
-    for net in (
-        # This network, private, shared, loopback, link-local, multicast, reserved (RFC 6890).
-        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
-        *("172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
-        *("::/127", "::ffff:0:0/96", "fc00::/7", "fe80::/10", "ff00::/8"),
-    )
-)
 
 
 class Child(Protocol):
@@ -259,8 +250,7 @@ class Lookups(Listener):
 
 def may_be_asked(server: str) -> bool:
     """Say whether an address belongs to the internet and to no network of the office's own."""
-    address = ip_address(server)
-    return not any(address in net for net in NEVER_ASKED if net.version == address.version)
+    return not is_local(ip_address(server).packed)
 
 
 def _evidence(item: dict[str, Any]) -> Evidence:
