@@ -1,0 +1,1 @@
+"""Feeds: indicators that others have published, read strictly, screened, indexed."""
