@@ -56,6 +56,7 @@ COMMANDS = {
     "selftest": Entry("ratwall.selftest.command", "try whether a known handshake is cut"),
     "doctor": Entry("ratwall.doctor.command", "find what is wrong around Ratwall, and clean up"),
     "replay": Entry("ratwall.replay.command", "judge capture files", keeps_state=False),
+    "feeds": Entry("ratwall.cli.feeds", "check a list of indicators", keeps_state=False),
     "signatures": Entry("ratwall.signatures.command", "check signature packs", keeps_state=False),
 }
 EXIT_CODES = f"""\
