@@ -7,6 +7,7 @@ import gzip
 import struct
 from collections.abc import Callable
 
+from ratwall.feeds.formats import READERS
 from ratwall.kernel import netlink
 from ratwall.kernel.conntrack import (
     CTA_COUNTERS_BYTES,
@@ -24,6 +25,7 @@ from ratwall.kernel.conntrack import (
 from ratwall.selftest.flight import canned_handshake
 from ratwall.wire.checksum import checksum, ones_complement_sum, pseudo_header_sum
 from ratwall.wire.tls.conversation import Conversation
+from unit.feeds.lists import SAMPLES
 
 CLIENT, SERVER = bytes((192, 168, 77, 11)), bytes((203, 0, 113, 7))
 CLIENT6, SERVER6 = bytes.fromhex("20010db8" + "77" * 12), bytes.fromhex("20010db8" + "99" * 12)
@@ -193,6 +195,12 @@ def _block(kind: int, body: bytes) -> bytes:
     return struct.pack("<I", kind) + length + body + length
 
 
+def lists() -> list[bytes]:
+    """Of each kind of list a short one."""
+    kinds = sorted(READERS)
+    return [bytes((kinds.index(kind),)) + sample for kind, sample in SAMPLES.items()]
+
+
 SEEDS: dict[str, Seeds] = {
     "packets": games,
     "certificate": lambda: [leaf()],
@@ -200,4 +208,5 @@ SEEDS: dict[str, Seeds] = {
     "preamble": preambles,
     "events": conntrack_events,
     "capture": captures,
+    "feeds": lists,
 }

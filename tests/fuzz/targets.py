@@ -11,6 +11,10 @@ from pathlib import Path
 from fuzz.path import Game
 from fuzz.seeds import ACK, SYN_ACK
 from ratwall.errors import UsageError
+from ratwall.feeds.errors import FeedError
+from ratwall.feeds.formats import READERS, read_feed
+from ratwall.feeds.indicator import KEY_BYTES
+from ratwall.feeds.screen import screen
 from ratwall.flow.preamble import Preamble
 from ratwall.kernel import conntrack, netlink
 from ratwall.kernel.marks import Marks
@@ -171,6 +175,20 @@ def capture(data: bytes) -> None:
             assert 0 <= record["score"] <= 100
 
 
+def feeds(data: bytes) -> None:
+    """A list of indicators behind one byte of kind: read and screened, or refused in one line."""
+    kinds = sorted(READERS)
+    kind = kinds[data[0] % len(kinds)] if data else kinds[0]
+    try:
+        reading = read_feed(kind, data[1:])
+        screen(reading, {})
+    except FeedError as error:
+        assert str(error).isprintable()
+        return
+    for indicator in reading.indicators:
+        assert len(indicator.key) == KEY_BYTES
+
+
 def _scratch() -> str | None:
     """Memory rather than a disk, where there is such a place."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -183,4 +201,5 @@ TARGETS: dict[str, Target] = {
     "preamble": preamble,
     "events": events,
     "capture": capture,
+    "feeds": feeds,
 }
