@@ -33,7 +33,7 @@ def read_plain(data: bytes) -> Reading:
             continue
         if "/" in word and _is_network(word, number, collector):
             continue
-        for read in _SHAPES:
+        for read in _shapes(word):
             try:
                 collector.add(read(word))
             except ValueError:
@@ -91,4 +91,8 @@ def _name(word: str) -> Indicator:
     return Indicator(Kind.NAME, name(word))
 
 
-_SHAPES: tuple[Callable[[str], Indicator], ...] = (_address, _endpoint, _digest, _ja4, _name)
+def _shapes(word: str) -> tuple[Callable[[str], Indicator], ...]:
+    """Return what it may be, the likeliest first: an address, with a port or without, or a text."""
+    if word[-1:].isdigit() and "." in word and ":" in word:
+        return _endpoint, _address, _name
+    return _address, _endpoint, _digest, _ja4, _name

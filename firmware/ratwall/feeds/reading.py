@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from ratwall.feeds.errors import FeedError
 from ratwall.feeds.indicator import CONFIDENCE_LIMIT, SECOND, Indicator, Kind
@@ -24,6 +25,7 @@ UNREADABLE_SHARE = 20  # refused if more than one row in so many cannot be read
 NAMED_LIMIT = 3  # unreadable rows quoted
 QUOTED = 60  # characters of one
 TEXT_LIMIT = 80  # characters kept of a family's name
+REMEMBERED = 1024  # times and families worked out: rows that follow each other share them
 
 _NOTHING = ("", "none", "null", "-")
 
@@ -124,6 +126,7 @@ def lines_of(data: bytes) -> Iterator[tuple[int, str]]:
             yield number, stripped
 
 
+@lru_cache(REMEMBERED)
 def moment(text: str | None) -> int | None:
     """Return a time as UTC microseconds, None for nothing; ValueError if it is none.
 
@@ -144,13 +147,15 @@ def present(text: str | None) -> str | None:
     return None if plain.lower() in _NOTHING else plain
 
 
+@lru_cache(REMEMBERED)
 def family(text: str | None) -> str | None:
     """Return what a feed calls the malware, in one line that can be shown."""
     plain = present(text)
     if plain is None:
         return None
-    shown = "".join(each if each.isprintable() else " " for each in plain)
-    return " ".join(shown.split())[:TEXT_LIMIT] or None
+    if not plain.isprintable():
+        plain = "".join(each if each.isprintable() else " " for each in plain)
+    return " ".join(plain.split())[:TEXT_LIMIT] or None
 
 
 def confidence(text: str | None) -> int:

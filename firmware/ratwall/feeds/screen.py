@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ratwall.address import is_local
 from ratwall.feeds.errors import FeedError
-from ratwall.feeds.indicator import FINGERPRINTS, NAMES, SERVERS
+from ratwall.feeds.indicator import FINGERPRINTS, NAMES, SERVERS, packed
 from ratwall.feeds.reading import Reading, quoted
 from ratwall.feeds.rule import TlsRule
 
@@ -27,7 +27,7 @@ def screen(reading: Reading, own: Mapping[str, str]) -> None:
     for item in reading.indicators:
         if item.kind in SERVERS:
             what = own.get(item.value) or addresses.get(item.value)
-            if what is None and is_local(ip_address(item.value).packed):
+            if what is None and is_local(packed(item.value)):
                 what = "no address of the internet"
         elif item.kind in NAMES:
             what = _name(item.value, parents)
