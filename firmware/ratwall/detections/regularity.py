@@ -1,6 +1,6 @@
 """How regular the starts of connections are, in percent: the spread of the gaps between them.
 
-Pure. It is the time part of RITA's beacon score (rita.co), without the parts that ask for hours of
+Pure. It is how narrow the gaps lie in RITA's beacon score (rita.py), without what asks for hours of
 data: a reconnect loop of a few minutes must do. A score says nothing of what the loop is for.
 """
 
