@@ -6,7 +6,9 @@ written for, attributes in their order with ", " between them: "C=CN, O=x, CN=y"
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
+from ratwall.feeds.indicator import Kind
 from ratwall.wire.tls.facts import TlsFacts
 from ratwall.wire.x509.name import Name
 
@@ -60,9 +62,35 @@ class TlsRule:
         """What of a handshake it asks for, without what it rules out."""
         return frozenset(each.field for each in self.conditions if not each.negated)
 
+    @property
+    def kind(self) -> Kind:
+        """What it is like, for how long it is believed: a certificate, a name or a fingerprint."""
+        if self.fields & set(OF_CERTIFICATE):
+            return Kind.CERTIFICATE_SHA1
+        return Kind.HOST if "sni" in self.fields else Kind.JA3
+
     def holds(self, values: Mapping[str, str | None]) -> bool:
         """Say whether all conditions hold."""
         return all(each.holds(values[each.field]) for each in self.conditions)
+
+    def as_list(self) -> list[Any]:
+        """Return the JSON-ready form that index files hold."""
+        conditions = [
+            [c.field, c.content, c.nocase, c.at_start, c.at_end, c.size, c.negated]
+            for c in self.conditions
+        ]
+        return [self.id, self.text, self.family, conditions]
+
+    @classmethod
+    def from_list(cls, row: list[Any]) -> Self:
+        """Read that form; ValueError or TypeError if it is another."""
+        identifier, text, family, conditions = row
+        return cls(
+            str(identifier),
+            str(text),
+            tuple(Condition(*condition) for condition in conditions),
+            None if family is None else str(family),
+        )
 
 
 def values_of(facts: TlsFacts) -> dict[str, str | None]:

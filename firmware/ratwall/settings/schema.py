@@ -12,6 +12,7 @@ from typing import Literal
 
 from ratwall.address import parse_place
 from ratwall.kernel.crowding import CONNECTIONS_HIGH, CONNECTIONS_LOW, default_connections
+from ratwall.settings.feed_sources import FeedSource, FeedSources
 from ratwall.settings.rules import (
     Addresses,
     Boolean,
@@ -48,6 +49,7 @@ CAPTURE_MEGABYTES_LOW = 4  # a quarter of it is one file: a page and a handshake
 CAPTURE_MEGABYTES_HIGH = 4096
 CAPTURE_DAYS_HIGH = 90
 RELAYS_LIMIT = 64  # a business has one remote-support provider, a provider a few relays
+FEEDS_LIMIT = 32  # nobody knows what so many say; the index numbers them with room to spare
 NEVER_BLOCK_LIMIT = 256  # a list kept by hand; more is a sign of a wrong file
 
 Mode = Literal["off", "monitor", "enforce"]
@@ -128,8 +130,8 @@ class Kernel:
     )
     log_group: int = field(
         default=7474,  # anywhere but low, where ulogd and others start counting
-        # NFLOG groups have 16 bits; the next two are used too: DNS answers, captures.
-        metadata=accepts(Integer(0, 65_533)),
+        # NFLOG groups have 16 bits; the next three are used too: DNS answers, captures, feeds.
+        metadata=accepts(Integer(0, 65_532)),
     )
     # Connections that conntrack has room for, by default a sixteenth of the machine's memory.
     connections: int = field(
@@ -261,6 +263,16 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Feeds:
+    """Where indicators come from: lists that others publish."""
+
+    # The few that come with Ratwall; old ones, which are told of and cut nothing any more.
+    shipped: bool = field(default=True, metadata=accepts(Boolean()))
+    # None by default: whoever fetches a list tells its publisher that this office exists.
+    sources: tuple[FeedSource, ...] = field(default=(), metadata=accepts(FeedSources(FEEDS_LIMIT)))
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, one attribute a section of the file."""
 
@@ -275,3 +287,4 @@ class Settings:
     response: Response = field(default_factory=Response)
     capture: Capture = field(default_factory=Capture)
     policy: Policy = field(default_factory=Policy)
+    feeds: Feeds = field(default_factory=Feeds)

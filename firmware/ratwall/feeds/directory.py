@@ -1,0 +1,126 @@
+"""The feeds on the disk: each list as it was taken, what is known of it, and the index of all.
+
+    <state>/feeds/NAME.list    bytes of a list that was read and screened
+    <state>/feeds/state.json   of each: when, how many, its last error
+    <state>/feeds/index.bin    what is looked up
+
+Every file is replaced whole. What of it cannot be read counts as not there: it is fetched again.
+"""
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ratwall.feeds.index import FILE_NAME
+
+NAME = "feeds"  # of the directory within the state directory
+STATE_LIMIT = 1 << 20  # bytes of state.json; a full one has 50 KB
+
+
+@dataclass(slots=True)
+class FeedState:
+    """What is known of one feed; times are UTC microseconds.
+
+    `checked` is the last look at its source, good or bad, `taken` when the list that is held was
+    taken, `edition` when that was made or last confirmed, `error` why the last look brought
+    nothing.
+    """
+
+    name: str
+    kind: str
+    source: str
+    hours: int
+    checked: int | None = None
+    taken: int | None = None
+    edition: int | None = None
+    rows: int = 0
+    indicators: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    error: str | None = None
+    etag: str | None = None
+    modified: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON-ready form."""
+        return asdict(self)
+
+
+class FeedDirectory:
+    """Reads and replaces the files."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.path = state_dir / NAME
+        self.index = self.path / FILE_NAME
+        self._state = self.path / "state.json"
+
+    def prepare(self) -> None:
+        """Make the directory: everybody may read what lists anybody can fetch."""
+        self.path.mkdir(mode=0o755, exist_ok=True)
+        self.path.chmod(0o755)
+
+    def states(self) -> tuple[int, list[FeedState]]:
+        """Return the number of the last run, and what is known of each feed."""
+        known = {each.name for each in fields(FeedState)}
+        try:
+            with self._state.open("rb") as file:
+                document = json.loads(file.read(STATE_LIMIT))
+            found = [
+                FeedState(**{key: value for key, value in row.items() if key in known})
+                for row in document["feeds"]
+            ]
+            return int(document["run"]), found
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return 0, []
+
+    def write_states(self, run: int, states: list[FeedState]) -> None:
+        """Replace what is known of the feeds."""
+        document = {"run": run, "feeds": [each.as_dict() for each in states]}
+        self._replace(self._state, json.dumps(document, indent=1).encode())
+
+    def held(self, name: str) -> bytes | None:
+        """Return the list of a feed as it was taken, None if none is held."""
+        try:
+            return self._list(name).read_bytes()
+        except OSError:
+            return None
+
+    def hold(self, name: str, data: bytes) -> None:
+        """Replace the list of a feed."""
+        self._replace(self._list(name), data)
+
+    def forget(self, name: str) -> None:
+        """Delete the list of a feed."""
+        self._list(name).unlink(missing_ok=True)
+
+    def write_index(self, data: bytes) -> None:
+        """Replace the index; who has the old one mapped keeps it."""
+        self._replace(self.index, data)
+
+    def drop_others(self, names: set[str]) -> None:
+        """Delete the lists of feeds that are not among these."""
+        for path in self.path.glob("*.list"):
+            if path.stem not in names:
+                path.unlink(missing_ok=True)
+
+    def _list(self, name: str) -> Path:
+        return self.path / f"{name}.list"
+
+    @staticmethod
+    def _replace(path: Path, data: bytes) -> None:
+        staged = path.with_suffix(".new")
+        staged.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with os.fdopen(os.open(staged, flags, 0o644), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fchmod(file.fileno(), 0o644)
+                os.fsync(file.fileno())
+            staged.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                staged.unlink(missing_ok=True)
+            raise

@@ -1,0 +1,144 @@
+"""One run over the feeds: get what is due, read it, screen it, hold it, and index what is held.
+
+A list that cannot be had, read, or that does not pass the screen changes nothing but its error; the
+list held before stays, and ages. The index is written anew when a list has changed, and once a day
+because what it holds grows old.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from ratwall.feeds.directory import FeedDirectory, FeedState
+from ratwall.feeds.errors import FeedError
+from ratwall.feeds.fetch import Fetched
+from ratwall.feeds.formats import read_feed
+from ratwall.feeds.index import Listed, index_bytes, open_index
+from ratwall.feeds.indicator import DAY, SECOND, SERVERS
+from ratwall.feeds.reading import INDICATORS_LIMIT, Reading
+from ratwall.feeds.screen import screen
+from ratwall.settings.feed_sources import RESERVED, FeedSource
+
+HOUR = 3600 * SECOND
+RETRY = HOUR  # after a failure; a publisher's fault is seldom mended within minutes
+SHIPPED = FeedSource(RESERVED, "threatfox", str(Path(__file__).with_name("shipped.csv")))
+
+Obtain = Callable[[str, str | None, str | None, int], Fetched | None]
+
+
+class Update:
+    """A run; `obtain` gets a list (source, etag, modified, now)."""
+
+    def __init__(
+        self,
+        directory: FeedDirectory,
+        obtain: Obtain,
+        own: Mapping[str, str],
+        clock: Callable[[], int],
+    ) -> None:
+        """`own` is this site's addresses and what they are; `clock` gives UTC microseconds."""
+        self._directory = directory
+        self._obtain = obtain
+        self._own = own
+        self._clock = clock
+        self._readings: dict[str, Reading] = {}
+
+    def run(self, sources: Iterable[FeedSource], *, forced: bool) -> bool:
+        """Do one; True if there is a new index. OSError if the disk refuses."""
+        wanted = list(sources)
+        run, before = self._directory.states()
+        known = {each.name: each for each in before}
+        states: list[FeedState] = []
+        changed = len(before) != len(wanted)
+        for source in wanted:
+            state = known.get(source.name)
+            if state is None or (state.kind, state.source) != (source.kind, source.source):
+                # Under this name something else was held, or nothing.
+                self._directory.forget(source.name)
+                state = FeedState(source.name, source.kind, source.source, source.hours)
+                changed = True
+            state.hours = source.hours
+            states.append(state)
+            if forced or self._is_due(state):
+                changed |= self._look(state)
+        self._directory.drop_others({source.name for source in wanted})
+        if changed or self._is_old():
+            self._index(states)
+            changed = True
+        self._directory.write_states(run + 1, states)
+        return changed
+
+    def _is_due(self, state: FeedState) -> bool:
+        if state.checked is None:
+            return True
+        wait = min(state.hours * HOUR, RETRY) if state.error else state.hours * HOUR
+        return self._clock() - state.checked >= wait
+
+    def _is_old(self) -> bool:
+        try:
+            made = open_index(self._directory.index).made
+        except FeedError:
+            return True
+        return self._clock() - made >= DAY
+
+    def _look(self, state: FeedState) -> bool:
+        """Look at the source of a feed; True if there is another list now."""
+        now = self._clock()
+        state.checked = now
+        held = self._directory.held(state.name)
+        tags = (None, None) if held is None or state.error else (state.etag, state.modified)
+        try:
+            fetched = self._obtain(state.source, *tags, now)
+            if fetched is None or (fetched.data == held and not state.error):
+                # It says so still; what has no date in it counts from now on.
+                if state.source.startswith("https://"):
+                    state.edition = now
+                state.error = None
+                return False
+            reading = read_feed(state.kind, fetched.data)
+            screen(reading, self._own)
+        except FeedError as error:
+            state.error = str(error)
+            return False
+        self._directory.hold(state.name, fetched.data)
+        self._readings[state.name] = reading
+        state.taken, state.edition = now, fetched.edition
+        state.etag, state.modified = fetched.etag, fetched.modified
+        state.rows, state.error = reading.rows, None
+        state.indicators, state.skipped = dict(reading.kinds), dict(reading.skipped)
+        return True
+
+    def _index(self, states: Iterable[FeedState]) -> None:
+        """Index what is held, as far as there is room; what has become this site's own is left
+        out."""
+        listed, room = [], INDICATORS_LIMIT
+        for state in states:
+            reading = self._reading(state)
+            if reading is None:
+                continue
+            if len(reading.indicators) > room:
+                state.error = (
+                    f"left out: together the lists hold more than {INDICATORS_LIMIT} indicators"
+                )
+                continue
+            room -= len(reading.indicators)
+            indicators = [
+                item
+                for item in reading.indicators
+                if item.kind not in SERVERS or item.value not in self._own
+            ]
+            edition = self._clock() if state.edition is None else state.edition
+            listed.append(Listed(state.name, edition, indicators, reading.rules))
+        self._directory.write_index(index_bytes(listed, self._clock()))
+
+    def _reading(self, state: FeedState) -> Reading | None:
+        """Return the list of a feed that is held, None if there is none or it is damaged."""
+        if state.name in self._readings:
+            return self._readings[state.name]
+        data = self._directory.held(state.name)
+        if data is None:
+            return None
+        try:
+            return read_feed(state.kind, data)
+        except FeedError as error:
+            state.error = f"the list held is damaged: {error}"
+            return None

@@ -1,0 +1,199 @@
+"""Lists over HTTPS, from a real server on this machine whose authority the test has made."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from ratwall.feeds import fetch as module
+from ratwall.feeds.errors import FeedError
+from ratwall.feeds.fetch import obtain
+from ratwall.feeds.indicator import SECOND
+from ratwall_lab.certificates import Notary
+from ratwall_lab.contexts import server_context
+
+NOW = 1_764_000_000 * SECOND
+LIST = b"198.51.100.7:6606\n"
+DATE = "Thu, 20 Nov 2025 10:00:00 GMT"
+EDITION = 1_763_632_800 * SECOND
+
+
+class Publisher(BaseHTTPRequestHandler):
+    """Answers by path; what was asked is kept."""
+
+    protocol_version = "HTTP/1.1"
+    asked: list[tuple[str, dict[str, str]]] = []  # noqa: RUF012 (shared on purpose)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.asked.append((self.path, dict(self.headers)))
+        match self.path:
+            case "/list":
+                if self.headers.get("If-None-Match") == '"one"':
+                    self.answer(304)
+                else:
+                    self.answer(200, LIST, ETag='"one"', **{"Last-Modified": DATE})
+            case "/undated?format=csv":
+                self.answer(200, LIST)
+            case "/moved":
+                self.answer(302, Location="/list")
+            case "/loop":
+                self.answer(302, Location="/loop")
+            case "/plain":
+                self.answer(302, Location="http://lists.example/list")
+            case "/nowhere":
+                self.answer(302, Location="https://[::1")
+            case "/announced":
+                self.send_response(200)
+                self.send_header("Content-Length", str(1 << 40))
+                self.end_headers()
+            case "/endless":
+                self.send_response(200)
+                self.send_header("Connection", "close")
+                self.end_headers()
+                chunk = b"198.51.100.7\n" * 5000
+                try:
+                    while True:
+                        self.wfile.write(chunk)
+                except OSError:
+                    self.close_connection = True
+            case "/broken":
+                self.send_response(200)
+                self.send_header("Content-Length", "100")
+                self.end_headers()
+                self.wfile.write(LIST)
+                self.close_connection = True
+            case "/slow":
+                self.send_response(200)
+                self.send_header("Connection", "close")
+                self.end_headers()
+                try:
+                    for _ in range(100):
+                        self.wfile.write(b"#\n")
+                        time.sleep(0.05)
+                except OSError:
+                    self.close_connection = True
+            case "/headers":
+                self.send_response(200)
+                for number in range(200):
+                    self.send_header(f"X-{number}", "x")
+                self.end_headers()
+            case _:
+                self.answer(503)
+
+    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if status != 304:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture(scope="module")
+def notary() -> Notary:
+    return Notary()
+
+
+@pytest.fixture
+def publisher(notary: Notary, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a publisher whose certificate this machine believes."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(notary.trust_root()))
+    server = HTTPServer(("127.0.0.1", 0), Publisher)
+    context = server_context(notary.web_site("localhost"))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    Publisher.asked.clear()
+    yield f"https://localhost:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_list_comes_with_its_date_and_tag(publisher: str) -> None:
+    found = obtain(f"{publisher}/list", None, None, NOW)
+    assert found is not None
+    assert (found.data, found.edition) == (LIST, EDITION)
+    assert (found.etag, found.modified) == ('"one"', DATE)
+    ((path, headers),) = Publisher.asked
+    assert path == "/list"
+    assert headers["User-Agent"].startswith("ratwall/")
+    assert not {"Cookie", "Authorization", "Referer"} & set(headers)
+
+
+def test_what_has_not_changed_is_not_sent_again(publisher: str) -> None:
+    assert obtain(f"{publisher}/list", '"one"', DATE, NOW) is None
+    assert Publisher.asked[0][1]["If-Modified-Since"] == DATE
+
+
+def test_a_list_without_a_date_is_of_now(publisher: str) -> None:
+    found = obtain(f"{publisher}/undated?format=csv", None, None, NOW)
+    assert found is not None
+    assert found.edition == NOW
+
+
+def test_redirects_are_followed_to_https_only(publisher: str) -> None:
+    found = obtain(f"{publisher}/moved", None, None, NOW)
+    assert found is not None
+    assert found.data == LIST
+    for path, complaint in (
+        ("/loop", "more than 4 redirects"),
+        ("/plain", "which is no https address"),
+        ("/nowhere", "which is no https address"),
+    ):
+        with pytest.raises(FeedError, match=complaint):
+            obtain(publisher + path, None, None, NOW)
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("/announced", "a list of more than 33554432 bytes"),
+        ("/endless", "a list of more than 33554432 bytes"),
+        ("/broken", r"broke off|IncompleteRead"),
+        ("/headers", "got more than 100 headers"),
+        ("/other", "answers 503"),
+    ],
+)
+def test_what_a_server_may_do_wrong(publisher: str, path: str, complaint: str) -> None:
+    with pytest.raises(FeedError, match=complaint) as caught:
+        obtain(publisher + path, None, None, NOW)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_dribbles_is_left(publisher: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.3)
+    begun = time.monotonic()
+    with pytest.raises(FeedError, match="not done within"):
+        obtain(f"{publisher}/slow", None, None, NOW)
+    assert time.monotonic() - begun < 3
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    publisher: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nobody = tmp_path / "empty.pem"
+    nobody.write_text("")
+    monkeypatch.setenv("SSL_CERT_FILE", str(nobody))
+    with pytest.raises(FeedError, match="localhost: its certificate is not valid"):
+        obtain(f"{publisher}/list", None, None, NOW)
+
+
+def test_a_certificate_for_another_name_is_refused(publisher: str) -> None:
+    with pytest.raises(FeedError, match="its certificate is not valid"):
+        obtain(publisher.replace("localhost", "127.0.0.1") + "/list", None, None, NOW)
+
+
+def test_nobody_there(publisher: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    with pytest.raises(FeedError, match=r"localhost: .*refused"):
+        obtain(f"https://localhost:{port}/list", None, None, NOW)
