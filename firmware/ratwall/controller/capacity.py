@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ratwall.errors import RatwallError
-from ratwall.kernel.command import nft, nft_json
+from ratwall.kernel.command import nft
 from ratwall.kernel.crowding import CrowdingConfig, Stage, next_stage, stage_text
 from ratwall.kernel.marks import Marks
 from ratwall.kernel.ruleset import TABLE
+from ratwall.kernel.tables import NFPROTO_BRIDGE, chains
 
 PROC = Path("/proc/sys/net/netfilter")
 LOOK_US = 200_000  # a flood of 100,000 connections a second adds 20,000 meanwhile
@@ -30,11 +31,7 @@ def connections_now() -> tuple[int, int]:
 
 def translates_addresses() -> bool:
     """Say whether somebody's rules here translate addresses."""
-    return any(
-        entry["chain"].get("type") == "nat" and entry["chain"]["family"] != "bridge"
-        for entry in nft_json("list", "chains")
-        if "chain" in entry
-    )
+    return any(chain.kind == "nat" and chain.family != NFPROTO_BRIDGE for chain in chains())
 
 
 class Capacity:

@@ -11,6 +11,7 @@ from types import TracebackType
 from ratwall.kernel import links
 from ratwall.kernel.command import ToolError, nft, require, run
 from ratwall.kernel.ruleset import TABLE, RulesetConfig, reload_text, ruleset
+from ratwall.kernel.tables import chains
 from ratwall.kernel.undo import Journal, Undo, delete_queue_rule, has_table, succeeds
 
 XTABLES = {"iptables": "ip", "ip6tables": "ip6"}  # tool → the family of its nft table
@@ -116,7 +117,7 @@ class Installation:
 
     def is_intact(self) -> bool:
         """Say whether the rules are still where they were put: others may flush them."""
-        rules_there = succeeds("nft", "list", "chain", "inet", TABLE, "gate")
+        rules_there = any((chain.table, chain.name) == (TABLE, "gate") for chain in chains())
         return rules_there and (
             self._installed.nft_queue
             or all(

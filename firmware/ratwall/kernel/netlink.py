@@ -58,6 +58,17 @@ def attributes(view: memoryview, wanted: Container[int] | None = None) -> dict[i
     return found
 
 
+def nested(view: memoryview) -> Iterator[memoryview]:
+    """Yield the values of a list of attributes of one type, a malformed tail left out."""
+    at, end = 0, len(view)
+    while end - at >= _ATTRIBUTE_SIZE:
+        length, _ = _unpack_attribute(view, at)
+        if not _ATTRIBUTE_SIZE <= length <= end - at:
+            return
+        yield view[at + _ATTRIBUTE_SIZE : at + length]
+        at += align(length)
+
+
 def attribute(kind: int, value: bytes) -> bytes:
     """Return one attribute, padded."""
     body = ATTRIBUTE.pack(ATTRIBUTE.size + len(value), kind) + value

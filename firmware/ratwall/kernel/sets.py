@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
+from ratwall.kernel import tables
 from ratwall.kernel.command import ToolError, nft, nft_json
 from ratwall.kernel.response import Held, ResponseConfig, response_text
 from ratwall.kernel.ruleset import MISSED_SECONDS, TABLE
@@ -106,13 +107,7 @@ class Sets:
 
         Of both tables; what both count under one name is added up.
         """
-        counted: dict[str, int] = {}
-        for entry in nft_json("list", "counters"):
-            counter = entry["counter"]
-            if counter["table"] == TABLE:
-                name = f"{counter['name']}_packets"
-                counted[name] = counted.get(name, 0) + counter["packets"]
-        return counted
+        return {f"{name}_packets": count for name, count in tables.counters(TABLE).items()}
 
     @staticmethod
     def _block_element(server: str, port: int) -> tuple[str, str]:
