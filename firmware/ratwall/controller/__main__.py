@@ -11,15 +11,17 @@ from pathlib import Path
 
 from ratwall.controller.capacity import Capacity
 from ratwall.controller.captures import MEGABYTE, Captures
+from ratwall.controller.feeds import Feeds
 from ratwall.controller.process import Process
 from ratwall.controller.service import Service
 from ratwall.controller.sockets import open_doors
 from ratwall.controller.wiring import wire
 from ratwall.errors import NotPermittedError, RatwallError, UsageError
 from ratwall.evidence.capture import DIRECTORY, CaptureDirectory
+from ratwall.feeds.directory import FeedDirectory
 from ratwall.kernel.command import ip_json, nft, require
 from ratwall.kernel.conntrack import BlockWatch
-from ratwall.kernel.links import find_bridge, gateways, own_addresses
+from ratwall.kernel.links import find_bridge, gateways, own_addresses, resolvers
 from ratwall.kernel.marks import Marks
 from ratwall.kernel.nflog import CopyReader
 from ratwall.kernel.reclass import Reclassifier
@@ -108,6 +110,21 @@ def main() -> None:
     )
     service.findings.watchers.append(service.captures.take_finding)
     service.add(service.captures)
+    service.feeds = Feeds(
+        CopyReader(settings.kernel.log_group + 3, gather=False),
+        FeedDirectory(options.state_dir),
+        options.state_dir,
+        options.config,
+        nft,
+        lambda: (service.effective(), service.enforce),
+        lambda: _own(service.settings),
+        watch.dump,
+        lambda device, server: service.books.cases.name_of(device, server),
+        service.findings.take,
+        lambda message: service.push(message),
+        service.clock,
+    )
+    service.add(service.feeds)
     service.start()
     process = Process(service, watch.fileno(), doors, options, read_again, capacity)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -137,6 +154,14 @@ def _enforces(settings: Settings, options: argparse.Namespace) -> bool:
 def _never_block(settings: Settings) -> frozenset[str]:
     addresses = {*settings.never_block.addresses, *own_addresses(), *gateways()}
     return frozenset(str(ip_address(address)) for address in addresses)
+
+
+def _own(settings: Settings) -> dict[str, str]:
+    """Return this site's addresses, and what each is, which no feed may list."""
+    found = dict.fromkeys(settings.never_block.addresses, "which is on the never-block list")
+    found |= dict.fromkeys(resolvers(), "a name server of this box")
+    found |= dict.fromkeys(map(str, gateways()), "a gateway of this box")
+    return found | dict.fromkeys(map(str, own_addresses()), "an address of this box")
 
 
 def _parse() -> argparse.Namespace:

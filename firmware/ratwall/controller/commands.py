@@ -39,8 +39,9 @@ from ratwall.settings.schema import BLOCK_SECONDS_HIGH, BLOCK_SECONDS_LOW
 from ratwall.verdict.headline import Outcome
 
 PAGE_AUTHOR = "admin"  # whoever comes in by the group is the admin page, and acts as nobody else
-# Only root runs the self-test, and only root has what people say written to a file.
-OWNERS_COMMANDS = ("selftest_result", "capture")
+# Only root runs the self-test, only root has what people say written to a file, and only root has
+# the box call strangers.
+OWNERS_COMMANDS = ("selftest_result", "capture", "feeds_update")
 QUESTIONS = ("status", "observed", "uninspected", "rules", "captures")  # of nobody in particular
 AUTHOR_LIMIT = 64  # characters: a user's name
 EVENT_LIMIT = 64
@@ -62,6 +63,7 @@ class Commands:
             "audit": self._audit,
             "selftest_result": self._selftest_result,
             "capture": self._capture,
+            "feeds_update": self._feeds_update,
         }
         self._responses = ResponseCommands(service)
         self._commands |= self._responses.commands
@@ -335,6 +337,12 @@ class Commands:
             return {"packets": captures.switch_off(device, author, why)}
         seconds = fields.integer("seconds", SECONDS_LOW, SECONDS_HIGH)
         return {"until": captures.switch_on(device, seconds, author, why)}
+
+    def _feeds_update(self, fields: Fields, author: str) -> Answer:
+        feeds = self._service.feeds
+        if feeds is None:
+            raise RefusedError("feeds: no lists are looked at here")
+        return {"run": feeds.update()}
 
     def _selftest_result(self, fields: Fields, author: str) -> Answer:
         result = fields.mapping("result")

@@ -20,7 +20,7 @@ AT_HAND_LIMIT = 10_000  # incidents of one day held in memory, 20 MB: a scan of 
 OPEN = (Outcome.BLOCKING, Outcome.BLOCKED, Outcome.WOULD_BLOCK, Outcome.ALERT)
 
 # What is found over time stays on the incident, whatever handshake comes after it.
-OVER_TIME = ("history.", "lookup.", "loop.", "model.", "policy.", "rhythm.")
+OVER_TIME = ("feed.address", "history.", "lookup.", "loop.", "model.", "policy.", "rhythm.")
 SETTLED = (Outcome.BLOCKING, Outcome.BLOCKED)
 
 Pair = tuple[int, str]

@@ -83,7 +83,10 @@ class Intake:
         """Give the block that the packet path has made its author, reason and expiry."""
         actions = self._books.actions
         if report.proxied or not actions.may_block(report.server):
-            why = "the address is a proxy's" if report.proxied else "it is on the never-block list"
+            why = "it is on the never-block list"
+            if report.proxied:
+                behind = any(fact["id"] == "flow.preamble" for fact in report.evidence)
+                why = "the address is a proxy's" if behind else "one address serves many names"
             self._books.cases.set_note(
                 incident, f"only this connection was cut, the server is not blocked: {why}"
             )

@@ -33,5 +33,8 @@ class Listener:
     def tick(self, now: int) -> None:
         """Do what is due by time (UTC microseconds); called several times a second."""
 
+    def rules_again(self) -> None:
+        """Fill sets of its own again: somebody had taken the rules out, and they were put back."""
+
     def stop(self) -> None:
         """Write down what must last: the ledger is about to be closed."""

@@ -16,6 +16,7 @@ from ratwall.controller.books import Books, open_books
 from ratwall.controller.captures import Captures
 from ratwall.controller.complaints import Complaints
 from ratwall.controller.counters import Counters
+from ratwall.controller.feeds import Feeds
 from ratwall.controller.findings import Findings
 from ratwall.controller.incidents import Incident
 from ratwall.controller.intake import Intake
@@ -79,6 +80,7 @@ class Service:
         self.captures: Captures | None = None  # likewise
         self.naming: Naming | None = None  # likewise; without it no server has a name
         self.models: Models | None = None
+        self.feeds: Feeds | None = None  # likewise
         self.listeners: list[Listener] = []
         self.clock = clock
         self.sets = sets
@@ -162,6 +164,7 @@ class Service:
             self.rules_message(),
             *self.responses.messages(),
             {"type": "mode", "enforce": self.enforce},
+            {"type": "feeds"},
             *allow_messages(self.actions.allowed_certificates()),
             *memory_messages(self.memory.entries()),
         ]
@@ -331,6 +334,8 @@ class Service:
         if self._counters.look(self.uninspected, now):
             self._restore(now)  # what the sets held went with the old rules
             self.responses.restore()
+            for listener in self.listeners:
+                listener.rules_again()
         self.books.cases.at_hand.forget_old(now)
         self._storage.look_at_size(self.ledger)
         self.neighbours.forget()

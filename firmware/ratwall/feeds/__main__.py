@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from ratwall.errors import RatwallError
-from ratwall.feeds.directory import FeedDirectory
+from ratwall.feeds.directory import FeedDirectory, sources_of
 from ratwall.feeds.fetch import obtain
-from ratwall.feeds.update import SHIPPED, Update
+from ratwall.feeds.update import Update
 from ratwall.kernel.rights import give_up_rights
 from ratwall.settings.load import load_settings
 
@@ -41,8 +41,7 @@ def main() -> int:
         directory = FeedDirectory(options.state_dir)
         directory.prepare()
         update = Update(directory, obtain, options.own, lambda: time.time_ns() // 1000)
-        sources = [*([SHIPPED] if feeds.shipped else []), *feeds.sources]
-        changed = update.run(sources, forced=options.forced)
+        changed = update.run(sources_of(feeds), forced=options.forced)
     except (OSError, RatwallError, MemoryError) as error:
         words = " ".join(str(error).split()) or type(error).__name__
         print(words, file=sys.stderr)

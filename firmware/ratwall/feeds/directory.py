@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from ratwall.feeds.index import FILE_NAME
+from ratwall.feeds.indicator import DAY, SECOND
+from ratwall.settings.feed_sources import RESERVED, FeedSource
+from ratwall.settings.schema import Feeds
 
+HOUR = 3600 * SECOND
+RETRY = HOUR  # after a failure; a publisher's fault is seldom mended within minutes
+SHIPPED = FeedSource(RESERVED, "threatfox", str(Path(__file__).with_name("shipped.csv")))
 NAME = "feeds"  # of the directory within the state directory
 STATE_LIMIT = 1 << 20  # bytes of state.json; a full one has 50 KB
 
@@ -46,6 +52,36 @@ class FeedState:
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON-ready form."""
         return asdict(self)
+
+    def is_of(self, source: FeedSource) -> bool:
+        """Say whether it is of this very source, and not of another one of its name."""
+        return (self.name, self.kind, self.source) == (source.name, source.kind, source.source)
+
+    def is_due(self, now: int) -> bool:
+        """Say whether its source is to be looked at; `now` in UTC microseconds."""
+        if self.checked is None:
+            return True
+        wait = min(self.hours * HOUR, RETRY) if self.error else self.hours * HOUR
+        return now - self.checked >= wait
+
+
+def sources_of(feeds: Feeds) -> list[FeedSource]:
+    """Return the feeds that the settings ask for."""
+    return [*([SHIPPED] if feeds.shipped else []), *feeds.sources]
+
+
+def wants_run(sources: list[FeedSource], states: list[FeedState], made: int, now: int) -> bool:
+    """Say whether a run would do anything; `made` is when the index was."""
+    if len(sources) != len(states) or now - made >= DAY:
+        return True
+    known = {state.name: state for state in states}
+    for source in sources:
+        state = known.get(source.name)
+        if state is None or not state.is_of(source) or state.hours != source.hours:
+            return True
+        if state.is_due(now):
+            return True
+    return False
 
 
 class FeedDirectory:

@@ -5,6 +5,7 @@ decisive: somebody has seen that very thing used for harm. A fingerprint is not:
 library which honest programs use as well. What has outlived its time only tells.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from ratwall.feeds.index import EMPTY, Hit, Index
@@ -77,7 +78,7 @@ class Indicators:
         return _evidence(NAME, "The name asked for", hit, now, SERVER_POINTS, None), hit
 
 
-def only_named(evidence: tuple[Evidence, ...]) -> bool:
+def only_named(evidence: Iterable[Evidence]) -> bool:
     """Say whether all that is decisive is the name that the client gave.
 
     It says nothing of the server: a client can say any name to any server, and one address serves

@@ -6,21 +6,16 @@ because what it holds grows old.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from ratwall.feeds.directory import FeedDirectory, FeedState
 from ratwall.feeds.errors import FeedError
 from ratwall.feeds.fetch import Fetched
 from ratwall.feeds.formats import read_feed
 from ratwall.feeds.index import Listed, index_bytes, open_index
-from ratwall.feeds.indicator import DAY, SECOND, SERVERS
+from ratwall.feeds.indicator import DAY, SERVERS
 from ratwall.feeds.reading import INDICATORS_LIMIT, Reading
 from ratwall.feeds.screen import screen
-from ratwall.settings.feed_sources import RESERVED, FeedSource
-
-HOUR = 3600 * SECOND
-RETRY = HOUR  # after a failure; a publisher's fault is seldom mended within minutes
-SHIPPED = FeedSource(RESERVED, "threatfox", str(Path(__file__).with_name("shipped.csv")))
+from ratwall.settings.feed_sources import FeedSource
 
 Obtain = Callable[[str, str | None, str | None, int], Fetched | None]
 
@@ -51,14 +46,14 @@ class Update:
         changed = len(before) != len(wanted)
         for source in wanted:
             state = known.get(source.name)
-            if state is None or (state.kind, state.source) != (source.kind, source.source):
+            if state is None or not state.is_of(source):
                 # Under this name something else was held, or nothing.
                 self._directory.forget(source.name)
                 state = FeedState(source.name, source.kind, source.source, source.hours)
                 changed = True
             state.hours = source.hours
             states.append(state)
-            if forced or self._is_due(state):
+            if forced or state.is_due(self._clock()):
                 changed |= self._look(state)
         self._directory.drop_others({source.name for source in wanted})
         if changed or self._is_old():
@@ -66,12 +61,6 @@ class Update:
             changed = True
         self._directory.write_states(run + 1, states)
         return changed
-
-    def _is_due(self, state: FeedState) -> bool:
-        if state.checked is None:
-            return True
-        wait = min(state.hours * HOUR, RETRY) if state.error else state.hours * HOUR
-        return self._clock() - state.checked >= wait
 
     def _is_old(self) -> bool:
         try:

@@ -17,6 +17,8 @@ import ipaddress
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ratwall.feeds.index import Index
+from ratwall.feeds.match import Indicators, only_named
 from ratwall.flow.connection import Connection
 from ratwall.flow.opening import PROXIED
 from ratwall.flow.table import flow_key
@@ -68,6 +70,7 @@ class Inspector:
         report: Callable[[Report], None],
         clock: Callable[[], int],
         rules: Rules = _RULES,
+        indicators: Indicators | None = None,
         fast: bool = True,
     ) -> None:
         """`clock` gives UTC microseconds; `rules` says what each rule may do.
@@ -83,6 +86,7 @@ class Inspector:
         self._table = TrackedTable()
         self._enforce = enforce
         self._rules = rules
+        self._indicators = indicators or Indicators()
         self.watched: frozenset[str] = frozenset()  # devices watched closely
         self._repeats = Repeats()
         self.fast_path = self._fast_path() if fast else None
@@ -111,6 +115,11 @@ class Inspector:
     @rules.setter
     def rules(self, rules: Rules) -> None:
         self._rules = rules
+        self._repeats.forget()
+
+    def look_up_in(self, index: Index) -> None:
+        """Judge by this index of the feeds from now on."""
+        self._indicators.index = index
         self._repeats.forget()
 
     @property
@@ -216,7 +225,6 @@ class Inspector:
             tracked.connection = None
             if tracked.final is FlowClass.BLOCK:
                 self.cut += 1
-                tracked.alone = connection.facts.preamble in PROXIED
                 other = connection.released(to_client=from_client)
                 tracked.server_expects = expected if from_client else other
                 tracked.client_expects = other if from_client else expected
@@ -285,7 +293,10 @@ class Inspector:
             )
         watched = self._is_watched(tracked.device)
         thresholds = self._thresholds.lowered(WATCHED_LESS) if watched else self._thresholds
-        judgement = judge(self._packs, thresholds, facts, endpoint, remembered, now, self.rules)
+        listed = self._indicators.match(facts, now)
+        judgement = judge(
+            self._packs, thresholds, facts, endpoint, remembered, now, self.rules, listed
+        )
         allowed = self._is_allowed(tracked, facts, remembered)
         flow_class = self._class_of(judgement, facts, hidden=hidden or watched, allowed=allowed)
         return judgement, flow_class
@@ -304,14 +315,24 @@ class Inspector:
     ) -> Report:
         """Count, remember and report a judged connection; return the report."""
         self.judged += 1
-        proxied = facts.preamble in PROXIED
-        learns = flow_class is not FlowClass.EXEMPT and judgement.enforced and not proxied
+        tracked.alone = self._says_nothing_of_server(facts, judgement)
+        learns = flow_class is not FlowClass.EXEMPT and judgement.enforced and not tracked.alone
         if facts.certificate is not None and learns:
             sha256 = facts.certificate.sha256
             self._memory.learn(tracked.server, tracked.server_port, judgement, sha256, now)
         report = self._record(tracked, facts, first_seen, judgement, flow_class)
         self._report(report)
         return report
+
+    def _says_nothing_of_server(self, facts: TlsFacts, judgement: Judgement) -> bool:
+        """Say whether a verdict is about this connection alone: its server is a proxy, or it is the
+        name given that is listed."""
+        if facts.preamble in PROXIED:
+            return True
+        if judgement.verdict is not Verdict.BLOCK:
+            return False
+        mode_of = self._rules.mode_of
+        return only_named([each for each in judgement.evidence if mode_of(each.id) == "enforce"])
 
     def _fast_path(self) -> "FastPath | None":
         marks = self._marks
@@ -399,7 +420,7 @@ class Inspector:
             "type": "flow",
             "class": flow_class.name.lower(),
             "enforced": self.enforce and judgement.enforced,
-            "proxied": facts.preamble in PROXIED,
+            "proxied": tracked.alone,
             "mac": tracked.hardware_address,
             "der": None if der is None else base64.b64encode(der).decode(),
             **flow_record(

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ratwall.errors import RatwallError, UsageError
+from ratwall.feeds.directory import FeedDirectory
+from ratwall.feeds.index import open_index
 from ratwall.inspector.heartbeat import Heartbeat
 from ratwall.inspector.inspector import Inspector
 from ratwall.kernel.marks import Marks
@@ -55,6 +57,8 @@ class Process:
             clock=lambda: time.time_ns() // 1000,
             rules=settings.rules,
         )
+        self._feeds = FeedDirectory(options.state_dir)
+        self._look_up_anew()
         self._queue = PacketQueue(
             settings.kernel.queue + self._worker,
             settings.kernel.queue_length,
@@ -135,6 +139,13 @@ class Process:
         for report in due:
             self._send(report)
 
+    def _look_up_anew(self) -> None:
+        """Take the index of the feeds that is there now; a damaged one changes nothing."""
+        try:
+            self._inspector.look_up_in(open_index(self._feeds.index))
+        except RatwallError as error:
+            log.warning("going on with the feeds before: %s", error)
+
     def _send(self, message: dict[str, Any]) -> None:
         self._channel.report({**message, "worker": self._worker})
 
@@ -163,6 +174,8 @@ class Process:
                     self._memory.forget(ip_address(message["server"]).packed, message["port"])
                 case "mode":
                     self._inspector.enforce = bool(message["enforce"])
+                case "feeds":
+                    self._look_up_anew()
                 case "watch":
                     self._inspector.watched = frozenset(map(str, message["devices"]))
                 case "rules":

@@ -6,7 +6,9 @@ per bridge and per network namespace: the machine's other bridges are not touche
 
 import stat
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from pathlib import Path
 
 from ratwall.errors import UsageError
 from ratwall.kernel.command import ip_json, run
@@ -61,6 +63,18 @@ def gateways() -> list[str]:
     """Return the next hops of this host's default routes; they are never blocked."""
     routes = ip_json("route", "show", "default") + ip_json("-6", "route", "show", "default")
     return [route["gateway"] for route in routes if "gateway" in route]
+
+
+def resolvers(path: Path = Path("/etc/resolv.conf")) -> list[str]:
+    """Return the name servers that this host asks (resolv.conf(5)); what is no address is none."""
+    found = []
+    with suppress(OSError):
+        for line in path.read_text(errors="replace").splitlines():
+            words = line.split()
+            if len(words) > 1 and words[0] == "nameserver":
+                with suppress(ValueError):
+                    found.append(str(ip_address(words[1].partition("%")[0])))
+    return found
 
 
 def find_bridge(lan: str, wan: str) -> str:

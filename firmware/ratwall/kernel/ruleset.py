@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
-from ratwall.kernel import answers, crowding, evasion, passing, response
+from ratwall.kernel import answers, crowding, evasion, listed, passing, response
 from ratwall.kernel.marks import FlowClass, Marks
 
 TABLE = "ratwall"
@@ -56,7 +56,7 @@ class RulesetConfig:
     marks: Marks = field(default_factory=Marks)
     queue: int = 0
     workers: int = 1  # each with a queue of its own, numbered from `queue` on
-    log_group: int = 0  # the NFLOG group that gets the copies; the next one gets DNS answers
+    log_group: int = 0  # the NFLOG group that gets the copies; the next: answers, captures, listed
     block_seconds: int = 3600
     never_block: Sequence[IPv4Network | IPv6Network] = ()
     refuse_quic: bool = False
@@ -129,6 +129,7 @@ def _inet_table(config: RulesetConfig) -> str:
         *_settle_chain(config),
         *response.pause_chain(config.marks),
         *response.declarations(_forget_marks(config.marks)),
+        *listed.declarations(config.log_group + 3),
         "}",
     ]
     return "\n".join(lines)
@@ -190,6 +191,7 @@ def _gate_chain(config: RulesetConfig) -> Iterator[str]:
     yield evasion.repeat_rule(marks)
     yield f"    {_ct_is(marks, FlowClass.BLOCK)} goto refuse"
     yield f"    {_ct_is(marks, FlowClass.EXEMPT)} accept"
+    yield listed.gate_rule(marks)
     yield passing.quic_rule(marks)
     yield from answers.gate_rules(marks)
     yield "    meta l4proto != tcp accept"

@@ -92,14 +92,15 @@ def judge(
     remembered: Remembered | None,
     as_of: int,
     rules: Rules = _RULES,
+    listed: tuple[Evidence, ...] = (),
 ) -> Judgement:
-    """Judge one connection as of a moment (UTC µs).
+    """Judge one connection as of a moment (UTC µs); `listed` is what feeds say of it.
 
     Pass `remembered` only when the certificate is hidden; a certificate in view speaks for itself.
     A rule that is off says nothing. What one in monitor mode says is told and counted, but when it
     takes that to reach the block threshold, the judgement says that nothing is to be cut.
     """
-    evidence = (*match(packs, facts, endpoint), *_from_course(facts))
+    evidence = (*match(packs, facts, endpoint), *listed, *_from_course(facts))
     if remembered is not None:
         evidence = (_from_memory(remembered, endpoint, as_of), *evidence)
     modes = [(rules.mode_of(item.id), item) for item in evidence]

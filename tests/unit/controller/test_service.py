@@ -37,6 +37,7 @@ def test_an_inspector_is_told_mode_allows_and_memory_first(box: Box) -> None:
     assert fresh.receive()["type"] == "rules"
     assert fresh.receive() == {"type": "watch", "devices": []}
     assert fresh.receive() == {"type": "mode", "enforce": False}
+    assert fresh.receive() == {"type": "feeds"}
     assert fresh.receive() == {
         "type": "allow",
         "part": 0,

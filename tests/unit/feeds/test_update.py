@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from ratwall.feeds.directory import FeedDirectory, FeedState
+from ratwall.feeds.directory import HOUR, SHIPPED, FeedDirectory, FeedState
 from ratwall.feeds.errors import FeedError
 from ratwall.feeds.fetch import Fetched, obtain
 from ratwall.feeds.index import open_index
 from ratwall.feeds.indicator import DAY, SECOND, Kind, packed, server_key
-from ratwall.feeds.update import HOUR, SHIPPED, Update
+from ratwall.feeds.update import Update
 from ratwall.settings.feed_sources import FeedSource
 
 START = 1_764_000_000 * SECOND
