@@ -51,12 +51,12 @@ COMMANDS = {
     "pause": Entry("ratwall.cli.responses:pause", "let a device, or all, pass for a while"),
     "resume": Entry("ratwall.cli.responses:resume", "end a pause"),
     "rules": Entry("ratwall.cli.rules", "list what each rule may do, or change it"),
+    "feeds": Entry("ratwall.cli.feeds", "list the indicator feeds, update or check them"),
     "capture": Entry("ratwall.cli.capture", "copy a device's packets into a file"),
     "reload": Entry("ratwall.cli.reload", "take changed settings and signature packs in place"),
     "selftest": Entry("ratwall.selftest.command", "try whether a known handshake is cut"),
     "doctor": Entry("ratwall.doctor.command", "find what is wrong around Ratwall, and clean up"),
     "replay": Entry("ratwall.replay.command", "judge capture files", keeps_state=False),
-    "feeds": Entry("ratwall.cli.feeds", "check a list of indicators", keeps_state=False),
     "signatures": Entry("ratwall.signatures.command", "check signature packs", keeps_state=False),
 }
 EXIT_CODES = f"""\

@@ -12,6 +12,7 @@ from ratwall.cli.feeds import checked
 from ratwall.cli.main import COMMANDS, Parser, _load
 from ratwall.controller.messages import COUNTERS
 from ratwall.errors import ExitCode
+from ratwall.feeds.directory import FeedState
 from ratwall.feeds.formats import read_feed
 from ratwall.ledger import models, names
 from ratwall.ledger.store import FILE_NAME, open_ledger
@@ -106,6 +107,7 @@ def test_the_keys_of_every_json_output_are_documented(
         "their `found`": ["time", "rule"],
         "their `detections`": models.Detection._meta.sorted_field_names,
         "their `evidence`": flow["evidence"][0],
+        "`feeds`, `feeds update`": FeedState("own", "plain", "/own.txt", 24).as_dict(),
         "`feeds check`": checked("plain", read_feed("plain", b"198.51.100.7")),
         "`explain`": (explained := shell.json("explain", "1")[0]),
         "`explain`: `thresholds`": explained["thresholds"],
