@@ -5,6 +5,7 @@ folders and imports none.
 """
 
 import ipaddress
+from functools import lru_cache
 
 PORT_LIMIT = 65_535  # a TCP port is 16 bits
 EXPECTED = "ADDRESS:PORT such as 192.0.2.1:443 or [2001:db8::1]:443"
@@ -62,5 +63,11 @@ _LOCAL_NUMBERS = {
 
 def is_local(packed: bytes) -> bool:
     """Say of an address of 4 or 16 octets that it is none of the internet's."""
+    # No IPv4 network above is narrower than its first two octets tell.
+    return _is_local(packed[:2] + b"\0\0" if len(packed) == 4 else packed)
+
+
+@lru_cache(4096)
+def _is_local(packed: bytes) -> bool:
     number = int.from_bytes(packed, "big")
     return any(number & mask == net for net, mask in _LOCAL_NUMBERS[len(packed)])

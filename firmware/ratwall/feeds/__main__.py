@@ -6,6 +6,7 @@ reads is a stranger's. It prints one JSON object: whether there is a new index.
 """
 
 import argparse
+import gc
 import json
 import signal
 import sys
@@ -38,6 +39,7 @@ def main() -> int:
         feeds = load_settings(options.config).feeds
         give_up_rights(memory=MEMORY, processor_seconds=PROCESSOR_SECONDS, file_bytes=FILE_BYTES)
         signal.alarm(SECONDS)
+        gc.disable()  # a hundred thousand indicators, no cycle among them, and then it ends
         directory = FeedDirectory(options.state_dir)
         directory.prepare()
         update = Update(directory, obtain, options.own, lambda: time.time_ns() // 1000)

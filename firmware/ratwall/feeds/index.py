@@ -84,8 +84,7 @@ def index_bytes(feeds: Iterable[Listed], now: int) -> bytes:
                 continue
             held = kinds.setdefault(item.kind, {})
             key = item.key
-            other = held.get(key)
-            if other is None or other[:2] < value[:2]:
+            if held.setdefault(key, value)[:2] < value[:2]:
                 held[key] = value
         for rule in listed.rules:
             # A rule has no date: it is of its edition, and ages as what it asks for.
@@ -146,10 +145,11 @@ def _value(
     family = 0
     if item.family is not None and (item.family in families or len(families) < FAMILIES_LIMIT):
         family = families.setdefault(item.family, len(families)) + 1
+    acts, tells = item.ends(edition)
     return (
-        _seconds(item.acts_until(edition)),
-        _seconds(item.told_until(edition)),
-        _seconds(item.seen or 0),
+        min(max(0, acts // SECOND), _SECONDS_LIMIT),
+        min(max(0, tells // SECOND), _SECONDS_LIMIT),
+        min(max(0, (item.seen or 0) // SECOND), _SECONDS_LIMIT),
         feed,
         family,
     )

@@ -68,6 +68,7 @@ AGES = {
     Kind.JA3: Age(acts=3650, tells=3650),
     Kind.JA4: Age(acts=3650, tells=3650),
 }
+_AGES_US = {kind: (age.acts * DAY, age.tells * DAY) for kind, age in AGES.items()}
 CERTIFICATES = (Kind.CERTIFICATE_SHA1, Kind.CERTIFICATE_SHA256)
 FINGERPRINTS = (Kind.JA3, Kind.JA4)
 SERVERS = (Kind.ADDRESS, Kind.ENDPOINT)
@@ -103,18 +104,21 @@ class Indicator:
 
     def acts_until(self, edition: int) -> int:
         """Return until when it may have a connection cut; `edition` is when the feed was made."""
-        if self.confidence < CONFIDENCE_ACTS or self.kind in FINGERPRINTS:
-            return 0
-        end = self._seen(edition) + AGES[self.kind].acts * DAY
-        return end if self.until is None else min(end, self.until)
+        return self.ends(edition)[0]
 
     def told_until(self, edition: int) -> int:
         """Return until when it is told of at all."""
-        return self._seen(edition) + AGES[self.kind].tells * DAY
+        return self.ends(edition)[1]
 
-    def _seen(self, edition: int) -> int:
+    def ends(self, edition: int) -> tuple[int, int]:
+        """Return both, until when it acts (0 if never) and until when it is told of."""
         # What is said to be seen tomorrow does not live longer for it.
-        return edition if self.seen is None else min(self.seen, edition)
+        seen = edition if self.seen is None or self.seen > edition else self.seen
+        acts, tells = _AGES_US[self.kind]
+        if self.confidence < CONFIDENCE_ACTS or self.kind in FINGERPRINTS:
+            return 0, seen + tells
+        end = seen + acts
+        return end if self.until is None else min(end, self.until), seen + tells
 
 
 def server_key(address: bytes, port: int) -> bytes:

@@ -158,6 +158,7 @@ def family(text: str | None) -> str | None:
     return " ".join(plain.split())[:TEXT_LIMIT] or None
 
 
+@lru_cache(REMEMBERED)
 def confidence(text: str | None) -> int:
     """Return a confidence from 0 to 100, the most where nothing is said; ValueError if neither."""
     plain = present(text)

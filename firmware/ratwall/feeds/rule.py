@@ -6,11 +6,13 @@ written for, attributes in their order with ", " between them: "C=CN, O=x, CN=y"
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ratwall.feeds.indicator import Kind
-from ratwall.wire.tls.facts import TlsFacts
-from ratwall.wire.x509.name import Name
+
+if TYPE_CHECKING:  # whoever has facts has read a certificate; who only reads lists need not
+    from ratwall.wire.tls.facts import TlsFacts
+    from ratwall.wire.x509.name import Name
 
 FIELDS = ("subject", "issuer", "sha1", "sni", "ja3", "ja4")
 OF_CERTIFICATE = ("subject", "issuer", "sha1")
@@ -93,7 +95,7 @@ class TlsRule:
         )
 
 
-def values_of(facts: TlsFacts) -> dict[str, str | None]:
+def values_of(facts: "TlsFacts") -> dict[str, str | None]:
     """Return the fields of a handshake."""
     certificate = facts.certificate
     return {
@@ -106,7 +108,7 @@ def values_of(facts: TlsFacts) -> dict[str, str | None]:
     }
 
 
-def written(name: Name) -> str:
+def written(name: "Name") -> str:
     """Return a distinguished name as rules quote it."""
     return ", ".join(
         "+".join(f"{attribute.name}={attribute.value}" for attribute in rdn) for rdn in name.rdns

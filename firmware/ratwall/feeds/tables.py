@@ -167,6 +167,11 @@ def _cells(line: str, width: int) -> list[str] | None:
     """Split a line; a last column without quotes may hold commas of its own."""
     if '"' not in line:
         return [cell.strip() for cell in line.split(",", width - 1)]
+    if line.count('"') == 2 * width and line[0] == line[-1] == '"':
+        # Each cell in quotes and none with a quote in it, as ThreatFox writes a million times.
+        cells = line[1:-1].split('", "')
+        if len(cells) == width:
+            return cells
     try:
         return next(csv.reader((line,), skipinitialspace=True, strict=True))
     except (csv.Error, StopIteration):
