@@ -30,7 +30,7 @@ FINGERPRINT, RULE = "feed.fingerprint", "feed.rule"
 CERTIFICATE_POINTS = 100  # the whole certificate: there is no other with this digest
 SERVER_POINTS = 90  # a name or an address may have changed hands since
 TOLD_POINTS = 60  # the default alert threshold: a person shall know, nothing is cut
-FINGERPRINT_POINTS = 20  # what a weak fact of a hello is worth in the packs
+FINGERPRINT_POINTS = 15  # what the packs give to a known fingerprint
 
 # ATT&CK "Encrypted Channel: Asymmetric Cryptography".
 _ENCRYPTED = "T1573.002"

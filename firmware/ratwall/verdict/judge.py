@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ratwall.errors import UsageError
+from ratwall.feeds.match import FINGERPRINT
 from ratwall.settings.schema import Detection, Rules
 from ratwall.signatures.endpoint import Endpoint
 from ratwall.signatures.evidence import Evidence
@@ -100,7 +101,10 @@ def judge(
     A rule that is off says nothing. What one in monitor mode says is told and counted, but when it
     takes that to reach the block threshold, the judgement says that nothing is to be cut.
     """
-    evidence = (*match(packs, facts, endpoint), *listed, *_from_course(facts))
+    matched = match(packs, facts, endpoint)
+    if listed:
+        matched = _strongest_hello((*matched, *listed), packs)
+    evidence = (*matched, *_from_course(facts))
     if remembered is not None:
         evidence = (_from_memory(remembered, endpoint, as_of), *evidence)
     modes = [(rules.mode_of(item.id), item) for item in evidence]
@@ -113,6 +117,16 @@ def judge(
     names = ", ".join(item.id for mode, item in modes if mode == "monitor")
     note = Evidence(MONITORED_ID, 0, f"Not cut: set to tell only ({names}).", None)
     return replace(judgement, evidence=(*judgement.evidence, note), enforced=False)
+
+
+def _strongest_hello(evidence: tuple[Evidence, ...], packs: Sequence[Pack]) -> tuple[Evidence, ...]:
+    """Count what packs and feeds say of the hello once, by the stronger of them."""
+    if all(item.id != FINGERPRINT for item in evidence):
+        return evidence
+    hello = {rule.id for pack in packs for rule in pack.rules if rule.group == "hello"}
+    said = [item for item in evidence if item.id == FINGERPRINT or item.id in hello]
+    strongest = max(said, key=lambda item: item.points)
+    return tuple(item for item in evidence if item is strongest or item not in said)
 
 
 def weigh(evidence: tuple[Evidence, ...], thresholds: Thresholds) -> Judgement:

@@ -72,7 +72,7 @@ def test_a_listed_name_blocks_this_connection_alone(kind: Kind) -> None:
 def test_a_listed_fingerprint_never_blocks(kind: Kind) -> None:
     seen = facts(mint("shop.example"), client=asyncrat_hello())
     (said,) = of(kind, seen)
-    assert (said.id, said.decisive, said.points) == ("feed.fingerprint", False, 20)
+    assert (said.id, said.decisive, said.points) == ("feed.fingerprint", False, 15)
     assert verdict((said,)) is Verdict.CLEAN
 
 

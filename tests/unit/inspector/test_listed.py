@@ -9,11 +9,13 @@ from ratwall.feeds.indicator import Indicator, Kind
 from ratwall.inspector.inspector import Inspector, Report
 from ratwall.kernel.marks import FlowClass
 from ratwall.settings.schema import Rules
-from ratwall.verdict.judge import Thresholds
+from ratwall.signatures.evidence import Evidence
+from ratwall.verdict.judge import Thresholds, judge
 from ratwall.verdict.memory import VerdictMemory
 from ratwall.wire.x509.certificate import parse_certificate
 from ratwall_lab.flight import in_order
 from unit.inspector.test_inspector import MARKS, PACKS, Clock, Story, play, recording
+from unit.signatures.seen import HTTPS, asyncrat_hello, facts, hello
 
 # The second message: its header, the length of the list, the length of the first entry.
 MESSAGE = recording("web").messages[1]
@@ -104,3 +106,19 @@ def test_a_list_counts_for_what_is_like_a_connection_judged_before(desk: Desk) -
     assert last(desk.visit()) is FlowClass.BLOCK
     desk.inspector.look_up_in(EMPTY)
     assert last(desk.visit()) is FlowClass.WATCH
+
+
+def test_a_fingerprint_that_the_packs_know_counts_once() -> None:
+    seen = facts(client=asyncrat_hello())
+    assert seen.ja3 is not None
+    said = Evidence("feed.fingerprint", 15, "listed", None)
+    plain = judge(PACKS, Thresholds(), seen, HTTPS, None, 0)
+    assert judge(PACKS, Thresholds(), seen, HTTPS, None, 0, listed=(said,)).score == plain.score
+    # The packs say of this one only that it names no server, which is worth less.
+    other = judge(PACKS, Thresholds(), facts(client=hello()), HTTPS, None, 0, listed=(said,))
+    assert other.score == 15
+    named = judge(PACKS, Thresholds(), facts(client=hello(name=True)), HTTPS, None, 0)
+    with_it = facts(client=hello(name=True))
+    assert judge(PACKS, Thresholds(), with_it, HTTPS, None, 0, listed=(said,)).score == (
+        named.score + 15
+    )
