@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -83,6 +83,7 @@ class BulkClient:
         if context is not None:
             self._endpoint = TlsEndpoint(connection, context, server_side=False)
         self._result: Transfer | None = None
+        self._refused: End | None = None
         self._thread = threading.Thread(target=self._download, name="lab bulk client")
 
     def __enter__(self) -> Self:
@@ -111,15 +112,22 @@ class BulkClient:
     def nudge(self) -> None:
         """Send one byte beside the protocol, as whoever waits for an answer sooner or later does.
 
-        Only for a connection that is refused already: TLS does not survive it.
+        Only for a connection that is refused already: TLS does not survive it. The kernel tells a
+        reset once, to the sender or to the receiver, whoever asks first: told here, it is the end
+        of the transfer too.
         """
-        self._endpoint.connection.sendall(b"\0")
+        try:
+            self._endpoint.connection.sendall(b"\0")
+        except OSError as error:
+            self._refused = end_of(error)
 
     def result(self, timeout: float = 60.0) -> Transfer:
         """Wait for the end of the transfer and return what arrived."""
         self._thread.join(timeout)
         if self._result is None:
             raise TimeoutError(f"the transfer is not over after {timeout} s")
+        if self._refused is not None:
+            return replace(self._result, end=self._refused)
         return self._result
 
     def _download(self) -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
 
 import pytest
 
@@ -18,6 +18,15 @@ from ratwall_lab.topology import Lab
 
 BULK_BYTES, BULK_RATE = 40_000_000, 8_000_000  # five seconds
 ports = itertools.count(7600)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_a_person_stays(box: Box) -> Iterator[None]:
+    """What a test asked for and did not take back, because it failed, is not felt by the next."""
+    yield
+    for action in box.ask("actions"):
+        if action["author"] == "root":
+            box.cli("undo", str(action["id"]))
 
 
 def reaches(host: Host, address: str, port: int) -> bool:
@@ -70,8 +79,7 @@ def test_a_server_is_held_off_one_device(
         goes_on.wait_received(1_000_000)
         what = (f"[{address}]" if family == 6 else address) + ("" if whole else f":{port}")
         answer = box.ask("block", what, "--device", device, "--for", "1h", "--reason", "odd")
-        with suppress(OSError):  # it was told already
-            ends.nudge()
+        ends.nudge()
         assert ends.result(10.0).end is End.RESET
         assert server.wait_visits(2)
         assert not reaches(lab.anna, address, port)
@@ -108,8 +116,7 @@ def test_a_quarantined_device_reaches_nothing_but_names(
         assert datagram_comes_back(lab, lab.anna, address, udp)
         answer = box.ask("quarantine", device, "--yes", "--for", "1h")
         assert device in answer["addresses"]
-        with suppress(OSError):
-            ends.nudge()
+        ends.nudge()
         assert ends.result(10.0).end is End.RESET
         assert not reaches(lab.anna, address, port)
         assert not datagram_comes_back(lab, lab.anna, address, udp)

@@ -338,7 +338,8 @@ def test_keyboard_alone(page: Page, owned_site: Site, office: Office) -> None:
     """From the sign-in to an allowed server without a mouse; focus can always be seen."""
     office.attack()
     page.goto("/")
-    page.keyboard.type(PASSWORD)  # the field has the focus already
+    expect(page.get_by_label("Password")).to_be_focused()  # nobody has to look for it
+    page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
     expect(page.get_by_role("navigation", name="Main")).to_be_visible()
 
