@@ -131,10 +131,53 @@ def _imap_server(connection: socket.socket) -> None:
     connection.sendall(b"a2 OK begin TLS\r\n")
 
 
+def _ftp_client(connection: socket.socket) -> None:
+    while not _read_to(connection, b"\r\n").startswith(b"220 "):
+        pass
+    _ask(connection, b"AUTH TLS", b"234 ")
+
+
+def _ftp_server(connection: socket.socket) -> None:
+    connection.sendall(b"220-files.example\r\n")
+    connection.sendall(b"220 ready\r\n")
+    assert _read_to(connection, b"\r\n") == b"AUTH TLS\r\n"
+    connection.sendall(b"234 AUTH TLS successful\r\n")
+
+
+# A database greets with bytes, and anything may be among them.
+MYSQL_GREETING = b"\x4a\0\0\0\x0a8.0.36\0" + bytes(range(0x0B, 0x4B))
+MYSQL_SSL_REQUEST = b"\x20\0\0\x01\x05\xae\x03\0" + bytes(28)
+
+
+def _mysql_client(connection: socket.socket) -> None:
+    assert _read(connection, len(MYSQL_GREETING)) == MYSQL_GREETING
+    connection.sendall(MYSQL_SSL_REQUEST)
+
+
+def _mysql_server(connection: socket.socket) -> None:
+    connection.sendall(MYSQL_GREETING)
+    assert _read(connection, len(MYSQL_SSL_REQUEST)) == MYSQL_SSL_REQUEST
+
+
+BANNER = b"220 VMware Authentication Daemon Version 1.10: SSL Required\r\n"
+
+
+def _banner_client(connection: socket.socket) -> None:
+    assert _read_to(connection, b"\r\n") == BANNER
+
+
+def _banner_server(connection: socket.socket) -> None:
+    """Greet; the client's first word is its hello."""
+    connection.sendall(BANNER)
+
+
 DIALOGUES = (
     Dialogue("HTTP CONNECT", _connect_client, _connect_server, proxied=True),
     Dialogue("SOCKS4", _socks4_client, _socks4_server, proxied=True),
     Dialogue("SOCKS5", _socks5_client, _socks5_server, proxied=True),
     Dialogue("SMTP STARTTLS", _smtp_client, _smtp_server, proxied=False),
     Dialogue("IMAP STARTTLS", _imap_client, _imap_server, proxied=False),
+    Dialogue("FTP AUTH TLS", _ftp_client, _ftp_server, proxied=False),
+    Dialogue("cleartext", _mysql_client, _mysql_server, proxied=False),
+    Dialogue("SMTP STARTTLS", _banner_client, _banner_server, proxied=False),  # as it looks
 )

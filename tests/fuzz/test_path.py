@@ -6,7 +6,7 @@ with every packet), the same verdict as in order once all bytes have come, and t
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given, settings
@@ -181,6 +181,59 @@ def test_a_server_that_does_not_wait_for_the_hello_says_no_more(early: bytes, re
     serve(game, tiling([1, 700]))
     assert game.kernel in (FlowClass.WATCH, FlowClass.BLOCK)
     assert game.client.read == before
+
+
+GREETING = b"220 mail.example ready, TLS required\r\n"
+
+
+@pytest.mark.parametrize("read", [True, False])
+@pytest.mark.parametrize("behind", [b"", b"220 and a second line\r\n"])
+def test_a_greeting_before_the_hello_changes_nothing(read: bool, behind: bytes) -> None:
+    """Read by the client or below its window; what it has not read yet stands before the answer."""
+    game = Game()
+    start = len(GREETING) if read else 0
+    serve(game, [Move(start - len(GREETING), GREETING, lost=not read)])
+    game.hello()
+    serve(game, [Move(start, behind)] if behind else [])
+    serve(game, [replace(move, place=start + len(behind) + move.place) for move in tiling([700])])
+    assert game.kernel is FlowClass.BLOCK
+    assert game.client.read < start + len(behind) + certificate_end()
+
+
+def test_nor_does_one_that_nobody_could_hold() -> None:
+    """It frees the connection before the client has spoken: the hello brings it back, and what the
+    client may have read of the flight meanwhile is not known any more."""
+    game = Game()
+    greeting = b"SSH-2.0-none\r\n".ljust(OUT_OF_ORDER_LIMIT + 2000, b".")
+    for place in range(0, len(greeting), 1000):
+        piece = greeting[place : place + 1000]
+        game.serve(place - len(greeting), piece, lost=True)
+    assert game.kernel is FlowClass.OBSERVED
+    game.serve(0, FLIGHT[:700])
+    game.hello()
+    serve(game, tiling([700]))
+    assert game.client.read == 700
+
+
+def test_what_was_said_behind_the_beginning_is_not_forgotten() -> None:
+    """The client has the end of the flight, out of order; then noise, its hello, the beginning."""
+    game = Game()
+    game.serve(300, FLIGHT[300:])
+    for place in range(100_000, 100_000 + OUT_OF_ORDER_LIMIT, 1000):
+        game.serve(place, bytes(1000), lost=True)
+    game.hello()
+    game.serve(0, FLIGHT[:300])
+    assert game.kernel is FlowClass.BLOCK
+
+
+def test_an_inspector_that_comes_late_holds_nobody() -> None:
+    """It sees the answer of a handshake whose hello another one has read."""
+    game = Game(fast=False)
+    game.kernel = FlowClass.WATCH
+    serve(game, tiling([700])[:1])
+    game.hello()  # after a HelloRetryRequest, say
+    serve(game, [Move(700, b"anything")])
+    assert game.client.read == 708
 
 
 def test_a_keep_alive_before_the_hello_is_no_word() -> None:

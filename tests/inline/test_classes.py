@@ -23,7 +23,7 @@ from ratwall_lab.contexts import (
     rat_server_context,
     server_context,
 )
-from ratwall_lab.dialogues import DIALOGUES, Dialogue
+from ratwall_lab.dialogues import DIALOGUES, MYSQL_GREETING, Dialogue
 from ratwall_lab.endpoint import TlsEndpoint
 from ratwall_lab.servers import Server, idle_handler, page, web_handler
 from ratwall_lab.shapes import AGENT, hurried, rat_shape
@@ -98,6 +98,32 @@ def test_an_honest_server_behind_a_dialogue_passes(
     assert flow["verdict"] == "clean"
     assert flow["flow_class"] == "observed", "the address judged is that of the dialogue"
     assert dialogue.name in preamble_of(flow)
+
+
+@pytest.mark.parametrize("said", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", MYSQL_GREETING])
+def test_a_server_that_speaks_first_and_goes_on_never_stalls(
+    lab: Lab, box: Box, said: bytes
+) -> None:
+    """Its client only listens, or answers once: far more is said than is held of any connection."""
+    address, port = lab.internet.address(5), next(ports)
+    content = said + PAGE
+
+    def pour(connection: socket.socket) -> None:
+        connection.sendall(content[: len(said) + 5])
+        if said:
+            assert connection.recv(100) == b"hello?"
+        connection.sendall(content[len(said) + 5 :])
+
+    with (
+        Server(lab.internet, address, port, None, lambda _: None, greet=pour),
+        lab.anna.enter(),
+        socket.create_connection((address, port), 5.0) as connection,
+    ):
+        got = connection.recv(65536)
+        if said:
+            connection.sendall(b"hello?")
+        got += b"".join(iter(lambda: connection.recv(65536), b""))
+    assert got == content
 
 
 def queued(box: Box) -> int:

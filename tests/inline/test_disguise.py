@@ -130,6 +130,24 @@ def test_what_is_said_before_the_hello_decides_nothing(
     )
 
 
+def test_a_server_that_answers_before_it_is_asked_is_cut(
+    lab: Lab, box: Box, rat: Identity, recording: Recording
+) -> None:
+    """Whether its client has read that or not: nothing more gets through, all of it is read."""
+    flight = recording.flight()
+    for length in (5, 600):
+        attack(
+            lab,
+            box,
+            rat,
+            lab.internet.address(2),
+            next(ports),
+            recording,
+            in_order(flight, 500),
+            before_hello=[Piece(0, flight[:length])],
+        )
+
+
 def test_a_leaf_of_20_kb_is_read(lab: Lab, box: Box, notary: Notary) -> None:
     identity = notary.rat(RENAMED, padding=LARGE_LEAF)
     recording = record(identity, "1.2")

@@ -20,7 +20,7 @@ from ratwall.wire.reassembly import Stream
 from ratwall.wire.tls.conversation import Conversation, ConversationState
 from ratwall.wire.tls.facts import Anomaly, TlsFacts
 from ratwall.wire.tls.record import looks_like_record
-from ratwall.wire.tls.registry import ContentType
+from ratwall.wire.tls.registry import ContentType, HandshakeType
 
 # In-order bytes of a direction that may pass before the certificate is decided and the client has
 # taken note. The two largest messages that are read make 128 KiB; twice that leaves room for chains
@@ -29,6 +29,10 @@ HANDSHAKE_LIMIT: Final = 256 * 1024
 
 # What a keep-alive may carry in front of all that was ever said; no record begins with it.
 KEEP_ALIVE: Final = b"\0"
+
+# The first bytes of all records. None of them stands in a greeting that is text.
+_RECORD_TYPES: Final = bytes(ContentType)
+_MESSAGE_TYPE_AT: Final = 5  # of a record: behind its header
 
 _MASK: Final = 0xFFFFFFFF
 # As plain numbers: an operator of IntFlag costs more than all else done here for a packet.
@@ -50,6 +54,7 @@ class Connection:
         "_client_spoke",
         "_conversation",
         "_keeps_text",
+        "_late",
         "_opening",
         "_received",
         "_server",
@@ -57,13 +62,15 @@ class Connection:
         "out_of_turn",
     )
 
-    def __init__(self, first_seen: int, *, keep_text: bool = False) -> None:
-        """`keep_text` is for `admit`: remember what the server has said."""
+    def __init__(self, first_seen: int, *, keep_text: bool = False, late: bool = False) -> None:
+        """`keep_text` is for `admit`: remember what the server has said. `late`: it is older than
+        our knowledge of it, which says nothing of who spoke first."""
         self.first_seen = first_seen  # UTC microseconds, as the caller counts them
         self._client = Stream(None, begins_connection)
         self._server = Stream(keep_text=keep_text)
         self._keeps_text = keep_text
-        self.out_of_turn = False  # the server did not wait for the client's hello
+        self._late = late
+        self.out_of_turn = False  # the server may have answered before it was asked
         self._opening: Opening | None = Opening()  # None once TLS was the first thing said
         self._conversation = Conversation()
         self._client_spoke = False
@@ -104,6 +111,11 @@ class Connection:
         )
 
     @property
+    def overlong(self) -> bool:
+        """Whether the server has said more than anybody needs: no more of it is read."""
+        return self._received[False] > HANDSHAKE_LIMIT and self._client_spoke
+
+    @property
     def held(self) -> int:
         """Bytes kept of both directions, for order or to complete a message."""
         streams = self._client.held + self._server.held
@@ -113,12 +125,9 @@ class Connection:
     def admit(self, segment: Segment) -> bytes | None:
         """Return the payload that a server's segment may pass with, None if it may not pass.
 
-        Ask before `push`, and push what was returned. A server that spoke before the hello of its
-        client says no more: whether its client has read that is not to be known, and no honest one
-        does it.
+        Ask before `push`, and push what was returned.
         """
-        too_much = self._received[False] > HANDSHAKE_LIMIT and self._client_spoke
-        if self.out_of_turn or too_much:
+        if self.overlong:
             return None
         sequence = segment.sequence + (segment.flags & _SYN != 0)
         return self._server.admit(sequence & _MASK, segment.payload)
@@ -144,8 +153,10 @@ class Connection:
             if not self._client_spoke and flags & _ACK:
                 # Also corrects the start that a SYN gave, had the server answered with two.
                 self._client_spoke = True
-                spoken = self._heed(segment.acknowledgement)
-                self.out_of_turn = spoken and self._keeps_text and _is_hello(payload)
+                if self._keeps_text and not self.asked and _is_hello(payload):
+                    self._heed_hello(segment.acknowledgement)
+                else:
+                    self._heed(segment.acknowledgement)
         else:
             if stream.next_sequence is None and not self._keeps_text:
                 stream.start_at(sequence)
@@ -154,6 +165,8 @@ class Connection:
                 if waited:
                     self._receive(True, waited)
         data = stream.push(sequence, payload)
+        if self.out_of_turn:
+            self.facts.anomalies.add(Anomaly.OUT_OF_TURN)
         if stream.conflict:
             self.facts.anomalies.add(Anomaly.OVERLAP_CONFLICT)
         if stream.overflowed:
@@ -161,21 +174,47 @@ class Connection:
         if data:
             self._receive(segment_from_client, data)
 
-    def _heed(self, acknowledgement: int) -> bool:
-        """Begin where the client's first words say that it waits for the server; say whether the
-        server has spoken before.
+    def _heed(self, acknowledgement: int) -> None:
+        """Begin where the client's first words say that it waits for the server.
 
         Had the server's stream to begin without them, and somewhere else, then what was read was
         not what the client reads.
         """
         if self._keeps_text and not self._server.reaches(acknowledgement):
-            self._server = Stream(acknowledgement, keep_text=True)
-            self._opening = Opening()
-            self._conversation = Conversation()
+            self._begin_again(acknowledgement)
+            return
         early = self._server.start_before(acknowledgement)
         if early and early != KEEP_ALIVE:
             self._receive(False, early)
-        return bool(early) and early != KEEP_ALIVE
+
+    def _heed_hello(self, acknowledgement: int) -> None:
+        """The same, where the client's first word is a hello and the server may have greeted it.
+
+        Whether the client has read what came before, or it lay below its window, cannot be known.
+        With a greeting it makes no difference: the answer to the hello begins behind it. With bytes
+        that can begin a record it does, and no honest server says such a thing unasked.
+        """
+        early = self._server.leading_to(acknowledgement)
+        if early == KEEP_ALIVE:
+            early = b""
+        if not self._late and any(each in _RECORD_TYPES for each in early):
+            self.out_of_turn = True
+            self._heed(acknowledgement)
+            return
+        whole = self._begin_again(acknowledgement, greeting=early)
+        self.out_of_turn |= not whole and not self._late
+
+    def _begin_again(self, acknowledgement: int, greeting: bytes = b"") -> bool:
+        """Read the server from here on, and nothing of what was before; say whether all that has
+        passed of it already is known still."""
+        self._server, waited = self._server.rest_from(acknowledgement)
+        whole = not self._server.overflowed
+        self._server.overflowed = False
+        self._opening = Opening(greeting)
+        self._conversation = Conversation()
+        if waited:
+            self._receive(False, waited)
+        return whole
 
     def _can_be_first(self, from_client: bool, segment: Segment) -> bool:
         """Say whether a SYN is one that its receiver takes.
@@ -226,5 +265,10 @@ class Connection:
 
 
 def _is_hello(payload: bytes) -> bool:
-    """Whether bytes, however few, can be the start of a record with a hello."""
-    return payload[0] == ContentType.HANDSHAKE and looks_like_record(payload)
+    """Whether bytes, however few, can be the start of a record with a client's hello."""
+    message = payload[_MESSAGE_TYPE_AT : _MESSAGE_TYPE_AT + 1]
+    return (
+        payload[0] == ContentType.HANDSHAKE
+        and looks_like_record(payload)
+        and message in (b"", bytes((HandshakeType.CLIENT_HELLO,)))
+    )

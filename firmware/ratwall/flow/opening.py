@@ -71,13 +71,15 @@ def begins_connection(payload: bytes) -> bool:
 class Opening:
     """The beginning of one connection; `outcome` and, with TLS, `dialogue` say how it went."""
 
-    __slots__ = ("_first", "_preambles", "_searches", "_segments", "outcome")
+    __slots__ = ("_first", "_greeted", "_preambles", "_searches", "_segments", "outcome")
 
-    def __init__(self) -> None:
+    def __init__(self, greeting: bytes = b"") -> None:
+        """`greeting`: what the server has said in cleartext, not to be taken any more."""
+        self._greeted = bool(greeting)
         self.outcome = Outcome.SEARCHING
         self._preambles = {True: Preamble(from_client=True), False: Preamble(from_client=False)}
         self._searches = {True: RecordSearch(), False: RecordSearch()}
-        self._first = {True: b"", False: b""}
+        self._first = {True: b"", False: greeting[:_FIRST_BYTES]}
         self._segments = 0
 
     @property
@@ -96,7 +98,7 @@ class Opening:
 
     @property
     def _spoken(self) -> bool:
-        return self._preambles[True].passed + self._preambles[False].passed > 0
+        return self._greeted or self._preambles[True].passed + self._preambles[False].passed > 0
 
     def take(self, from_client: bool, data: bytes) -> bytes:
         """Return what of a direction's next bytes belongs to TLS, possibly nothing."""

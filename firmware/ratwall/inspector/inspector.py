@@ -182,6 +182,8 @@ class Inspector:
                 text = tracked.connection.admit(segment)
                 if text is None:
                     return self._refuse(packet)
+                if tracked.connection.out_of_turn:
+                    return self._hold(packet, tracked, tracked.connection, segment)
                 if text is not segment.payload or is_urgent(segment):
                     amended = replace_payload(packet.datagram, segment, text)
                     segment.payload = text
@@ -198,7 +200,10 @@ class Inspector:
         now = self._clock()
         tracked = self._table.get(key)
         if tracked is None or tracked.is_over(packet_class, now):
-            tracked = _begin(segment, from_client, now)
+            unheard = tracked is not None and tracked.unheard
+            tracked = _begin(segment, from_client, now, packet_class)
+            if tracked.connection is not None and packet_class is FlowClass.OBSERVED:
+                tracked.connection.out_of_turn = unheard
             tracked.begun_outside = not from_client and packet_class is FlowClass.NONE
             self._table.begin(key, tracked)
         tracked.last_seen = now
@@ -222,6 +227,7 @@ class Inspector:
             not self.enforce or _is_believed(tracked, connection, from_client, segment)
         ):
             tracked.final = tracked.judged
+            tracked.unheard = not connection.asked
             tracked.connection = None
             if tracked.final is FlowClass.BLOCK:
                 self.cut += 1
@@ -241,6 +247,18 @@ class Inspector:
             mark |= self._marks.alone
         reset = rewrite_to_reset(packet.datagram, segment, expected, segment.acknowledgement)
         return Release(mark, reset)
+
+    def _hold(
+        self, packet: QueuedPacket, tracked: Tracked, connection: Connection, segment: Segment
+    ) -> Release:
+        """Read what a server says that did not wait for the hello; nothing of it passes.
+
+        A certificate that gives it away cuts the connection all the same.
+        """
+        self._advance(tracked, connection, False, segment)
+        if tracked.final is FlowClass.BLOCK:
+            return self._cut(packet, tracked, False, segment)
+        return self._refuse(packet)
 
     def _refuse(self, packet: QueuedPacket) -> Release:
         """Let a packet go nowhere that its receiver would not take either, or cannot be held.
@@ -435,11 +453,13 @@ class Inspector:
         }
 
 
-def _begin(segment: Segment, from_client: bool, now: int) -> Tracked:
+def _begin(segment: Segment, from_client: bool, now: int, packet_class: FlowClass) -> Tracked:
     source = segment.source, segment.source_port
     destination = segment.destination, segment.destination_port
     device, server = (source, destination) if from_client else (destination, source)
-    return Tracked(Connection(now, keep_text=True), *device, *server)
+    # One that is being read, and not known here: by an inspector before this one.
+    late = packet_class is FlowClass.WATCH
+    return Tracked(Connection(now, keep_text=True, late=late), *device, *server)
 
 
 def _is_believed(

@@ -46,6 +46,7 @@ class Tracked:
     judged_at: int | None = None  # ... of all that the server had said by then (sequence number)
     final: FlowClass | None = None  # the rest of a burst gets the class that its connection got
     alone: bool = False  # cut, but its endpoint is not blocked
+    unheard: bool = False  # it got its class before its client had said anything
     held: int = 0  # bytes, when last weighed
     server_expects: int | None = None  # of a connection that is cut: the numbers for a reset
     client_expects: int | None = None

@@ -183,6 +183,12 @@ def _from_course(facts: TlsFacts) -> Iterator[Evidence]:
             "gets the first and never the other: this one was held to the first, and not reset."
         )
         yield Evidence("flow.held", 0, text, None)
+    if Anomaly.OUT_OF_TURN in facts.anomalies:
+        text = (
+            "The server answered in TLS before its client had asked. Where connections are cut, no "
+            "more of it gets through: this one was held, and not reset."
+        )
+        yield Evidence("flow.held", 0, text, None)
     if facts.preamble is not None:
         text = f"The encrypted part began behind a dialogue in clear text ({facts.preamble})."
         yield Evidence("flow.preamble", 0, text, None)

@@ -153,6 +153,37 @@ class Stream:
                     start = acknowledged - (position - held_at)
         return self.start_at(start)
 
+    def leading_to(self, acknowledged: int) -> bytes:
+        """Return what is held that leads up to `acknowledged` without a gap: all that a receiver
+        who waits there can have read. Needs the text."""
+        reference = self._waited[0] if self._waited else self.next_sequence
+        if reference is None:
+            return b""
+        position = self._locate(acknowledged, reference)
+        for held_at, held in self._pieces():
+            if held_at < position <= held_at + len(held):
+                return bytes(held[: position - held_at])
+        return b""
+
+    def rest_from(self, sequence: int) -> tuple["Stream", bytes]:
+        """Return a stream that begins at `sequence` with all that is held behind it, and what of
+        that is in order. It is `overflowed` if there is too much of it."""
+        rest = Stream(sequence & _MASK, keep_text=self._text is not None)
+        rest.conflict = self.conflict
+        reference = self._waited[0] if self._waited else self.next_sequence
+        ready = b""
+        if reference is not None:
+            position = self._locate(sequence, reference)
+            for held_at, held in self._pieces():
+                ready += rest.push((sequence + held_at - position) & _MASK, bytes(held))
+        return rest, ready
+
+    def _pieces(self) -> Iterator[tuple[int, bytes | bytearray]]:
+        """Yield (position, bytes) of all that is held: the text, and what waits behind gaps."""
+        if self._text:
+            yield self._start, self._text
+        yield from zip(self._positions, self._islands, strict=True)
+
     def reaches(self, sequence: int) -> bool:
         """Say whether a receiver that waits for `sequence` can have read what was released here."""
         if self.next_sequence is None:

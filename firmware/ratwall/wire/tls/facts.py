@@ -23,6 +23,7 @@ class Anomaly(StrEnum):
     EMPTY_CERTIFICATE = "empty certificate"  # the server sent a Certificate message without one
     CHANGED_CERTIFICATE = "changed certificate"  # a second, different one in a renegotiation
     OVERLAP_CONFLICT = "overlapping segments differ"
+    OUT_OF_TURN = "answered before it was asked"  # the server may have
     REASSEMBLY_OVERFLOW = "too much out of order"  # more than 32 KiB held back in a direction
 
 
