@@ -14,9 +14,11 @@ from types import TracebackType
 from typing import Self
 
 from ratwall_lab.namespaces import Host
-from ratwall_lab.watch import ETH_P_ALL, SNAP_BYTES
+from ratwall_lab.watch import ETH_P_ALL
 
 MAGIC, LINK_ETHERNET = 0xA1B2C3D4, 1
+SNAP_BYTES = 262_144  # offloads put packets together: longer than a frame on the wire
+BUFFER_BYTES = 16_000_000  # of the kernel: a burst shall not be lost while the file is written
 FRAME_LIMIT = 50_000  # of a test that forgot to stop
 
 
@@ -31,6 +33,7 @@ class Recorder:
     def __enter__(self) -> Self:
         with self._host.enter():
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
             self._socket.bind((self._card, ETH_P_ALL))
         self._socket.settimeout(0.1)
         self._thread.start()

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from inline.conftest import Box, wait_for
-from inline.recorder import Recorder
 from ratwall.cli.main import main
 from ratwall_lab.certificates import Identity, Notary
 from ratwall_lab.clients import IdleClient
@@ -18,6 +17,7 @@ from ratwall_lab.contexts import (
     rat_server_context,
     server_context,
 )
+from ratwall_lab.recorder import Recorder
 from ratwall_lab.servers import Server, idle_handler
 from ratwall_lab.shapes import rat_shape
 from ratwall_lab.topology import Lab
@@ -60,7 +60,7 @@ def played(lab: Lab, box: Box, rat: Identity, notary: Notary, tmp_path: Path) ->
     site, printer = notary.web_site(NAME), notary.printer()
     appliance = notary.appliance(address=lab.internet.address(12, 4))
     file = tmp_path / "wan.pcap"
-    with Recorder(lab.box, "wan", file):
+    with Recorder(lab.box, file, "wan"):
         found = [
             play(lab, lab.internet.address(9, 4), contexts, name)
             for contexts, name in (

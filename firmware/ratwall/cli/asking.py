@@ -51,7 +51,18 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def blocked_time(text: str) -> int:
+def add_blocked_time(parser: argparse.ArgumentParser, default: str = "from the settings") -> None:
+    """Declare --for, how long a block or watch lasts; `default` says what holds without it."""
+    parser.add_argument(
+        "--for",
+        dest="seconds",
+        type=_blocked_time,
+        metavar="TIME",
+        help=f"1m to 30d, such as 12h (default: {default})",
+    )
+
+
+def _blocked_time(text: str) -> int:
     """Return how long something is blocked; for argparse."""
     return seconds(text, BLOCK_SECONDS_LOW, BLOCK_SECONDS_HIGH, "")
 

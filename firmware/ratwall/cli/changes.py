@@ -7,7 +7,7 @@ import argparse
 import ipaddress
 
 from ratwall.address import parse_place, place
-from ratwall.cli.asking import Change, add_common, ask, blocked_time, say, seconds
+from ratwall.cli.asking import Change, add_blocked_time, add_common, ask, say, seconds
 from ratwall.cli.reading import whole_number
 from ratwall.cli.table import count, local_time
 from ratwall.controller.messages import (
@@ -73,13 +73,7 @@ def _block_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", metavar="DEVICE", help="for this device only: address, MAC or name"
     )
-    parser.add_argument(
-        "--for",
-        dest="seconds",
-        type=blocked_time,
-        metavar="TIME",
-        help="1m to 30d, such as 12h (default: from the settings)",
-    )
+    add_blocked_time(parser)
     add_common(parser)
 
 
@@ -129,13 +123,7 @@ def _release(options: argparse.Namespace) -> int:
 
 def _keep_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("incident", type=whole_number, metavar="INCIDENT", help="its number")
-    parser.add_argument(
-        "--for",
-        dest="seconds",
-        type=blocked_time,
-        metavar="TIME",
-        help="from now on, 1m to 30d (default: 30d)",
-    )
+    add_blocked_time(parser, "30d, from now on")
     add_common(parser)
 
 

@@ -9,7 +9,7 @@ import sys
 from datetime import datetime, timedelta
 from typing import Any
 
-from ratwall.cli.asking import Change, add_common, ask, blocked_time, say, seconds
+from ratwall.cli.asking import Change, add_blocked_time, add_common, ask, say, seconds
 from ratwall.cli.table import count, local_time
 from ratwall.errors import UsageError
 from ratwall.settings.schema import PAUSE_SECONDS_HIGH, PAUSE_SECONDS_LOW
@@ -22,13 +22,7 @@ DEVICE_HELP = "its address, MAC or name, see: ratwall devices"
 def _quarantine_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("device", metavar="DEVICE", help=DEVICE_HELP)
     parser.add_argument("--yes", action="store_true", help="do not ask whether it is meant")
-    parser.add_argument(
-        "--for",
-        dest="seconds",
-        type=blocked_time,
-        metavar="TIME",
-        help="1m to 30d, such as 12h (default: from the settings)",
-    )
+    add_blocked_time(parser)
     add_common(parser)
 
 
@@ -54,13 +48,7 @@ def _confirmed(device: str) -> bool:
 
 def _watch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("device", metavar="DEVICE", help=DEVICE_HELP)
-    parser.add_argument(
-        "--for",
-        dest="seconds",
-        type=blocked_time,
-        metavar="TIME",
-        help="1m to 30d, such as 12h (default: from the settings)",
-    )
+    add_blocked_time(parser)
     add_common(parser)
 
 
