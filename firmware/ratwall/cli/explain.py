@@ -6,7 +6,9 @@ in force now (thresholds, modes of rules) is said to be so.
 
 import argparse
 import textwrap
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from ratwall.cli.reading import (
 from ratwall.cli.table import local_time, printable
 from ratwall.errors import UsageError
 from ratwall.ledger import explanation
-from ratwall.ledger.store import Ledger
+from ratwall.ledger.store import FILE_NAME, Ledger
 from ratwall.replay.command import judge_file
 from ratwall.settings.load import load_settings
 from ratwall.settings.schema import Settings
@@ -29,6 +31,7 @@ from ratwall.verdict.judge import SCORE_LIMIT
 
 WRAP = 76  # columns of running text: fits the narrowest console in use
 IN_FORCE = Path("run") / "settings.toml"
+MICROSECOND = 1000  # nanoseconds
 Row = dict[str, Any]
 # What was done with a connection judged to be blocked, by the class it was given.
 DONE = {
@@ -63,11 +66,20 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    """Return the settings named, else those in force, else the defaults."""
+    """Return the settings named, else those in force, else the defaults.
+
+    What `ratwall rules set` changed goes before those in force, as it does in the box.
+    """
+    if options.config is not None:
+        return load_settings(options.config)
     in_force = options.state_dir / IN_FORCE
-    if options.config is None and in_force.is_file():
-        return load_settings(in_force)
-    return load_settings(options.config)
+    settings = load_settings(in_force if in_force.is_file() else None)
+    if not (options.state_dir / FILE_NAME).exists():
+        return settings  # a capture is explained where Ratwall never ran, too
+    with open_for_reading(options) as ledger:
+        now = time.time_ns() // MICROSECOND
+        rules = explanation.rules_in_force(ledger, settings.rules, now)
+    return replace(settings, rules=rules)
 
 
 def _explained(options: argparse.Namespace, settings: Settings) -> Iterator[Row]:

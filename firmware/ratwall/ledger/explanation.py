@@ -1,14 +1,16 @@
 """What the ledger knows of one connection that bears on its verdict.
 
-Never judges. Beside the flow itself: what was found over time of its incident, and which actions
-of people or rules were in force for its ends when it began.
+Never judges. Beside the flow itself: what was found over time of its incident, which actions of
+people or rules were in force for its ends when it began, and what a person lets each rule do now.
 """
 
 import json
 from typing import Any
 
+from ratwall.ledger import queries
 from ratwall.ledger.models import Action, Certificate, Detection, Flow
 from ratwall.ledger.store import Ledger
+from ratwall.settings.schema import Rules
 
 ACTIONS_LIMIT = 20  # of one endpoint at one moment there are few
 FOUND_LIMIT = 20
@@ -32,6 +34,13 @@ def flow(ledger: Ledger, number: int) -> Row | None:
         )
     row["changed"] = _in_force(ledger, row)
     return row
+
+
+def rules_in_force(ledger: Ledger, settings: Rules, now: int) -> Rules:
+    """Return what each rule may do: by the settings, and by what a person set since."""
+    for action in queries.actions_of(ledger, ("rule",), now):
+        settings = settings.with_mode(str(action["rule"]), str(action["mode"]))
+    return settings
 
 
 def newest_between(

@@ -81,6 +81,21 @@ def test_modes_of_rules_and_thresholds_are_those_of_the_settings(
     assert "; rule set to monitor]" in shell.run("explain", "1", "--config", str(file))
 
 
+def test_modes_set_by_a_person_go_before_the_settings(
+    shell: Shell, attacked: Running, tmp_path: Path
+) -> None:
+    assert [fact["mode"] for fact in shell.json("explain", "1")[0]["evidence"]] == ["enforce"]
+    rule = shell.json("explain", "1")[0]["evidence"][0]["id"]
+    attacked.call("rule", rule="asyncrat.*", mode="off")
+    attacked.call("rule", rule=rule, mode="monitor")
+    assert f"[{rule}, T1573.002; rule set to monitor]" in shell.run("explain", "1")
+    attacked.call("rule", rule=rule, mode="enforce")
+    assert "rule set to" not in shell.run("explain", "1")
+    named = tmp_path / "named.toml"  # who names a file asks for what that file says
+    named.write_text('[rules]\noff = ["*"]\n')
+    assert "rule set to off" in shell.run("explain", "1", "--config", str(named))
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
