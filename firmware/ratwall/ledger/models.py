@@ -215,3 +215,69 @@ class Lookup(LedgerModel):
         """One row a pair."""
 
         indexes = ((("name", "device"), True),)
+
+
+class Contact(LedgerModel):
+    """What one device had to do with one port of a server, ever: counts, and its busiest hour.
+
+    `device` is a Device's id, without a foreign key: see the migration. An hour is a start in UTC
+    microseconds; `in_hour` and `busiest` count TLS handshakes.
+    """
+
+    id = AutoField()
+    device = IntegerField()
+    address = TextField()
+    server = TextField(index=True)
+    port = IntegerField()
+    name = TextField(null=True)
+    first_seen = IntegerField()
+    last_seen = IntegerField(index=True)
+    connections = IntegerField()
+    failures = IntegerField()
+    sent = IntegerField()
+    received = IntegerField()
+    handshakes = IntegerField()
+    hour = IntegerField()
+    in_hour = IntegerField()
+    busiest = IntegerField()
+    busiest_at = IntegerField()
+
+    class Meta:
+        """One row a device, server and port."""
+
+        indexes = ((("device", "server", "port"), True),)
+
+
+class Connection(LedgerModel):
+    """One connection of a contact that has ended; kept for a day."""
+
+    id = AutoField()
+    contact = IntegerField(index=True)
+    start = IntegerField(index=True)
+    sent = IntegerField()
+    received = IntegerField()
+    failed = BooleanField()
+
+
+class BeaconScore(LedgerModel):
+    """How regular a device's connections with a server are: by our measure, and by RITA's.
+
+    `regularity` is percent, the others are thousandths, null where RITA gives no score.
+    """
+
+    id = AutoField()
+    device = IntegerField()
+    server = TextField()
+    at = IntegerField(index=True)
+    connections = IntegerField()
+    regularity = IntegerField()
+    total = IntegerField(null=True)
+    times = IntegerField(null=True)
+    sizes = IntegerField(null=True)
+    duration = IntegerField(null=True)
+    histogram = IntegerField(null=True)
+
+    class Meta:
+        """One row a device and server."""
+
+        indexes = ((("device", "server"), True),)

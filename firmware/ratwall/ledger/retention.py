@@ -11,7 +11,10 @@ from peewee import fn
 from ratwall.ledger.models import (
     Action,
     AuditEntry,
+    BeaconScore,
     Certificate,
+    Connection,
+    Contact,
     Device,
     Flow,
     HourlyRollup,
@@ -28,6 +31,9 @@ INCIDENT_CHUNK = 100  # incidents have flows and actions to let go of
 ROLLUP_DAYS = 400  # a year and a month, to compare with the same month of the last year
 NAMES = (Lookup, Resolution, Name)
 NAMES_ROWS = 200_000  # a table: some 30 MB; an office meets a tenth as many names in a quarter
+CONTACTS_ROWS = 50_000  # some 12 MB; forty devices with two hundred servers each have 8,000
+CONNECTIONS_ROWS = 100_000  # some 6 MB; a busy day of forty devices has 15,000
+SCORES_ROWS = 4_000
 VACUUM_PAGES = 4096  # 16 MB of free pages handed back to the file system in one step
 
 
@@ -61,10 +67,47 @@ def _forget_old(ledger: Ledger, before: int, now: int) -> int:
         deleted = deleted or _delete(ledger, model, model.last_seen < before, model.last_seen)
         if not deleted and ledger.value(model.select(fn.COUNT(model.id))) > NAMES_ROWS:
             deleted = _delete(ledger, model, None, model.last_seen)
+    deleted = deleted or _forget_contacts(ledger, before, now)
     deleted = deleted or _delete_unused(ledger, before)
     return deleted or ledger.execute(
         HourlyRollup.delete().where(HourlyRollup.hour < now - ROLLUP_DAYS * DAY)
     )
+
+
+def _forget_contacts(ledger: Ledger, before: int, now: int) -> int:
+    """Delete a chunk of contacts and what belongs to them that is too old or too much.
+
+    Attempts that all failed go first: a scan must not push out what is known of an office.
+    """
+    start, met, scored = Connection.start, Contact.last_seen, BeaconScore.at
+    return (
+        _delete(ledger, Connection, start < now - DAY, start)
+        # A clock that was ahead, and was set back, has left them.
+        or _delete(ledger, Connection, start > now + DAY, start)
+        or _delete_beyond(ledger, Connection, CONNECTIONS_ROWS, start)
+        or _delete(ledger, Contact, met < before, met)
+        or _delete_beyond(
+            ledger,
+            Contact,
+            CONTACTS_ROWS,
+            met,
+            (Contact.connections > Contact.failures) | (Contact.handshakes > 0),
+        )
+        or _delete(ledger, BeaconScore, scored < before, scored)
+        or _delete_beyond(ledger, BeaconScore, SCORES_ROWS, scored)
+    )
+
+
+def _delete_beyond(ledger: Ledger, model: Any, rows: int, order: Any, valuable: Any = None) -> int:
+    """Delete a chunk of the oldest rows beyond a number of them, the `valuable` ones last."""
+    excess = ledger.value(model.select(fn.COUNT(model.id))) - rows
+    if excess <= 0:
+        return 0
+    if valuable is not None:
+        deleted = _delete(ledger, model, ~valuable, order, excess)
+        if deleted:
+            return deleted
+    return _delete(ledger, model, None, order, excess)
 
 
 def _forget_oldest(ledger: Ledger, now: int) -> int:
@@ -74,16 +117,26 @@ def _forget_oldest(ledger: Ledger, now: int) -> int:
         or _delete_incidents(ledger, None, now)
         or _delete(ledger, AuditEntry, None)
         or any(_delete(ledger, model, None, model.last_seen) for model in NAMES)
+        or any(
+            _delete(ledger, model, None, order)
+            for model, order in (
+                (Connection, Connection.start),
+                (BeaconScore, BeaconScore.at),
+                (Contact, Contact.last_seen),
+            )
+        )
         or _delete_unused(ledger, now)
     )
 
 
-def _delete(ledger: Ledger, model: Any, condition: Any, order: Any = None) -> int:
+def _delete(
+    ledger: Ledger, model: Any, condition: Any, order: Any = None, most: int = CHUNK
+) -> int:
     """Delete a chunk of the rows that meet the condition (None: any), lowest `order` or id first.
 
     An index on `order` spares a walk through the whole table when nothing meets the condition.
     """
-    oldest = model.select(model.id).order_by(order or model.id).limit(CHUNK)
+    oldest = model.select(model.id).order_by(order or model.id).limit(min(most, CHUNK))
     if condition is not None:
         oldest = oldest.where(condition)
     return ledger.execute(model.delete().where(model.id.in_(oldest)))
@@ -122,5 +175,6 @@ def _delete_unused(ledger: Ledger, before: int) -> int:
         )
         if keep is not None:
             unused &= ~keep  # a name given by a person is not thrown away
+            unused &= ~fn.EXISTS(Contact.select(Contact.id).where(Contact.device == model.id))
         deleted += _delete(ledger, model, unused)
     return deleted

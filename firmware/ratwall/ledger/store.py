@@ -8,7 +8,7 @@ because the file under its path may have been set aside in between.
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -87,6 +87,23 @@ class Ledger:
             self._inserts[key] = text
         with self._complaints("write"):
             self.database.execute_sql(text, tuple(values.values()))
+
+    def execute_many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Run one statement of SQLite's own with each of the rows; LedgerError as `execute`.
+
+        What comes by the hundred is not worth a query's making for each.
+        """
+        try:
+            self.database.connection().executemany(statement, rows)
+        except sqlite3.Error as error:
+            refused = isinstance(error, sqlite3.IntegrityError)
+            kind = LedgerRefusedError if refused else LedgerError
+            raise kind(f"{self.path}: cannot write the ledger: {error}") from error
+
+    def tuples(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows of a statement of SQLite's own; LedgerError if they cannot be read."""
+        with self._complaints("read"):
+            return list(self.database.execute_sql(statement, values).fetchall())
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement of SQLite's own, such as a pragma; LedgerError if it fails."""

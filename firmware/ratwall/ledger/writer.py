@@ -6,7 +6,7 @@ why. Ids are given out here, not by SQLite, so that a row can be spoken of befor
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,10 @@ class LedgerWriter:
     def run(self, query: Any, *, spare: bool = False) -> None:
         """Queue any other insert, update or delete."""
         self._queue(lambda: self.ledger.execute(query), spare)
+
+    def run_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Queue one statement of SQLite's own with many rows; they go before flows do."""
+        self._queue(lambda: self.ledger.execute_many(statement, rows), True)
 
     def note(self, key: str, value: str) -> None:
         """Queue a note; it replaces the one of the same key."""

@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 
 from ratwall.ledger import queries, retention
-from ratwall.ledger.models import Action, Certificate, Device, Flow, HourlyRollup, Incident
+from ratwall.ledger.models import (
+    Action,
+    Certificate,
+    Connection,
+    Contact,
+    Device,
+    Flow,
+    HourlyRollup,
+    Incident,
+)
 from ratwall.ledger.retention import DAY, ROLLUP_DAYS, retain
 from ratwall.ledger.store import Ledger
 from ratwall.ledger.writer import LedgerWriter
@@ -128,3 +137,77 @@ def test_after_forgetting_the_writer_looks_devices_up_again(
     assert flows_by_age.flush()
     assert flows_by_age.lost == 0
     assert len(queries.flows(ledger)) == 3
+
+
+def contact(ledger: Ledger, number: int, last_seen: int, failures: int = 0) -> None:
+    counts = dict.fromkeys(("sent", "received", "handshakes", "hour", "in_hour"), 0)
+    ledger.execute(
+        Contact.insert(
+            device=number,
+            address=f"192.168.1.{number}",
+            server=f"203.0.113.{number}",
+            port=443,
+            first_seen=last_seen,
+            last_seen=last_seen,
+            connections=1,
+            failures=failures,
+            busiest=0,
+            busiest_at=0,
+            **counts,
+        )
+    )
+
+
+def servers(ledger: Ledger) -> list[int]:
+    return [row["device"] for row in ledger.rows(Contact.select().order_by(Contact.device))]
+
+
+def test_contacts_go_by_age_and_keep_their_device(ledger: Ledger, now: int) -> None:
+    for number, age in enumerate((DAYS * DAY, DAYS * DAY + 1), start=1):
+        old = {"first_seen": now - age - 1, "last_seen": now - age - 1}
+        ledger.execute(Device.insert(address=f"192.168.1.{number}", **old))
+        contact(ledger, number, now - age)
+    retain_all(ledger, now)
+    assert servers(ledger) == [1]
+    assert [row["id"] for row in ledger.rows(Device.select())] == [1]
+
+
+def test_of_too_many_contacts_the_failed_go_first_then_the_oldest(
+    ledger: Ledger, now: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "CONTACTS_ROWS", 3)
+    for number in range(1, 4):
+        contact(ledger, number, now - 1000 + number)
+    for number in range(4, 40):  # a scan, newer than all that is known
+        contact(ledger, number, now, failures=1)
+    retain_all(ledger, now)
+    assert servers(ledger) == [1, 2, 3]
+    contact(ledger, 50, now)
+    retain_all(ledger, now)
+    assert servers(ledger) == [2, 3, 50]
+
+
+def test_connections_go_after_a_day_and_those_of_a_clock_that_was_ahead(
+    ledger: Ledger, now: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = {"too old": -DAY - 1, "old": -DAY, "new": 0, "soon": DAY, "ahead": DAY + 1}
+    for offset in times.values():
+        values = {"contact": 1, "sent": 0, "received": 0, "failed": False}
+        ledger.execute(Connection.insert(start=now + offset, **values))
+    retain_all(ledger, now)
+    kept = {row["start"] - now for row in ledger.rows(Connection.select())}
+    assert kept == {times["old"], times["new"], times["soon"]}
+    monkeypatch.setattr(retention, "CONNECTIONS_ROWS", 1)
+    retain_all(ledger, now)
+    assert [row["start"] - now for row in ledger.rows(Connection.select())] == [times["soon"]]
+
+
+def test_a_full_ledger_gives_up_flows_before_contacts(
+    ledger: Ledger, flows_by_age: LedgerWriter, now: int
+) -> None:
+    contact(ledger, 9, now)
+    ledger.execute(Flow.update(start=now))
+    flows = len(ledger.rows(Flow.select()))
+    with ledger.transaction(durable=False):
+        assert retention._forget_oldest(ledger, now) == flows
+    assert servers(ledger) == [9]

@@ -12,7 +12,18 @@ import pytest
 
 from ratwall.ledger import store
 from ratwall.ledger.migrations import DIRECTORY, migrate
-from ratwall.ledger.models import Detection, Device, LedgerModel, Lookup, Name, Note, Resolution
+from ratwall.ledger.models import (
+    BeaconScore,
+    Connection,
+    Contact,
+    Detection,
+    Device,
+    LedgerModel,
+    Lookup,
+    Name,
+    Note,
+    Resolution,
+)
 from ratwall.ledger.store import (
     SET_ASIDE_KEPT,
     SET_ASIDE_NOTE,
@@ -24,7 +35,8 @@ from ratwall.ledger.store import (
 )
 
 MODELS = LedgerModel.__subclasses__()
-SINCE_VERSION_1 = (Detection, Name, Resolution, Lookup)  # tables that later migrations made
+# Tables that later migrations made.
+SINCE_VERSION_1 = (Detection, Name, Resolution, Lookup, Contact, Connection, BeaconScore)
 VERSION_1 = Path(__file__).parent / "version1.sql"
 FIXTURE_MAKER = Path(__file__).parents[3] / "scripts" / "make-ledger-fixture"  # made it
 READER = """

@@ -1,0 +1,175 @@
+"""The ledger's side of contacts: what devices had to do with servers, written in batches.
+
+Never judges. Statements are SQLite's own text, made once: a busy office has hundreds of rows in a
+batch, and making a query of each would cost ten times what SQLite takes for it.
+
+Design note: an attempt that failed is a contact, but it makes nobody known. A server that a program
+has tried in vain for a week is as strange as on the first day.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ratwall.ledger.store import Ledger
+from ratwall.ledger.writer import LedgerWriter
+
+HOUR: Final = 3_600_000_000  # microseconds
+DAY: Final = 24 * HOUR
+BASELINE_US: Final = 7 * DAY  # an office's week has all that it does regularly
+# Read at a start, in a third of a second: more than a busy day of forty devices has.
+RECENT_CONNECTIONS: Final = 20_000
+SCORED_CONNECTIONS: Final = 17_280  # of one pair: one every five seconds, all day
+LISTED: Final = 20
+
+Row = dict[str, Any]
+
+_SEEN: Final = """
+INSERT INTO contact (device, address, server, port, name, first_seen, last_seen, connections,
+  failures, sent, received, handshakes, hour, in_hour, busiest, busiest_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (device, server, port) DO UPDATE SET
+  address = excluded.address,
+  name = COALESCE(excluded.name, name),
+  first_seen = MIN(first_seen, excluded.first_seen),
+  last_seen = MAX(last_seen, excluded.last_seen),
+  connections = connections + excluded.connections,
+  failures = failures + excluded.failures,
+  sent = sent + excluded.sent,
+  received = received + excluded.received,
+  handshakes = handshakes + excluded.handshakes,
+  hour = excluded.hour,
+  in_hour = CASE WHEN hour = excluded.hour THEN in_hour + excluded.in_hour
+    ELSE excluded.in_hour END,
+  busiest = CASE
+    WHEN excluded.in_hour + CASE WHEN hour = excluded.hour THEN in_hour ELSE 0 END >= busiest
+      OR busiest_at < excluded.hour - ?
+    THEN excluded.in_hour + CASE WHEN hour = excluded.hour THEN in_hour ELSE 0 END
+    ELSE busiest END,
+  busiest_at = CASE
+    WHEN excluded.in_hour + CASE WHEN hour = excluded.hour THEN in_hour ELSE 0 END >= busiest
+      OR busiest_at < excluded.hour - ?
+    THEN excluded.hour ELSE busiest_at END
+"""
+_ENDED: Final = """
+INSERT INTO connection (contact, start, sent, received, failed)
+SELECT id, ?, ?, ?, ? FROM contact WHERE device = ? AND server = ? AND port = ?
+"""
+_RECENT: Final = """
+SELECT c.address, c.server, c.port, n.start, n.received, n.failed
+FROM (SELECT * FROM connection WHERE start > ? AND start <= ? ORDER BY start DESC LIMIT ?) AS n
+JOIN contact AS c ON c.id = n.contact ORDER BY n.start
+"""
+_SCORED: Final = """
+SELECT n.start, n.sent FROM contact AS c JOIN connection AS n ON n.contact = c.id
+WHERE c.device = ? AND c.server = ? AND n.start > ? ORDER BY n.start DESC LIMIT ?
+"""
+_BUSIEST: Final = """
+SELECT server, MAX(busiest) AS most FROM contact WHERE device = ? AND busiest_at > ?
+GROUP BY server ORDER BY most DESC LIMIT 2
+"""
+_KNOWN: Final = """
+SELECT device, MIN(first_seen) FROM contact
+WHERE server = ? AND (connections > failures OR handshakes > 0) GROUP BY device
+"""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of one contact since it was last written; times in UTC microseconds."""
+
+    first: int
+    last: int
+    connections: int = 0
+    failures: int = 0
+    sent: int = 0
+    received: int = 0
+    handshakes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One connection of the last day, as it is read back."""
+
+    device: str  # its newest address that spoke with the server
+    server: str
+    port: int
+    start: int
+    received: int
+    failed: bool
+
+
+Place = tuple[int, str, int]  # device's id, server, port
+Ended = tuple[Place, int, int, int, bool]  # contact, start, sent, received, failed
+
+
+def write(
+    writer: LedgerWriter,
+    seen: Sequence[tuple[Place, str, str | None, Seen]],
+    ended: Sequence[Ended],
+    now: int,
+) -> None:
+    """Queue contacts (with the device's address and the server's name) and what has ended.
+
+    Handshakes are counted to the hour in which they are written.
+    """
+    hour = now // HOUR * HOUR
+    if seen:
+        writer.run_many(
+            _SEEN,
+            [
+                (
+                    *(place[0], address, place[1], place[2], name, one.first, one.last),
+                    *(one.connections, one.failures, one.sent, one.received, one.handshakes),
+                    *(hour, one.handshakes, one.handshakes, hour, BASELINE_US, BASELINE_US),
+                )
+                for place, address, name, one in seen
+            ],
+        )
+    if ended:
+        writer.run_many(
+            _ENDED,
+            [
+                (start, sent, received, failed, *place)
+                for place, start, sent, received, failed in ended
+            ],
+        )
+
+
+def recent(ledger: Ledger, now: int) -> Iterator[Past]:
+    """Yield the newest connections of the last day that have ended, oldest first."""
+    for row in ledger.tuples(_RECENT, (now - DAY, now, RECENT_CONNECTIONS)):
+        device, server, port, start, received, failed = row
+        yield Past(device, server, port, start, received, bool(failed))
+
+
+def connections(ledger: Ledger, device: int, server: str, now: int) -> list[tuple[int, int]]:
+    """Return start and bytes sent of a pair's newest connections of the last day."""
+    return [
+        (start, sent)
+        for start, sent in ledger.tuples(_SCORED, (device, server, now - DAY, SCORED_CONNECTIONS))
+    ]
+
+
+def oldest(ledger: Ledger, now: int) -> int | None:
+    """Return when the oldest connection of the last day began, None without any."""
+    found = ledger.tuples("SELECT MIN(start) FROM connection WHERE start > ?", (now - DAY,))
+    return None if found[0][0] is None else int(found[0][0])
+
+
+def busiest(ledger: Ledger, device: int, now: int) -> list[tuple[str, int]]:
+    """Return the two servers with which a device had its busiest hours of the last week."""
+    return [(server, most) for server, most in ledger.tuples(_BUSIEST, (device, now - BASELINE_US))]
+
+
+def known_since(ledger: Ledger, server: str) -> dict[int, int]:
+    """Return which devices have had an answer of a server, and when they first met it."""
+    return dict(ledger.tuples(_KNOWN, (server,)))
+
+
+def addresses(ledger: Ledger) -> dict[str, int]:
+    """Return the IPv4 addresses of devices, the one last used last, and whose they were."""
+    found = ledger.tuples(
+        "SELECT address, device FROM contact WHERE instr(address, ':') = 0 ORDER BY last_seen"
+    )
+    return dict(found)
