@@ -43,6 +43,29 @@ class _Contact:
     beat: Beat | None = None
     beat_at: int = 0
 
+    def take_over(self, old: "_Contact") -> None:
+        """Add what was known under an earlier address."""
+        self.named |= old.named
+        self.self_signed |= old.self_signed
+        self.odd_certificate = self.odd_certificate or old.odd_certificate
+        self.odd_fingerprint = self.odd_fingerprint or old.odd_fingerprint
+        for port in (*old.ports, *self.ports):  # the newest last
+            _note(self.ports, port)
+        for port in (*old.failed_ports, *self.failed_ports):
+            _note(self.failed_ports, port)
+        for hour, count in old.hours.items():
+            self.hours[hour] = self.hours.get(hour, 0) + count
+        for mine, theirs in (
+            (self.starts, old.starts),
+            (self.attempts, old.attempts),
+            (self.failures, old.failures),
+        ):
+            both = sorted((*theirs, *mine))
+            mine.clear()
+            mine.extend(both)
+        if self.beat is None:
+            self.beat, self.beat_at = old.beat, old.beat_at
+
 
 class Histories:
     """Feed it with reports, failures and beats; ask it for a view."""
@@ -111,9 +134,20 @@ class Histories:
         return contact is not None and (contact.beat is not None or bool(contact.failures))
 
     def view(
-        self, pair: Pair, rarity: Rarity, *, site_age: int, named: bool, watched: bool, now: int
+        self,
+        pair: Pair,
+        rarity: Rarity,
+        *,
+        site_age: int,
+        named: bool,
+        watched: bool,
+        now: int,
+        usual_hour: int = 0,
     ) -> History | None:
-        """Return what a model may look at, None if nothing is known of the pair."""
+        """Return what a model may look at, None if nothing is known of the pair.
+
+        `usual_hour` is what is known from before this day.
+        """
         contact = self._contacts.get(pair)
         if contact is None:
             return None
@@ -132,7 +166,7 @@ class Histories:
             ports=tuple(contact.ports),
             handshakes=sum(hours),
             hours=hours,
-            usual_hour=self._busiest_elsewhere(pair, this_hour),
+            usual_hour=max(usual_hour, self._busiest_elsewhere(pair, this_hour)),
             self_signed=contact.self_signed,
             odd_certificate=contact.odd_certificate,
             odd_fingerprint=contact.odd_fingerprint,
@@ -143,6 +177,18 @@ class Histories:
             beat=beat,
             watched=watched,
         )
+
+    def move(self, before: str, after: str) -> None:
+        """Give what is known of a device to its new address; what runs is not carried along.
+
+        What the new address has shown already goes before it.
+        """
+        for pair in [one for one in self._contacts if one[0] == before]:
+            old = self._contacts.pop(pair)
+            old.running.clear()
+            new = self._contacts.setdefault((after, pair[1]), old)
+            if new is not old:
+                new.take_over(old)
 
     def forget_old(self, now: int) -> None:
         """Let go of what has not been used for a day."""

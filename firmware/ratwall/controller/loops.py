@@ -2,15 +2,21 @@
 
 Fed with the ends of connections that conntrack tells of, with the kernel's own time stamps and
 counts; one that was never answered, or by a reset alone, has failed. It delays and cuts nothing.
+What failed during the last day, and what was told of it, is read from the ledger at the start: a
+loop goes on while the box restarts.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
+from ratwall.controller.books import Books
 from ratwall.controller.listener import Listener
+from ratwall.controller.rows import told_lately
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
+from ratwall.ledger import contacts
+from ratwall.ledger.store import LedgerError
 from ratwall.loops.attempts import Attempts, Loop, Surroundings, find_loop, loop_evidence
 from ratwall.verdict.finding import Finding
 
@@ -35,16 +41,44 @@ class Loops(Listener):
         around: Callable[[str], Surroundings],
         family_ports: Callable[[], frozenset[int]],
         found: Callable[[Finding], object],
+        clock: Callable[[], int],
     ) -> None:
         """`around` says what else is known of a server, `found` takes what is worth telling."""
         self._around = around
         self._family_ports = family_ports
         self._found = found
+        self._clock = clock
         self._pairs: OrderedDict[Pair, Attempts] = OrderedDict()
         self._told: OrderedDict[Pair, int] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._pairs)
+
+    def start(self, books: Books) -> None:
+        """Take over what failed lately; with another ledger it goes on as it was."""
+        if self._pairs:
+            return
+        now = self._clock()
+        try:
+            for past in contacts.recent(books.ledger, now):
+                pair = past.device, past.server
+                if past.received > RESET_BYTES:
+                    self._pairs.pop(pair, None)
+                elif past.failed:
+                    self._attempt(pair, past.start, past.port)
+            for _, pair, at in told_lately(books.ledger, "loop.", now - TOLD_AGAIN_US):
+                self._told[pair] = at
+        except LedgerError:
+            return  # the writer says what is wrong with the ledger
+
+    def move(self, before: str, after: str) -> None:
+        """Go on with a device that has another address now."""
+        for pair in [one for one in self._pairs if one[0] == before]:
+            moved = self._pairs.setdefault((after, pair[1]), Attempts())
+            for start, port in self._pairs.pop(pair).tries:
+                moved.failed(start, port)
+        for pair in [one for one in self._told if one[0] == before]:
+            self._told[after, pair[1]] = self._told.pop(pair)
 
     def take_event(self, event: FlowEvent) -> None:
         """Take in a connection that ended."""
@@ -58,16 +92,20 @@ class Loops(Listener):
             if pair in self._pairs:
                 self._pairs.pop(pair)
             return
-        attempts = self._pairs.setdefault(pair, Attempts())
-        self._pairs.move_to_end(pair)
-        if len(self._pairs) > PAIRS_LIMIT:
-            self._pairs.popitem(last=False)
-        attempts.failed(event.started, event.destination_port)
+        attempts = self._attempt(pair, event.started, event.destination_port)
         loop = find_loop(attempts)
         if loop is not None and loop.starts[-1] - self._told.get(pair, -TOLD_AGAIN_US) >= (
             TOLD_AGAIN_US
         ):
             self._tell(pair, attempts, loop)
+
+    def _attempt(self, pair: Pair, start: int, port: int) -> Attempts:
+        attempts = self._pairs.setdefault(pair, Attempts())
+        self._pairs.move_to_end(pair)
+        if len(self._pairs) > PAIRS_LIMIT:
+            self._pairs.popitem(last=False)
+        attempts.failed(start, port)
+        return attempts
 
     def _tell(self, pair: Pair, attempts: Attempts, loop: Loop) -> None:
         self._told[pair] = loop.starts[-1]

@@ -9,21 +9,22 @@ model fire; they cost a look into a table. The rest is examined between packets,
 
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ratwall.controller.books import Books
+from ratwall.controller.contacts import FAILED_BYTES
 from ratwall.controller.histories import Histories, Pair
 from ratwall.controller.listener import Listener
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.proofs import Connection, Reported
-from ratwall.controller.rows import recent_reports
+from ratwall.controller.rows import detections_since, recent_reports, told_lately
 from ratwall.detections.catalog import SIGNIFICANT_ANOMALY, examine
 from ratwall.detections.history import DAY, HOUR, SECOND, Beat, History, Rarity
 from ratwall.detections.model import Match
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
-from ratwall.ledger import models
+from ratwall.ledger import contacts, models
 from ratwall.ledger.store import LedgerError
 from ratwall.verdict.finding import Finding
 
@@ -32,7 +33,6 @@ RARITY_KEPT: Final = 4096  # servers, 1 MB
 RARITY_US: Final = 60 * SECOND  # as old may an answer be: a stranger gets known within days
 TOLD_AGAIN_US: Final = 6 * HOUR  # what goes on is told again a few times a day
 TOLD_KEPT: Final = 4096
-FAILED_BYTES: Final = 500  # both ways together: seven SYNs and their answers, no payload
 DEVICES_KEPT: Final = 4096  # addresses: more than an office has
 FACTS_STARTS: Final = 32  # times of connections that the page can draw
 
@@ -48,18 +48,21 @@ class Models(Listener):
         rarity: RarityOf,
         names: Callable[[str], bool],
         watched: Callable[[str], bool],
+        usual_hour: Callable[[str, str], int],
         found: Callable[[Finding], Any],
         clock: Callable[[], int],
     ) -> None:
         """`rarity` gives devices and age in microseconds of a server, None if nobody can tell.
 
         `names` says whether DNS gave a server a name, `watched` whether a device is watched
-        closely; `found` takes what is worth telling.
+        closely, `usual_hour` how many TLS connections a device made to others than a server in the
+        busiest hour of its week; `found` takes what is worth telling.
         """
         self._groups = groups
         self._rarity_of = rarity
         self._names = names
         self._is_watched = watched
+        self._usual_hour = usual_hour
         self._found = found
         self._clock = clock
         self._histories = Histories(groups)
@@ -82,6 +85,13 @@ class Models(Listener):
             self.since = now if first is None else first
             for report in recent_reports(books.ledger, now - DAY):
                 self._learn(report)
+            for past in contacts.recent(books.ledger, now):
+                if past.failed:
+                    self._histories.take_failure((past.device, past.server), past.port, past.start)
+            for _, pair, at, facts in detections_since(books.ledger, "rhythm.", now - DAY):
+                self._histories.take_beat(pair, _beat(facts), at)
+            for rule, pair, at in told_lately(books.ledger, "model.", now - TOLD_AGAIN_US):
+                self._told[rule, pair] = at
         except LedgerError:
             return  # the writer says what is wrong with the ledger
 
@@ -119,13 +129,14 @@ class Models(Listener):
         if not finding.rule.startswith("rhythm."):
             return
         pair = finding.device, finding.server
-        beat = Beat(
-            len(finding.facts.get("beats", ())),
-            int(finding.facts.get("period_us", 0)),
-            bool(finding.facts.get("shape", False)),
-        )
-        self._histories.take_beat(pair, beat, finding.at)
+        self._histories.take_beat(pair, _beat(finding.facts), finding.at)
         self._waiting[pair] = None
+
+    def move(self, before: str, after: str) -> None:
+        """Go on with a device that has another address now."""
+        self._histories.move(before, after)
+        for rule, pair in [key for key in self._told if key[1][0] == before]:
+            self._told[rule, (after, pair[1])] = self._told.pop((rule, pair))
 
     def tick(self, now: int) -> None:
         """Examine what has news, a few a turn."""
@@ -150,6 +161,7 @@ class Models(Listener):
             site_age=now - self.since,
             named=self._names(pair[1]),
             watched=self._is_watched(pair[0]),
+            usual_hour=self._usual_hour(*pair),
             now=now,
         )
         if seen is None:
@@ -181,6 +193,14 @@ class Models(Listener):
         if len(self._rarities) > RARITY_KEPT:
             self._rarities.popitem(last=False)
         return rarity
+
+
+def _beat(facts: Mapping[str, Any]) -> Beat:
+    return Beat(
+        len(facts.get("beats", ())),
+        int(facts.get("period_us", 0)),
+        bool(facts.get("shape", False)),
+    )
 
 
 def _finding(match: Match, seen: History, running: tuple[Connection, ...]) -> Finding:

@@ -12,7 +12,7 @@ from peewee import JOIN, fn
 from ratwall.controller.incidents import TOGETHER_US, Incident
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.proofs import AT_HAND_LIMIT, Connection, Reported
-from ratwall.ledger import models
+from ratwall.ledger import contacts, models
 from ratwall.ledger.store import Ledger, LedgerError
 from ratwall.verdict.headline import Outcome
 
@@ -22,6 +22,7 @@ PROOF_US = 3_600_000_000  # an hour: the kernel forgets a cut connection within 
 DER_KEPT = 8192
 DER_VERDICTS = ("alert", "block")  # what somebody may want to look into later
 RECENT_REPORTS = 20_000  # read in half a second at the start: a busy day of forty devices
+RECENT_DETECTIONS = 2000  # of the last hours: each is an incident or a repeat of one
 REPORTED = (
     "flow_class",
     "client",
@@ -153,6 +154,37 @@ def recent_reports(ledger: Ledger, since: int) -> Iterator[FlowReport]:
         )
 
 
+def detections_since(
+    ledger: Ledger, prefix: str, since: int
+) -> Iterator[tuple[str, tuple[str, str], int, dict[str, Any]]]:
+    """Yield what was found by rules that begin so: rule, device's address and server, when, facts.
+
+    Oldest first; LedgerError as `rows`.
+    """
+    found = models.Detection
+    query = (
+        found.select(
+            found.rule, found.time, found.facts, models.Incident.server, models.Device.address
+        )
+        .join(models.Incident, on=(found.incident == models.Incident.id))
+        .join(models.Device, on=(models.Incident.device == models.Device.id))
+        .where(found.rule.startswith(prefix) & (found.time > since))
+        .order_by(found.id.desc())
+        .limit(RECENT_DETECTIONS)
+    )
+    for row in reversed(ledger.rows(query)):
+        pair = row["address"], row["server"]
+        yield row["rule"], pair, row["time"], json.loads(row["facts"])
+
+
+def told_lately(
+    ledger: Ledger, prefix: str, since: int
+) -> Iterator[tuple[str, tuple[str, str], int]]:
+    """Yield which rules that begin so told of whom, when; oldest first; LedgerError as `rows`."""
+    for rule, pair, at, _ in detections_since(ledger, prefix, since):
+        yield rule, pair, at
+
+
 def find_incident(ledger: Ledger, incident_id: int) -> Incident | None:
     """Return one incident, None if there is none; LedgerError as `rows`."""
     row = ledger.row(_incident_select().where(models.Incident.id == incident_id))
@@ -225,16 +257,21 @@ def newest_flow(ledger: Ledger, connection: Connection) -> int | None:
 def rarity(ledger: Ledger, server: str, now: int) -> tuple[int, int] | None:
     """Return how many devices had to do with a server, and for how long (microseconds).
 
-    None if it cannot be read; (1, 0) if nothing was written of it yet.
+    None if it cannot be read; (1, 0) if nothing was written of it yet. Contacts outlive the flows
+    that a full ledger forgets; flows are there from before there were contacts.
     """
     flows = models.Flow
-    query = flows.select(
-        fn.COUNT(flows.device.distinct()).alias("devices"), fn.MIN(flows.start).alias("first")
-    ).where(flows.server == server)
+    query = (
+        flows.select(flows.device, fn.MIN(flows.start).alias("first"))
+        .where(flows.server == server)
+        .group_by(flows.device)
+    )
     try:
-        found = ledger.row(query)
+        first = {row["device"]: row["first"] for row in ledger.rows(query)}
+        for device, since in contacts.known_since(ledger, server).items():
+            first[device] = min(since, first.get(device, since))
     except LedgerError:
         return None
-    if found is None or found["first"] is None:
+    if not first:
         return 1, 0
-    return int(found["devices"]), max(0, now - int(found["first"]))
+    return len(first), max(0, now - min(first.values()))

@@ -6,6 +6,7 @@ sides are handed in.
 
 from collections.abc import Callable
 
+from ratwall.controller.contacts import Contacts
 from ratwall.controller.lookups import Lookups
 from ratwall.controller.loops import Loops
 from ratwall.controller.modelling import Models
@@ -55,17 +56,22 @@ def wire(
         known = service.rarity(server)
         return Surroundings(devices=None if known is None else known[0], named=named(server))
 
+    contacts = Contacts(service.neighbours.mac_of, naming.of, service.clock)
+    loops = Loops(around, lambda: ports, found, service.clock)
     models = service.models = Models(
         {rule.id: rule.group for pack in packs for rule in pack.rules},
         service.rarity,
         named,
         service.responses.watches,
+        contacts.usual_hour,
         found,
         service.clock,
     )
     service.findings.heard = models.take_finding
+    contacts.moved += [loops.move, models.move]
     for listener in (
-        Loops(around, lambda: ports, found),
+        contacts,
+        loops,
         naming,
         service.ladder,
         observation,

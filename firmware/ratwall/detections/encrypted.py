@@ -17,7 +17,7 @@ SELF_SIGNED_FACTS: Final = (
 )
 RISEN_HOURS: Final = 3  # in a row: a meeting, a large page or an update is over by then
 RISEN_LEAST: Final = 10  # connections an hour: one every six minutes
-RISEN_TIMES: Final = 2  # as many as the device makes to any other server in a busy hour
+RISEN_TIMES: Final = 2  # as many as with any other server in the busiest hour of a week
 SUSPICIOUS_POINTS: Final = 25  # the three oddities speak for themselves
 SELF_SIGNED_POINTS: Final = 20  # with its three facts it just makes an alert
 RISEN_POINTS: Final = 45  # with a stranger it just makes an alert

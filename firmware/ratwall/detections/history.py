@@ -57,7 +57,7 @@ class History:
     ports: tuple[int, ...] = ()  # on which TLS was spoken
     handshakes: int = 0  # TLS connections
     hours: tuple[int, ...] = (0,) * HOURS  # of which began in each hour, oldest first
-    usual_hour: int = 0  # TLS connections that the device makes to other servers in a busy hour
+    usual_hour: int = 0  # most TLS connections with another server within an hour, of a week
     self_signed: bool = False  # the newest certificate was issued or signed by itself
     odd_certificate: str | None = None  # what was remarkable of one, in a sentence
     odd_fingerprint: str | None = None  # what was remarkable of a hello, in a sentence

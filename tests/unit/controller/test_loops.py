@@ -21,6 +21,7 @@ class Watch:
             lambda server: Surroundings(devices=1, named=False),
             lambda: frozenset({6606}),
             self.found.append,
+            lambda: MORNING,
         )
 
     def end(

@@ -40,6 +40,7 @@ class Site:
         self.now = NOON
         self.known: dict[str, tuple[int, int]] = {}
         self.asked = 0
+        self.usual_hour = 0
         self.watched: set[str] = set()
         self.found: list[Finding] = []
         self.ledger = open_ledger(folder / "ledger.sqlite3")
@@ -52,6 +53,7 @@ class Site:
             self.rarity,
             lambda server: False,
             lambda device: device in self.watched,
+            lambda device, server: self.usual_hour,
             self.found.append,
             lambda: self.now,
         )
