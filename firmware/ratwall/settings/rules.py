@@ -20,6 +20,7 @@ RULE_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+|\.\*)|\*")
 HOST_NAME = re.compile(
     r"(?=.{4,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{1,62}"
 )
+PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")  # Ed25519
 FOUND_LIMIT = 60  # a quoted value longer than this would push the advice off the line
 
 
@@ -104,6 +105,27 @@ class MarkMask:
         if value // lowest_bit != (1 << self.width) - 1:
             raise ValueError(expected)
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """A list of public keys: by name, or written out."""
+
+    names: tuple[str, ...]
+    limit: int
+
+    def accept(self, value: object) -> tuple[str, ...]:
+        """Return the keys, each once, in the order given."""
+        known = " or ".join(json.dumps(name) for name in self.names)
+        expected = (
+            f"a list of at most {self.limit} keys, each {known} or 64 lower-case hexadecimal digits"
+        )
+        if not isinstance(value, list) or len(value) > self.limit:
+            raise ValueError(expected)
+        for item in value:
+            if not isinstance(item, str) or not (item in self.names or PUBLIC_KEY.fullmatch(item)):
+                raise ValueError(expected)
+        return tuple(dict.fromkeys(value))
 
 
 @dataclass(frozen=True, slots=True)

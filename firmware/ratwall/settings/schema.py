@@ -18,6 +18,7 @@ from ratwall.settings.rules import (
     Boolean,
     Choice,
     Integer,
+    Keys,
     MarkMask,
     Rule,
     RuleNames,
@@ -50,6 +51,7 @@ CAPTURE_MEGABYTES_HIGH = 4096
 CAPTURE_DAYS_HIGH = 90
 RELAYS_LIMIT = 64  # a business has one remote-support provider, a provider a few relays
 FEEDS_LIMIT = 32  # nobody knows what so many say; the index numbers them with room to spare
+KEYS_LIMIT = 8  # of signature packs: the makers known to an office, and one to change to
 NEVER_BLOCK_LIMIT = 256  # a list kept by hand; more is a sign of a wrong file
 
 Mode = Literal["off", "monitor", "enforce"]
@@ -273,6 +275,16 @@ class Feeds:
 
 
 @dataclass(frozen=True, slots=True)
+class Signatures:
+    """Whose signature packs are taken, beside those that come with Ratwall."""
+
+    # Who tries packs out trusts the development key too, or one of their own.
+    trust: tuple[str, ...] = field(
+        default=("release",), metadata=accepts(Keys(("release", "development"), KEYS_LIMIT))
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, one attribute a section of the file."""
 
@@ -288,3 +300,4 @@ class Settings:
     capture: Capture = field(default_factory=Capture)
     policy: Policy = field(default_factory=Policy)
     feeds: Feeds = field(default_factory=Feeds)
+    signatures: Signatures = field(default_factory=Signatures)

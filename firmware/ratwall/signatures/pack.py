@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ GROUPS = ("name", "certificate", "hello", "port")
 
 # A pack of the size of all public rules for these families is a few dozen kilobytes.
 PACK_BYTES_LIMIT = 1 << 20
+
+# Each rule is asked of each new kind of connection; all packs shipped have some sixty together.
+RULES_LIMIT = 256
+NAME_LIMIT = 64  # characters; it becomes the name of a file
+VERSION_LIMIT = 2**31 - 1  # one a second for sixty years
 
 # The packs that come with this version lie beside the code.
 SHIPPED = Path(__file__).parent
@@ -70,6 +76,7 @@ class Pack:
     about: str
     family: str | None
     rules: tuple[Rule, ...]
+    made: date | None = None  # when its maker last looked at it
 
 
 def family_ports(packs: Iterable[Pack]) -> frozenset[int]:
@@ -105,16 +112,22 @@ def load_files(paths: Iterable[Path]) -> tuple[Pack, ...]:
 def load_pack(path: Path) -> Pack:
     """Load one pack; UsageError naming file, key, what is allowed and what was found."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(PACK_BYTES_LIMIT + 1)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    return read_pack(content, str(path))
+
+
+def read_pack(content: bytes, place: str) -> Pack:
+    """Read one pack from the bytes of a file; UsageError as of `load_pack`, `place` in front."""
     if len(content) > PACK_BYTES_LIMIT:
-        raise UsageError(f"{path}: a pack may have {PACK_BYTES_LIMIT} bytes, found {len(content)}")
+        raise UsageError(f"{place}: a pack may have {PACK_BYTES_LIMIT} bytes, found more")
     try:
         table = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not a TOML file: {error}") from error
-    return _pack(_Table(table, f"{path}: "))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{place}: not a TOML file: {error}") from error
+    return _pack(_Table(table, f"{place}: "))
 
 
 class _Table:
@@ -167,15 +180,28 @@ def _is_slug(value: Any) -> bool:
 
 
 def _pack(table: _Table) -> Pack:
-    table.only(("name", "version", "about", "family", "rule"))
-    name = table.get("name", "lower-case letters, digits and single hyphens", _is_slug)
-    version = table.get("version", "a whole number from 1", lambda v: type(v) is int and v >= 1)
+    table.only(("name", "version", "about", "family", "made", "rule"))
+    name = table.get(
+        "name",
+        f"lower-case letters, digits and single hyphens, at most {NAME_LIMIT}",
+        lambda v: _is_slug(v) and len(v) <= NAME_LIMIT,
+    )
+    version = table.get(
+        "version",
+        f"a whole number from 1 to {VERSION_LIMIT}",
+        lambda v: type(v) is int and 1 <= v <= VERSION_LIMIT,
+    )
     about = table.text("about")
     family = table.optional("family", "a text", _is_text)
+    made = table.optional("made", "a date such as 2026-11-24", lambda v: type(v) is date)
     rows = table.get(
         "rule",
-        "one [[rule]] or more",
-        lambda v: isinstance(v, list) and bool(v) and all(isinstance(row, dict) for row in v),
+        f"one [[rule]] or more, at most {RULES_LIMIT}",
+        lambda v: (
+            isinstance(v, list)
+            and 1 <= len(v) <= RULES_LIMIT
+            and all(isinstance(row, dict) for row in v)
+        ),
     )
     rules: dict[str, Rule] = {}
     for number, row in enumerate(rows, start=1):
@@ -186,7 +212,7 @@ def _pack(table: _Table) -> Pack:
         if rule.id in rules:
             raise UsageError(f"{place}: id: another rule has it already")
         rules[rule.id] = rule
-    return Pack(name, version, about, family, tuple(rules.values()))
+    return Pack(name, version, about, family, tuple(rules.values()), made)
 
 
 def _rule(table: _Table, pack: str, family: str | None) -> Rule:

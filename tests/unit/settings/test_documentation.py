@@ -1,5 +1,6 @@
 """docs/settings.md names every setting with its default, and none that does not exist."""
 
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from ratwall.settings.schema import Settings
 
 PAGE = Path(__file__).parents[3] / "docs" / "settings.md"
-ROW = re.compile(r"^\| `\[(\w+)\] (\w+)` \| `?\"?([^`\"|]*)\"?`? \|", re.MULTILINE)
+ROW = re.compile(r"^\| `\[(\w+)\] (\w+)` \| `?\"?([^`|]*?)\"?`? \|", re.MULTILINE)
 
 BY_MACHINE = ("workers", "connections")  # from its cores and its memory
 
@@ -19,7 +20,7 @@ def written(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
-    return "[]" if value == () else str(value)
+    return json.dumps(value) if isinstance(value, tuple) else str(value)
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
