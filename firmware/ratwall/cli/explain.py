@@ -106,7 +106,7 @@ def _explained(options: argparse.Namespace, settings: Settings) -> Iterator[Row]
                 f"explain: expected a flow's number, CLIENT:PORT SERVER:PORT or a capture file, "
                 f"found {word!r}"
             )
-        records, problem = judge_file(path, settings)
+        records, problem = judge_file(path, settings, options.state_dir)
         if problem is not None:
             raise UsageError(problem)
         for record in records:

@@ -12,6 +12,7 @@ from pathlib import Path
 from ratwall.controller.capacity import Capacity
 from ratwall.controller.captures import MEGABYTE, Captures
 from ratwall.controller.feeds import Feeds
+from ratwall.controller.packs import Packs
 from ratwall.controller.process import Process
 from ratwall.controller.service import Service
 from ratwall.controller.sockets import open_doors
@@ -99,6 +100,8 @@ def main() -> None:
         answers=CopyReader(settings.kernel.log_group + 1, gather=False),
         classes=Reclassifier(Marks(settings.kernel.mark_mask)),
         table=watch.dump,
+        packs=Packs(options.state_dir, settings.signatures.trust),
+        lookup_options=_for_lookups(options),
     )
     service.captures = Captures(
         CopyReader(settings.kernel.log_group + 2),
@@ -154,6 +157,11 @@ def _enforces(settings: Settings, options: argparse.Namespace) -> bool:
 def _never_block(settings: Settings) -> frozenset[str]:
     addresses = {*settings.never_block.addresses, *own_addresses(), *gateways()}
     return frozenset(str(ip_address(address)) for address in addresses)
+
+
+def _for_lookups(options: argparse.Namespace) -> list[str]:
+    config = [] if options.config is None else ["--config", str(options.config)]
+    return ["--state-dir", str(options.state_dir), *config]
 
 
 def _own(settings: Settings) -> dict[str, str]:

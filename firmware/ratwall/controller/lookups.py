@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Protocol
@@ -62,11 +62,11 @@ class Child(Protocol):
         """Return what it printed, on stdout and stderr."""
 
 
-def start_child(server: str, port: int, name: str | None) -> Child:
+def start_child(server: str, port: int, name: str | None, options: Sequence[str] = ()) -> Child:
     """Start a look-up."""
     named = [] if name is None else [name]
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "ratwall.lookup", server, str(port), *named],
+        [sys.executable, "-P", "-m", "ratwall.lookup", *options, "--", server, str(port), *named],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -27,6 +27,7 @@ from ratwall.controller.modelling import Models
 from ratwall.controller.naming import Naming
 from ratwall.controller.neighbours import Neighbours
 from ratwall.controller.observation import Observation
+from ratwall.controller.packs import Packs
 from ratwall.controller.proofs import EventWatch
 from ratwall.controller.recollection import Recollection
 from ratwall.controller.reports import memory_messages
@@ -81,6 +82,7 @@ class Service:
         self.naming: Naming | None = None  # likewise; without it no server has a name
         self.models: Models | None = None
         self.feeds: Feeds | None = None  # likewise
+        self.packs: Packs | None = None
         self.listeners: list[Listener] = []
         self.clock = clock
         self.sets = sets
@@ -155,6 +157,8 @@ class Service:
         self.enforce = enforce
         self._never_block = self.actions.never_block = never_block
         self._storage.retain_soon()
+        if self.packs is not None:
+            self.packs.read_again(settings.signatures.trust)
         self.push({"type": "mode", "enforce": enforce})
         self.push(self.rules_message())
 

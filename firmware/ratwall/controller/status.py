@@ -50,6 +50,7 @@ def status(
         "passed": links_report.passed(service.kernel_counters),
         "observed": None if service.observation is None else service.observation.facts(),
         "feeds": None if service.feeds is None else service.feeds.facts(),
+        "signatures": None if service.packs is None else service.packs.facts(),
         "names": None if service.naming is None else service.naming.facts(),
         "blocks": len({block.endpoint for block in service.actions.blocking()}),
         "kernel_problem": service.kernel_problem or (capacity.problem if capacity else None),

@@ -4,21 +4,21 @@ One place for it, so that a simulation plays the same parts as a box. It opens n
 sides are handed in.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ratwall.controller.contacts import Contacts
-from ratwall.controller.lookups import Lookups
+from ratwall.controller.lookups import Lookups, start_child
 from ratwall.controller.loops import Loops
 from ratwall.controller.modelling import Models
 from ratwall.controller.naming import Copies as AnswerCopies
 from ratwall.controller.naming import Naming
 from ratwall.controller.observation import Classes, Copies, Observation
+from ratwall.controller.packs import Packs
 from ratwall.controller.policies import RelayWatch
 from ratwall.controller.rhythms import Rhythms
 from ratwall.controller.service import Service
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.loops.attempts import Surroundings
-from ratwall.signatures.pack import family_ports, load_packs
 
 
 def wire(
@@ -28,13 +28,15 @@ def wire(
     answers: AnswerCopies,
     classes: Classes,
     table: Callable[[], list[FlowEvent]],
+    packs: Packs | None = None,
+    lookup_options: Sequence[str] = (),
 ) -> None:
     """Give a service all that listens; call before its `start`.
 
-    `copies` are of what observed clients say, `answers` of DNS; `table` dumps conntrack.
+    `copies` are of what observed clients say, `answers` of DNS; `table` dumps conntrack. `packs`
+    are those shipped unless others are given; `lookup_options` tell a look-up where those are.
     """
-    packs = load_packs()
-    ports = family_ports(packs)
+    packs = service.packs = Packs(None, ()) if packs is None else packs
     found = service.findings.take
     observation = service.observation = Observation(
         service.settings.kernel.observed_flows,
@@ -57,9 +59,9 @@ def wire(
         return Surroundings(devices=None if known is None else known[0], named=named(server))
 
     contacts = Contacts(service.neighbours.mac_of, naming.of, service.clock)
-    loops = Loops(around, lambda: ports, found, service.clock)
+    loops = Loops(around, lambda: packs.ports, found, service.clock)
     models = service.models = Models(
-        {rule.id: rule.group for pack in packs for rule in pack.rules},
+        packs.groups,
         service.rarity,
         named,
         service.responses.watches,
@@ -81,6 +83,7 @@ def wire(
             found,
             lambda message: service.push(message),
             service.clock,
+            lambda server, port, name: start_child(server, port, name, lookup_options),
         ),
         models,
         RelayWatch(naming.of, lambda: service.settings.policy, found, service.clock),

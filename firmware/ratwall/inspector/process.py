@@ -27,7 +27,8 @@ from ratwall.reports.allows import AllowGathering
 from ratwall.reports.channel import ReportChannel
 from ratwall.settings.load import load_settings
 from ratwall.settings.schema import MODES, Rules, Settings
-from ratwall.signatures.pack import load_packs
+from ratwall.signatures.pack import Pack
+from ratwall.signatures.store import packs_in_force
 from ratwall.verdict.judge import Thresholds
 from ratwall.verdict.memory import MemoryEntry, VerdictMemory
 
@@ -48,7 +49,7 @@ class Process:
         self._memory = VerdictMemory()
         self._channel = ReportChannel(options.state_dir / "run" / "reports.sock")
         self._inspector = Inspector(
-            load_packs(),
+            self._packs(settings),
             _thresholds(settings),
             Marks(settings.kernel.mark_mask),
             enforce=self._enforces(settings),
@@ -120,12 +121,17 @@ class Process:
     def _read_again(self) -> None:
         """Take thresholds, packs and mode anew; a fault changes nothing. Packets wait meanwhile."""
         try:
-            settings, packs = load_settings(self._options.config), load_packs()
+            settings = load_settings(self._options.config)
+            packs = self._packs(settings)
         except RatwallError as error:
             log.warning("going on with the settings before: %s", error)
             return
         self._inspector.judge_by(packs, _thresholds(settings), enforce=self._enforces(settings))
         print("ready", flush=True)
+
+    def _packs(self, settings: Settings) -> tuple[Pack, ...]:
+        """Return the packs in force; what was left out is the controller's to tell."""
+        return packs_in_force(self._options.state_dir, settings.signatures.trust).packs
 
     def _take_report(self, report: dict[str, Any]) -> None:
         """Send what is cut at once, the rest when the packets at hand have their verdicts."""

@@ -20,7 +20,8 @@ from ratwall.replay.capture import read_capture
 from ratwall.replay.engine import CaptureJudge
 from ratwall.settings.load import load_settings
 from ratwall.settings.schema import Rules, Settings
-from ratwall.signatures.pack import Pack, load_packs
+from ratwall.signatures.pack import Pack
+from ratwall.signatures.store import packs_in_force
 from ratwall.verdict.judge import Thresholds, Verdict
 
 MESSAGES_SHOWN = 5  # of files that could not be read: the error stays one line; --json has all
@@ -60,6 +61,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings file (thresholds)")
     parser.add_argument(
+        "--state-dir",
+        type=Path,
+        metavar="DIR",
+        help="judge by the signature packs of the box that keeps its state there; without it by "
+        "those shipped",
+    )
+    parser.add_argument(
         "files", nargs="+", type=Path, metavar="FILE", help="pcap or pcapng capture"
     )
 
@@ -70,7 +78,7 @@ def run(arguments: Namespace, out: TextIO | None = None) -> int:
     settings = load_settings(arguments.config)
     detection = settings.detection
     thresholds = Thresholds(detection.watch, detection.alert, detection.block)
-    packs = load_packs()
+    packs = packs_in_force(arguments.state_dir, settings.signatures.trust).packs
     summary = Summary()
     for path in arguments.files:
         for record in _judge_file(path, packs, thresholds, settings.rules, summary):
@@ -89,12 +97,16 @@ def run(arguments: Namespace, out: TextIO | None = None) -> int:
     return summary.exit_code
 
 
-def judge_file(path: Path, settings: Settings) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the records of one capture, and why it could not be read to its end if so."""
+def judge_file(
+    path: Path, settings: Settings, state_dir: Path
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return the records of one capture by the packs of a state directory, and why it
+    could not be read to its end if so."""
     detection = settings.detection
     thresholds = Thresholds(detection.watch, detection.alert, detection.block)
     summary = Summary()
-    records = list(_judge_file(path, load_packs(), thresholds, settings.rules, summary))
+    packs = packs_in_force(state_dir, settings.signatures.trust).packs
+    records = list(_judge_file(path, packs, thresholds, settings.rules, summary))
     return records, next(iter(summary.unreadable), None)
 
 

@@ -1,6 +1,7 @@
 """Takes a changed settings file, and changed packs, into a running box.
 
-Asked for by SIGHUP, or by `ratwall reload`, which knocks at a socket and is told what came of it.
+Asked for by SIGHUP, or by `ratwall reload`, which knocks at a socket and is told what came of it;
+or for packs alone by `ratwall signatures`, which leaves the settings file unread.
 Everything is checked before anything is changed: a mistake, or a change that needs a restart,
 leaves the box as it was.
 
@@ -28,6 +29,7 @@ from ratwall.supervisor.state import StateDirectory
 FIXED_SECTIONS = ("network", "kernel", "web")
 ASK_SECONDS = 1.0  # for a client to say its one line
 LINE_LIMIT = 4096  # bytes of it
+PACKS = "packs"  # the command that asks for the packs alone
 
 Read = Callable[[], tuple[Settings, bytes]]
 
@@ -61,8 +63,7 @@ class Reload:
                 f"{', '.join(changed)}: cannot be changed while Ratwall runs; nothing was changed. "
                 "Take it back, or end Ratwall and start it again"
             )
-        # Here, because a supervisor that never reloads need not carry what reads packs: 4 MB.
-        importlib.import_module("ratwall.signatures.pack").load_packs()
+        _read_packs()
         self._installation.reload(self._rules(settings))
         self._state.write_settings(text)
         self._settings = settings
@@ -71,6 +72,19 @@ class Reload:
                 f"the settings are laid down, but {', '.join(silent)} did not take them in time; "
                 "end that process, it is started again with them"
             )
+
+    @staticmethod
+    def apply_packs(hang_up: Callable[[], Sequence[str]]) -> None:
+        """Have the processes read the packs again, by the settings in force."""
+        _read_packs()
+        if silent := hang_up():
+            raise RatwallError(f"{', '.join(silent)} did not take the packs in time")
+
+
+def _read_packs() -> None:
+    """UsageError if what was shipped is damaged: no process could go on by it."""
+    # Here, because a supervisor that never reloads need not carry what reads packs: 4 MB.
+    importlib.import_module("ratwall.signatures.pack").load_packs()
 
 
 def fixed_changes(before: Settings, after: Settings) -> list[str]:
@@ -84,10 +98,11 @@ def fixed_changes(before: Settings, after: Settings) -> list[str]:
 
 
 class Door:
-    """Where `ratwall reload` knocks; for root only."""
+    """Where `ratwall reload` and `ratwall signatures` knock; for root only."""
 
     def __init__(self, path: Path) -> None:
         self.waiting: list[socket.socket] = []
+        self.packs_only = False  # all who were taken last asked for the packs alone
         self._server = listen(path, socket.SOCK_STREAM, None)
 
     def fileno(self) -> int:
@@ -106,8 +121,11 @@ class Door:
             connection.close()
 
     def take(self) -> list[socket.socket]:
-        """Return who waits now; whoever knocks later waits for the next reload."""
+        """Return who waits now, what they ask for read; whoever knocks later waits for the next
+        reload."""
         waiting, self.waiting = self.waiting, []
+        asked = [_asks_for_packs(each) for each in waiting]  # each is read, or its answer is lost
+        self.packs_only = bool(asked) and all(asked)
         return waiting
 
     @staticmethod
@@ -119,10 +137,18 @@ class Door:
         for connection in waiting:
             with connection, suppress(OSError):  # it may have lost its patience
                 connection.settimeout(ASK_SECONDS)
-                connection.recv(LINE_LIMIT)  # closed unread, the answer would be lost with it
                 connection.sendall(json.dumps(answer).encode() + b"\n")
 
     def close(self) -> None:
         """Leave."""
         self.answer(self.take(), RatwallError("Ratwall ends"))
         close_door(self._server)
+
+
+def _asks_for_packs(connection: socket.socket) -> bool:
+    """Read what is asked for; what cannot be read asks for everything."""
+    connection.settimeout(ASK_SECONDS)
+    try:
+        return bool(json.loads(connection.recv(LINE_LIMIT))["command"] == PACKS)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False

@@ -197,9 +197,10 @@ class Children:
         while not self._stop:
             self._turn()
             if hangups or door.waiting:
-                hangups.clear()
                 waiting = door.take()
-                door.answer(waiting, self._reload(reload))
+                packs_only = door.packs_only and not hangups
+                hangups.clear()
+                door.answer(waiting, self._reload(reload, packs_only=packs_only))
             now = time.monotonic()
             if now >= look_at:
                 look_at = now + LOOK_SECONDS
@@ -209,13 +210,14 @@ class Children:
                     say(f"starting {child.name} again")
                     self._launch(child)
 
-    def _reload(self, reload: Reload) -> RatwallError | None:
+    def _reload(self, reload: Reload, *, packs_only: bool) -> RatwallError | None:
+        what = "signature packs" if packs_only else "settings and signature packs"
         try:
-            reload.apply(self._hang_up)
+            (reload.apply_packs if packs_only else reload.apply)(self._hang_up)
         except RatwallError as error:
-            say(f"settings not taken: {error}")
+            say(f"{'packs' if packs_only else 'settings'} not taken: {error}")
             return error
-        say("settings and signature packs taken anew")
+        say(f"{what} taken anew")
         return None
 
     def _hang_up(self) -> list[str]:
