@@ -57,7 +57,7 @@ COMMANDS = {
     "selftest": Entry("ratwall.selftest.command", "try whether a known handshake is cut"),
     "doctor": Entry("ratwall.doctor.command", "find what is wrong around Ratwall, and clean up"),
     "replay": Entry("ratwall.replay.command", "judge capture files", keeps_state=False),
-    "signatures": Entry("ratwall.signatures.command", "check signature packs", keeps_state=False),
+    "signatures": Entry("ratwall.cli.signatures", "list signature packs, check or update them"),
 }
 EXIT_CODES = f"""\
 exit codes:

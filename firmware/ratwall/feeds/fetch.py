@@ -53,8 +53,11 @@ def read_file(path: str) -> Fetched:
         raise FeedError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def fetch(url: str, etag: str | None, modified: str | None, now: int) -> Fetched | None:
-    """Fetch a list; None if it is what it was at `etag` and `modified`; FeedError says why not.
+def fetch(
+    url: str, etag: str | None, modified: str | None, now: int, limit: int = BYTES_LIMIT
+) -> Fetched | None:
+    """Fetch a list of at most `limit` bytes; None if it is what it was at `etag` and
+    `modified`; FeedError says why not.
 
     `now` (UTC microseconds) is when it is taken to be made where the server does not say.
     """
@@ -63,7 +66,7 @@ def fetch(url: str, etag: str | None, modified: str | None, now: int) -> Fetched
     here = url
     for _ in range(REDIRECTS_LIMIT + 1):
         try:
-            answer = _ask(here, etag, modified, now, context, deadline)
+            answer = _ask(here, etag, modified, now, limit, context, deadline)
         except ssl.SSLCertVerificationError as error:
             raise FeedError(
                 f"{_host(here)}: its certificate is not valid: {error.verify_message}"
@@ -91,6 +94,7 @@ def _ask(
     etag: str | None,
     modified: str | None,
     now: int,
+    limit: int,
     context: ssl.SSLContext,
     deadline: float,
 ) -> Fetched | str | None:
@@ -121,21 +125,21 @@ def _ask(
             return response.getheader("Location") or ""
         if response.status != FOUND:
             raise FeedError(f"{host}: answers {response.status} {quoted(response.reason)}")
-        data = _body(response, host, deadline)
+        data = _body(response, host, limit, deadline)
         dated = _header(response, "Last-Modified")
         return Fetched(data, _moment(dated, now), _header(response, "ETag"), dated)
 
 
-def _body(response: http.client.HTTPResponse, host: str, deadline: float) -> bytes:
+def _body(response: http.client.HTTPResponse, host: str, limit: int, deadline: float) -> bytes:
     announced = response.getheader("Content-Length", "")
-    if announced.isdigit() and int(announced[:20]) > BYTES_LIMIT:
-        raise FeedError(f"{host}: a list of more than {BYTES_LIMIT} bytes")
+    if announced.isdigit() and int(announced[:20]) > limit:
+        raise FeedError(f"{host}: sends more than {limit} bytes")
     parts, size = [], 0
     while chunk := response.read1(CHUNK):
         parts.append(chunk)
         size += len(chunk)
-        if size > BYTES_LIMIT:
-            raise FeedError(f"{host}: a list of more than {BYTES_LIMIT} bytes")
+        if size > limit:
+            raise FeedError(f"{host}: sends more than {limit} bytes")
         _left(deadline)
     if announced.isdigit() and size != int(announced[:20]):
         raise FeedError(f"{host}: broke off after {size} of {announced} bytes")

@@ -108,6 +108,8 @@ def test_the_keys_of_every_json_output_are_documented(
         "their `detections`": models.Detection._meta.sorted_field_names,
         "their `evidence`": flow["evidence"][0],
         "`feeds`, `feeds update`": FeedState("own", "plain", "/own.txt", 24).as_dict(),
+        "`signatures`": (packs := shell.json("signatures")),
+        "`signatures`: `packs`": packs["packs"][0],
         "`feeds check`": checked("plain", read_feed("plain", b"198.51.100.7")),
         "`explain`": (explained := shell.json("explain", "1")[0]),
         "`explain`: `thresholds`": explained["thresholds"],

@@ -156,8 +156,8 @@ def test_redirects_are_followed_to_https_only(publisher: str) -> None:
 @pytest.mark.parametrize(
     ("path", "complaint"),
     [
-        ("/announced", "a list of more than 33554432 bytes"),
-        ("/endless", "a list of more than 33554432 bytes"),
+        ("/announced", "sends more than 33554432 bytes"),
+        ("/endless", "sends more than 33554432 bytes"),
         ("/broken", r"broke off|IncompleteRead"),
         ("/headers", "got more than 100 headers"),
         ("/other", "answers 503"),
