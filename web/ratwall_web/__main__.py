@@ -9,10 +9,12 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 from ratwall.address import parse_place, place
 from ratwall.errors import ExitCode, RatwallError, UsageError
+from ratwall.inspector.heartbeat import Heartbeat
 from ratwall_web import create_app
 from ratwall_web.certificate import provide_certificate
 from ratwall_web.config import Config
@@ -20,6 +22,7 @@ from ratwall_web.services import EXTENSION, Services
 from ratwall_web.serving import PageServer, inherited_socket, open_socket
 
 DEFAULT_LISTEN = "127.0.0.1:8443"
+BEAT_SECONDS = 5.0  # a page may be late; systemd waits for half a minute
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
@@ -108,7 +111,11 @@ def _serve(config: Config, host: str, port: int) -> int:
     serving = threading.Thread(target=_run, args=(server, failed), name="serving")
     serving.start()
     print(f"ratwall-web: ready {url} fingerprint {certificate.fingerprint()}", flush=True)
-    signal.sigwait(STOP_SIGNALS)
+    heartbeat = Heartbeat()
+    heartbeat.ready()
+    while signal.sigtimedwait(STOP_SIGNALS, BEAT_SECONDS) is None:
+        heartbeat.beat(time.monotonic())
+    heartbeat.stopping()
     server.stop()
     serving.join()
     return ExitCode.FAILED if failed.is_set() else ExitCode.OK

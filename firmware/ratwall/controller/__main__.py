@@ -1,6 +1,7 @@
 """`python -m ratwall.controller`: the controller with the real kernel, in the foreground."""
 
 import argparse
+import grp
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ from ratwall.controller.wiring import wire
 from ratwall.errors import NotPermittedError, RatwallError, UsageError
 from ratwall.evidence.capture import DIRECTORY, CaptureDirectory
 from ratwall.feeds.directory import FeedDirectory
+from ratwall.inspector.heartbeat import Heartbeat
 from ratwall.kernel.command import ip_json, nft, require
 from ratwall.kernel.conntrack import BlockWatch
 from ratwall.kernel.links import find_bridge, gateways, own_addresses, resolvers
@@ -133,8 +135,11 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.stop())
     signal.signal(signal.SIGHUP, lambda *_: process.hang_up())
+    heartbeat = Heartbeat()
+    heartbeat.ready()
     print("ready", flush=True)
-    process.run()
+    process.run(heartbeat.beat)
+    heartbeat.close()
     watch.close()
 
 
@@ -181,10 +186,20 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--mode", choices=("router", "bridge"), required=True)
     parser.add_argument("--monitor-only", action="store_true")
     parser.add_argument(
-        "--web-group", type=int, help="group that reads the ledger and sends commands"
+        "--web-group", type=_group, help="group that reads the ledger and sends commands"
     )
-    parser.add_argument("--inspector-group", type=int, help="group that sends reports")
+    parser.add_argument("--inspector-group", type=_group, help="group that sends reports")
     return parser.parse_args()
+
+
+def _group(text: str) -> int:
+    """Return a group by its number or its name; for argparse."""
+    if text.isdecimal():
+        return int(text)
+    try:
+        return grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"no group {text!r} on this machine") from None
 
 
 def _neighbour(address: str) -> str | None:

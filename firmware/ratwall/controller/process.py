@@ -88,8 +88,8 @@ class Process:
             doors.control, options.web_group, self._prompt, commands.handle
         )
 
-    def run(self) -> None:
-        """Serve until `stop`."""
+    def run(self, beat: Callable[[float], None] = lambda _: None) -> None:
+        """Serve until `stop`; `beat` is told the time, monotonic seconds, once a turn."""
         flush_at = 0.0
         while not self._stopping:
             ready = self._selector.select(TURN_SECONDS)
@@ -105,6 +105,7 @@ class Process:
             if self._capacity is not None:
                 self._capacity.look(self._service.clock())
             now = time.monotonic()
+            beat(now)
             if now >= flush_at or (self._service.urgent and not self._service.writer.problem):
                 written = self._service.flush()
                 flush_at = now + (FLUSH_SECONDS if written else RETRY_SECONDS)

@@ -11,33 +11,33 @@ import argparse
 import os
 import selectors
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
-from ipaddress import ip_network
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from ratwall.errors import ExitCode, NotPermittedError, RatwallError, UsageError
-from ratwall.kernel.command import ToolError, require
+from ratwall.kernel.command import require
 from ratwall.kernel.install import Installation
 from ratwall.kernel.links import check_ports
-from ratwall.kernel.marks import Marks
-from ratwall.kernel.ruleset import RulesetConfig
 from ratwall.kernel.undo import take_back
-from ratwall.settings.load import read_settings
-from ratwall.settings.rules import is_listen
 from ratwall.settings.schema import Settings
 from ratwall.supervisor.children import Child
 from ratwall.supervisor.guarding import Guarding
+from ratwall.supervisor.inline import (
+    LOOK_SECONDS,
+    collected,
+    effective_settings,
+    keep_rules,
+    rules_of,
+    say,
+)
 from ratwall.supervisor.reload import Door, Reload
 from ratwall.supervisor.state import StateDirectory, listening_socket, sole_instance
 
 READY_SECONDS = 30.0  # for one process to come up: a Pi with a slow card and a cold cache
 RELOAD_SECONDS = 10.0  # for running processes to read their settings again: milliseconds mostly
 POLL_SECONDS = 0.5
-LOOK_SECONDS = 3.0  # how long protection may be missing before anybody notices
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the box until SIGTERM or SIGINT; 0 when everything it made is gone again."""
-    settings, text = _effective_settings(options)
+    settings, text = effective_settings(options)
     network = settings.network
     if network.lan is None or network.wan is None:
         raise UsageError(
@@ -81,8 +81,8 @@ def _supervise(settings: Settings, text: bytes, options: argparse.Namespace) -> 
     state = StateDirectory(options.state_dir)
     with (
         ExitStack() as stack,
-        _collected(signal.SIGTERM, signal.SIGINT) as stop,
-        _collected(signal.SIGHUP) as hangups,
+        collected(signal.SIGTERM, signal.SIGINT) as stop,
+        collected(signal.SIGHUP) as hangups,
     ):
         page = stack.enter_context(listening_socket(settings.web.address))
         refused = stack.enter_context(ExitStack())
@@ -103,7 +103,7 @@ def _supervise(settings: Settings, text: bytes, options: argparse.Namespace) -> 
         children.start(first)
         children.start(*others)
         installation = Installation(
-            _rules(settings),
+            rules_of(settings),
             bridge_mode=settings.network.mode == "bridge",
             create_bridge=options.create_bridge,
             journal=guarding.journal,
@@ -115,48 +115,14 @@ def _supervise(settings: Settings, text: bytes, options: argparse.Namespace) -> 
             children.start(state.web(settings, page))
             door = stack.enter_context(closing(Door(state.run / "reload.sock")))
             reload = Reload(
-                settings, lambda: _effective_settings(options), _rules, installation, state
+                settings, lambda: effective_settings(options), rules_of, installation, state
             )
             refused.pop_all()
             if not stop:
                 say_on_stdout("ratwall: ready")
-            children.watch(reload, door, hangups, lambda: _keep_rules(installation))
+            children.watch(reload, door, hangups, lambda: keep_rules(installation))
         for failure in installation.failures:
             say(failure)
-
-
-def _rules(settings: Settings) -> RulesetConfig:
-    """Return what the kernel's rules take from the settings."""
-    network, kernel = settings.network, settings.kernel
-    return RulesetConfig(
-        str(network.lan),
-        str(network.wan),
-        marks=Marks(kernel.mark_mask),
-        queue=kernel.queue,
-        workers=kernel.workers,
-        log_group=kernel.log_group,
-        connections=kernel.connections,
-        refuse_quic=settings.detection.refuse_udp_443,
-        block_seconds=settings.block.seconds,
-        never_block=[ip_network(address) for address in settings.never_block.addresses],
-    )
-
-
-def _effective_settings(options: argparse.Namespace) -> tuple[Settings, bytes]:
-    """Return the file's settings with the command line's on top, and the file's bytes."""
-    settings, text = Settings(), b""
-    if options.config is not None:
-        settings, text = read_settings(options.config)
-    given = {key: getattr(options, key) for key in ("lan", "wan", "mode")}
-    network = replace(
-        settings.network, **{key: value for key, value in given.items() if value is not None}
-    )
-    web = settings.web
-    if options.web is not None:
-        if not is_listen(options.web):
-            raise UsageError(f"--web: expected HOST:PORT with an address, found {options.web!r}")
-        web = replace(web, listen=options.web)
-    return replace(settings, network=network, web=web), text
 
 
 class ChildRefusedError(RatwallError):
@@ -279,17 +245,6 @@ class Children:
                     say_on_stdout(line)
 
 
-def _keep_rules(installation: Installation) -> None:
-    """Put the rules in again when somebody has flushed them; says so, and says if it failed."""
-    try:
-        if not installation.is_intact():
-            say("the rules were taken out of the kernel: nothing was inspected since")
-            installation.repair()
-            say("the rules are in place again")
-    except ToolError as error:
-        say(f"the rules cannot be put in again: {error}")
-
-
 def _refusal(child: Child) -> RatwallError:
     """Return why a process did not start; silent where it has said so itself."""
     if child.exit_status in (ExitCode.USAGE, ExitCode.NOT_PERMITTED):
@@ -297,25 +252,6 @@ def _refusal(child: Child) -> RatwallError:
         refused.exit_code = ExitCode(child.exit_status)
         return refused
     return RatwallError(f"{child.name} could not start: it ended with {child.exit_status}")
-
-
-@contextmanager
-def _collected(*signals: signal.Signals) -> Iterator[list[int]]:
-    """Collect these signals in a list instead of dying of them."""
-    received: list[int] = []
-    before = [
-        signal.signal(number, lambda number, _: received.append(number)) for number in signals
-    ]
-    try:
-        yield received
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
-
-
-def say(line: str) -> None:
-    """Tell the person at the console."""
-    print(f"ratwall: {line}", file=sys.stderr, flush=True)
 
 
 def say_on_stdout(line: str) -> None:

@@ -1,0 +1,1 @@
+"""What the box shows on its screen and serial line instead of a log-in prompt."""
