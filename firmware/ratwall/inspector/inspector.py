@@ -204,7 +204,9 @@ class Inspector:
             tracked = _begin(segment, from_client, now, packet_class)
             if tracked.connection is not None and packet_class is FlowClass.OBSERVED:
                 tracked.connection.out_of_turn = unheard
-            tracked.begun_outside = not from_client and packet_class is FlowClass.NONE
+            # Whatever its class: that one is being read says nothing of who began it, where it has
+            # left the table since.
+            tracked.begun_outside = not from_client
             self._table.begin(key, tracked)
         tracked.last_seen = now
         tracked.settled = tracked.settled or packet_class is not FlowClass.NONE

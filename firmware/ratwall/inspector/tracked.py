@@ -40,7 +40,9 @@ class Tracked:
     server_port: int
     hardware_address: str | None = None
     last_seen: int = 0  # UTC microseconds
-    begun_outside: bool = False  # its first packet came from the internet, perhaps out of the blue
+    # The first packet known came from the internet, perhaps out of the blue: until the office has
+    # said something, what it shows proves nothing.
+    begun_outside: bool = False
     settled: bool = False  # the kernel has saved our class on its conntrack entry
     judged: FlowClass | None = None  # the class it will get once the client has taken note ...
     judged_at: int | None = None  # ... of all that the server had said by then (sequence number)

@@ -12,7 +12,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import Raw
 
 from ratwall.inspector.inspector import Inspector, Report
-from ratwall.inspector.tracked import IDLE_US
+from ratwall.inspector.tracked import IDLE_US, TrackedTable
 from ratwall.kernel.marks import FlowClass, Marks
 from ratwall.queue.binding import QueuedPacket, Release
 from ratwall.signatures.pack import load_packs
@@ -117,13 +117,18 @@ def inspector(reports: list[Report], clock: Clock) -> Inspector:
     return make_inspector(reports, clock)
 
 
-def make_inspector(reports: list[Report], clock: Clock, enforce: bool = True) -> Inspector:
+def make_inspector(
+    reports: list[Report],
+    clock: Clock,
+    enforce: bool = True,
+    memory: VerdictMemory | None = None,
+) -> Inspector:
     return Inspector(
         PACKS,
         Thresholds(),
         MARKS,
         enforce=enforce,
-        memory=VerdictMemory(),
+        memory=VerdictMemory() if memory is None else memory,
         report=reports.append,
         clock=clock,
     )
@@ -362,9 +367,46 @@ def test_a_certificate_that_nobody_asked_for_accuses_nobody(
 ) -> None:
     """A forged flight from outside must not have its sender blocked."""
     story = Story(inspector)
-    releases = [story.server(one.data, one.start) for one in in_order(recording("rat").flight())]
+    said = recording("rat").flight() + bytes(OUT_OF_ORDER_LIMIT)
+    releases = [story.server(one.data, one.start) for one in in_order(said)]
     assert FlowClass.BLOCK not in [class_of(one) for one in releases]
     assert reports == []
+
+
+def test_nor_does_one_whose_beginning_was_pushed_out_of_the_table(
+    reports: list[Report], clock: Clock
+) -> None:
+    """Forged too: more connections than are kept, so that what follows looks like one being read,
+    and more bytes than are held until the office says where the server's begin."""
+    memory = VerdictMemory()
+    inspector = make_inspector(reports, clock, memory=memory)
+    inspector._table = TrackedTable(capacity=50)
+    story = Story(inspector)
+    story.server(b"anything", 5000)
+    assert story.conntrack is FlowClass.WATCH
+    for port in range(50):
+        Story(inspector, port=port + 1).server(b"anything", 0)
+    assert inspector.evicted > 0
+    said = recording("rat").flight() + bytes(OUT_OF_ORDER_LIMIT)
+    releases = [story.server(one.data, one.start) for one in in_order(said)]
+    assert FlowClass.BLOCK not in [class_of(one) for one in releases]
+    assert (reports, memory.entries()) == ([], [])
+
+
+def test_an_inspector_that_comes_between_hello_and_answer_cuts_when_the_client_goes_on(
+    inspector: Inspector, reports: list[Report]
+) -> None:
+    """It has not seen that the office asked: the client's next message says so."""
+    story = Story(inspector)
+    story.sent, story.conntrack = 100, FlowClass.WATCH
+    flight = recording("rat").flight()
+    for one in in_order(flight):
+        story.server(one.data, one.start)
+    assert reports == []
+    release = story.client(b"\x16\x03\x03\x00\x46\x10" + bytes(69), read=len(flight))
+    assert class_of(release) is FlowClass.BLOCK
+    assert IP(release.datagram)[TCP].flags.R
+    assert [report["class"] for report in reports] == ["block"]
 
 
 def test_a_long_silence_within_the_certificate_does_not_save_a_rat(
