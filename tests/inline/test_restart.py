@@ -3,17 +3,19 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from inline.conftest import ALONE, Box, started_box
+from inline.conftest import ALONE, Box, started_box, wait_for
 from inline.traffic import RAT_HOST, meets, meets_far_from_the_server
+from ratwall.controller.blocks import REPORT_LOST
 from ratwall.kernel.sets import Sets
 from ratwall_lab.certificates import Identity
 from ratwall_lab.endpoint import End
 from ratwall_lab.topology import Lab, Mode
 
-BLOCKED, ALLOWED = 6600, 6601
+BLOCKED, ALLOWED, UNEXPLAINED = 6600, 6601, 6609
 BLOCK_SECONDS = 3600
 SLACK_SECONDS = 2  # the kernel counts in whole seconds, the ledger in microseconds
 
@@ -29,11 +31,16 @@ def kernel_seconds(box: Box, server: str, port: int) -> int:
     with box.lab.box.enter():
         (left,) = (
             one.seconds_left
-            for one in Sets().blocked()
+            for one in Sets().blocks()
             if (str(one.server), one.port) == (server, port)
         )
     assert left is not None
     return left
+
+
+def actions_of(box: Box) -> dict[int, Any]:
+    """The actions in force by the port they are about."""
+    return {one["server_port"]: one for one in box.ask("actions")}
 
 
 def test_blocks_incidents_and_allows_outlive_the_box(
@@ -54,9 +61,22 @@ def test_blocks_incidents_and_allows_outlive_the_box(
         assert meets_far_from_the_server(lab, rat, BLOCKED)
         again = box.ask("incidents", str(incident["id"]))
         assert (again["state"], again["blocked_until"]) == ("blocked", until)
+        with box.lab.box.enter():  # as the packet path does, of whose reason nothing was heard
+            Sets().block(server, UNEXPLAINED, BLOCK_SECONDS)
         left = until / 1e6 - time.time()
         assert 0 < left < BLOCK_SECONDS
         assert abs(kernel_seconds(box, server, BLOCKED) - left) <= SLACK_SECONDS
         assert meets(lab, rat, ALLOWED) is End.STOPPED, "still allowed"
-        kinds = {(one["kind"], one["server_port"]) for one in box.ask("actions")}
-        assert kinds == {("block", BLOCKED), ("allow", ALLOWED)}
+        actions = wait_for(
+            lambda: (found := actions_of(box)).get(UNEXPLAINED) and found,
+            20.0,
+            lambda: box.cli("actions"),
+        )
+        assert actions.keys() == {BLOCKED, ALLOWED, UNEXPLAINED}
+        assert (actions[BLOCKED]["kind"], actions[ALLOWED]["kind"]) == ("block", "allow")
+        adopted = actions[UNEXPLAINED]
+        assert (adopted["author"], adopted["reason"]) == ("rule", REPORT_LOST)
+        assert 0 < adopted["expires"] / 1e6 - time.time() < BLOCK_SECONDS
+        box.cli("undo", str(adopted["id"]))
+        with box.lab.box.enter():
+            assert UNEXPLAINED not in {one.port for one in Sets().blocks()}

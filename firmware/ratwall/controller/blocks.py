@@ -11,12 +11,14 @@ from typing import Any, Protocol
 
 from ratwall.errors import RatwallError, UsageError
 from ratwall.kernel.response import Held
-from ratwall.kernel.sets import Missed
+from ratwall.kernel.sets import BlockedEndpoint, Missed
 from ratwall.ledger import models
 from ratwall.ledger.writer import LedgerWriter
 
 SECOND = 1_000_000  # microseconds
 BLOCKING = ("block", "keep")
+RULE_AUTHOR = "rule"
+REPORT_LOST = "report lost: it was cut and blocked, and why was not told before the inspector ended"
 IN_FORCE_LIMIT = 60_000  # the kernel's sets hold 65,536 elements each; some are of its own making
 RETRIES_A_TURN = 50  # of what the kernel refused at the start: half a second of asking it
 
@@ -48,6 +50,9 @@ class KernelSets(Protocol):
 
     def counters(self) -> dict[str, int]:
         """Return packets counted by the kernel."""
+
+    def blocks(self) -> list[BlockedEndpoint]:
+        """Return what is refused to all devices at this moment."""
 
     def missed(self) -> list[Missed]:
         """Return the ends of what passed uninspected lately."""
@@ -209,8 +214,18 @@ class Actions:
                 action.expires = max(expires, action.expires or 0)
                 self._writer.update(models.Action, action.id, {"expires": action.expires})
                 return action
+            if action.reason == REPORT_LOST:
+                self._end(action, now)  # it was late, not lost
         return self._record(
             Action(0, now, "block", author, reason, None, server, port, None, expires, incident)
+        )
+
+    def adopt(self, server: str, port: int, seconds: int, now: int) -> Action:
+        """Account for a block that the kernel holds for so long still and nobody has reported."""
+        self._check_room()
+        expires = now + seconds * SECOND
+        return self._record(
+            Action(0, now, "block", RULE_AUTHOR, REPORT_LOST, None, server, port, None, expires)
         )
 
     def keep(self, incident: int, seconds: int, *, author: str, reason: str, now: int) -> Action:

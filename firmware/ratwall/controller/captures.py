@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Protocol
 
+from ratwall.controller.blocks import RULE_AUTHOR
 from ratwall.controller.books import Books
 from ratwall.controller.listener import Listener
 from ratwall.controller.messages import FlowReport
@@ -31,7 +32,6 @@ SECOND = 1_000_000
 LOOK_US = 1_000_000  # how often files are flushed and the disk is looked at
 LAY_US = 5_000_000  # how often the rules are laid again while they are needed: somebody may flush
 FORGET_US = 3_600_000_000
-RULE_AUTHOR = "rule"
 MEGABYTE = 1_000_000
 
 

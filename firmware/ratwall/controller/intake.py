@@ -7,6 +7,7 @@ A block that the kernel refuses is owed, and tried again.
 from collections.abc import Callable
 from typing import Any
 
+from ratwall.controller.blocks import RULE_AUTHOR
 from ratwall.controller.books import Books
 from ratwall.controller.complaints import Complaints
 from ratwall.controller.incidents import Incident, outcome_of
@@ -18,7 +19,6 @@ from ratwall.errors import RatwallError
 from ratwall.ledger import models
 from ratwall.verdict.headline import Outcome
 
-RULE_AUTHOR = "rule"
 WAITING_BLOCKS_LIMIT = 1000  # blocks that the kernel refused and that are tried again
 
 

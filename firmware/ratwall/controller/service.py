@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from typing import Any
 
+from ratwall.controller.adoption import Adoption
 from ratwall.controller.blocks import Actions, KernelSets
 from ratwall.controller.books import Books, open_books
 from ratwall.controller.captures import Captures
@@ -38,6 +39,7 @@ from ratwall.controller.storage import Storage, bytes_of
 from ratwall.controller.story import Story
 from ratwall.controller.tracking import Tracking
 from ratwall.controller.uninspected import Uninspected
+from ratwall.errors import RatwallError
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.ledger import models
 from ratwall.ledger.store import Ledger, LedgerError
@@ -95,6 +97,7 @@ class Service:
         self._never_block = never_block
         self._counters_due = 0
         self._counters = Counters(sets, self.complaints)
+        self._adoption = Adoption(sets)
         self._storage = Storage(open_ledger, self.started)
         self._intake = Intake(
             self.neighbours,
@@ -340,12 +343,23 @@ class Service:
             self.responses.restore()
             for listener in self.listeners:
                 listener.rules_again()
+        self._adopt(now)
         self.books.cases.at_hand.forget_old(now)
         self._storage.look_at_size(self.ledger)
         self.neighbours.forget()
         if not self.ledger.is_in_place():
             log.warning("%s was taken away; starting a new ledger", self.ledger.path)
             self._start_anew()
+
+    def _adopt(self, now: int) -> None:
+        """Account for what the kernel refuses and nobody has reported."""
+        if not self.rules_there:
+            return
+        try:
+            if self._adoption.look(self.actions, now):
+                self.books.urgent = True
+        except RatwallError as error:
+            self.complaints.tell(str(error))
 
     def _restore(self, now: int) -> None:
         """Make the kernel hold the blocks and allows in force."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from ratwall.kernel import tables
 from ratwall.kernel.command import ToolError, nft, nft_json
+from ratwall.kernel.listed import server_of
 from ratwall.kernel.response import Held, ResponseConfig, response_text
 from ratwall.kernel.ruleset import MISSED_SECONDS, TABLE
 
@@ -69,12 +70,13 @@ class Sets:
         """Take an allow away; nothing happens where there is none."""
         nft(self._absent(*self._allow_element(device, server, port)))
 
-    def blocked(self) -> list[BlockedEndpoint]:
-        """Return what the kernel refuses at this moment."""
+    def blocks(self) -> list[BlockedEndpoint]:
+        """Return what the kernel refuses to all devices at this moment."""
         return [
-            BlockedEndpoint(ip_address(value["concat"][0]), value["concat"][1], left)
+            BlockedEndpoint(ip_address(address), port, left // 1000 if left else None)
             for name in ("blocked4", "blocked6")
-            for value, left in _elements(nft_json("list", "set", "inet", TABLE, name))
+            for key, left in tables.elements(TABLE, name)
+            for address, port in (server_of(key, name),)
         ]
 
     def missed(self) -> list[Missed]:

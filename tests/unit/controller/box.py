@@ -21,7 +21,7 @@ from ratwall.errors import RatwallError
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
 from ratwall.kernel.response import Held
-from ratwall.kernel.sets import Missed
+from ratwall.kernel.sets import BlockedEndpoint, Missed
 from ratwall.ledger.store import FILE_NAME, Ledger, open_ledger
 from ratwall.settings.schema import Settings
 
@@ -39,6 +39,7 @@ class FakeSets:
         self.allowed: dict[tuple[str | None, str, int], int | None] = {}
         self.uninspected = 0
         self.passed_by: list[Missed] = []
+        self.by_itself: list[BlockedEndpoint] = []  # what the packet path has blocked
         self.held: list[Held] = []
         self.broken = False
         self.refusals = 0
@@ -72,6 +73,10 @@ class FakeSets:
     def respond(self, held: Sequence[Held]) -> None:
         self._check()
         self.held = list(held)
+
+    def blocks(self) -> list[BlockedEndpoint]:
+        self._check()
+        return list(self.by_itself)
 
     def missed(self) -> list[Missed]:
         return list(self.passed_by)
