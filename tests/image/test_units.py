@@ -19,6 +19,7 @@ LIMITS = {
     "ratwall-web.service": 2.0,
     "ratwall-console@tty1.service": 2.0,
     "ratwall-prepare.service": 2.0,
+    "ratwall-seed.service": 2.0,
     "ratwall-controller.service": 2.5,
     "ratwall-rules.service": 3.0,
     "ratwall-ports.service": 2.5,

@@ -33,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="ratwall.console")
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--runtime-dir", type=Path, required=True)
+    parser.add_argument("--settings-dir", type=Path, required=True)
     parser.add_argument("--terminal", required=True, help="tty1, ttyS0, console")
     options = parser.parse_args()
     if options.terminal == "console":
@@ -44,7 +45,7 @@ def main() -> None:
             return
     shown: list[str] | None = None
     while True:
-        lines = render(gather(options.state_dir, options.runtime_dir))
+        lines = render(gather(options.state_dir, options.runtime_dir, options.settings_dir))
         if lines != shown:
             shown = lines
             sys.stdout.write(draw(lines, screen=options.terminal.startswith("tty1")))

@@ -1,6 +1,6 @@
 """Gathers what the console page shows; whatever cannot be had is left out, and asked again later.
 
-Only reads: the controller's status, this host's addresses, and three small files.
+Only reads: the controller's status, this host's addresses, and a few small files.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ STATUS_SECONDS = 3.0  # a controller that is busy longer is asked again at the n
 FILE_LIMIT = 65_536  # bytes; a certificate has some 800
 
 
-def gather(state_dir: Path, runtime_dir: Path) -> Facts:
+def gather(state_dir: Path, runtime_dir: Path, settings_dir: Path) -> Facts:
     """Return what is known now."""
     status = _status(state_dir / "run" / "control.sock")
     return Facts(
@@ -32,7 +32,8 @@ def gather(state_dir: Path, runtime_dir: Path) -> Facts:
         reason=status.get("reason"),
         fingerprint=_fingerprint(state_dir / "web" / "tls.crt"),
         setup_code=_text(state_dir / "web" / "setup-code"),
-        problem=_text(runtime_dir / "settings-problem"),
+        problem=_text(runtime_dir / "settings-problem") or _text(runtime_dir / "seed-problem"),
+        site=_text(settings_dir / "site-name"),
     )
 
 

@@ -34,12 +34,16 @@ class Facts:
     fingerprint: str | None = None
     setup_code: str | None = None
     problem: str | None = None
+    site: str | None = None
 
 
 def render(facts: Facts) -> list[str]:
     """Return the lines of the page, none longer than WIDTH unless one word is."""
     state = UNKNOWN if facts.state is None else STATES.get(facts.state, facts.state)
-    lines = [f"Ratwall {facts.version}", "", *_row("State", state)]
+    lines = [f"Ratwall {facts.version}", ""]
+    if facts.site is not None:
+        lines += _row("Site", facts.site)
+    lines += _row("State", state)
     if facts.reason:
         lines += _row("", facts.reason)
     lines += [""]

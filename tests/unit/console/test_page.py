@@ -30,6 +30,10 @@ def test_a_new_box_says_where_its_page_is_and_how_it_is_set_up() -> None:
     assert FINGERPRINT in page.replace("\n", "").replace(" ", "")
 
 
+def test_a_seeded_box_says_whose_it_is() -> None:
+    assert "Huber bakery" in "\n".join(render(Facts("ratwall", "1.0", site="Huber bakery")))
+
+
 def test_before_anything_runs_it_does_not_claim_protection() -> None:
     page = "\n".join(render(Facts("ratwall", "1.0")))
     assert "uninspected" in page and "no address yet" in page

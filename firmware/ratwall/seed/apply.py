@@ -1,0 +1,112 @@
+"""Applies a seed once, and wipes it: it holds a password's hash and perhaps a token.
+
+The order survives a power cut at any point: everything is written and on the disk before the mark
+that says so; the file is wiped only after the mark. A second look at the same file only wipes it.
+A bad file changes nothing and stays, so that its owner can mend it; beside it lies what was wrong.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ratwall.errors import RatwallError, UsageError
+from ratwall.seed.document import Seed, parse_seed
+from ratwall.settings.load import FILE_SIZE_LIMIT
+
+RESULT_NAME = "ratwall-result.txt"
+MARK_NAME = "seeded"
+MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things lie: the seed file, the owner's settings, the page's own directory."""
+
+    seed: Path
+    settings: Path  # a directory, /etc/ratwall on the box
+    web: Path
+
+
+def apply_file(places: Places, give: Callable[[Path], None]) -> str | None:
+    """Apply the seed file if there is one; a sentence of what came of it, None without a file.
+
+    `give` hands a file to the admin page's user. UsageError for a bad seed, which changes nothing.
+    """
+    try:
+        with places.seed.open("rb") as file:
+            raw = file.read(FILE_SIZE_LIMIT + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(f"{places.seed}: cannot read the seed: {error.strerror}") from error
+    seed = parse_seed(raw, places.seed.name)
+    mark = places.settings / MARK_NAME
+    before = mark.read_text().strip() if mark.exists() else None
+    if before not in (None, seed.digest):
+        raise UsageError(
+            f"{places.seed.name}: this box was seeded before, and another seed changes nothing; "
+            "remove the file, or change the settings on the admin page"
+        )
+    try:
+        if before is None:
+            _apply(seed, places, give)
+            write_durably(mark, f"{seed.digest}\n")
+        wipe(places.seed)
+    except OSError as error:
+        raise RatwallError(f"{places.seed.name}: {error.filename}: {error.strerror}") from error
+    return "the seed was applied and wiped"
+
+
+def _apply(seed: Seed, places: Places, give: Callable[[Path], None]) -> None:
+    write_durably(places.settings / "settings.toml", seed.settings)
+    if seed.network:
+        write_durably(places.settings / "network", seed.network)
+    if seed.name is not None:
+        write_durably(places.settings / "site-name", f"{seed.name}\n")
+    if seed.token is not None:
+        write_durably(places.settings / "enrolment-token", f"{seed.token}\n", mode=0o600)
+    credentials = places.web / "credentials.json"
+    if seed.password_hash is not None and not credentials.exists():
+        kept = {"password": seed.password_hash, "set": int(time.time() * MICROSECONDS)}
+        write_durably(credentials, json.dumps(kept) + "\n", mode=0o600, give=give)
+
+
+def write_durably(
+    path: Path, text: str, *, mode: int = 0o644, give: Callable[[Path], None] = lambda _: None
+) -> None:
+    """Write a file whole or not at all, on the disk when this returns."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+    give(fresh)
+    fresh.replace(path)
+    _sync_directory(path.parent)
+
+
+def wipe(path: Path) -> None:
+    """Overwrite a file with zeros, then remove it.
+
+    Flash may keep a copy that no program can reach; a hash and a token that is used once are made
+    for that.
+    """
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
