@@ -34,11 +34,19 @@ def test_the_page_shows_the_clock(admin: Page, office: Office, size: ViewportSiz
     incident = office.attack(state="would_block")
     open_incident(page, "reach")
     expect(page.get_by_role("heading", name="How it reports in")).to_have_count(0)
+    expect(page.get_by_role("heading", name="How regular")).to_have_count(0)
     office.beat(incident)
+    office.score(incident)
     page.reload()
     expect(page.get_by_role("heading", name="How it reports in")).to_be_visible()
     expect(page.get_by_text("15 times, every 13.5 seconds. A person")).to_be_visible()
     expect(page.get_by_text("The device reports in like a clock.")).to_be_visible()
+    expect(
+        page.get_by_text("1,200 connections with this server within a day: 97 of 100.")
+    ).to_be_visible()
+    expect(
+        page.get_by_text("RITA, a free tool that technicians know, would count 0.812")
+    ).to_be_visible()
     assert page.locator("svg.beats rect.piece").count() == 15
     assert overflow(page) <= 0
     keep_picture(page, f"rhythm-{size['width']}")

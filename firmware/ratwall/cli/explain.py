@@ -20,6 +20,7 @@ from ratwall.cli.reading import (
     print_json,
     whole_number,
 )
+from ratwall.cli.regularity import measures
 from ratwall.cli.table import local_time, printable
 from ratwall.errors import UsageError
 from ratwall.ledger import explanation
@@ -154,6 +155,7 @@ def explained(record: Row, settings: Settings) -> Row:
         "done": _done(record),
         "changed": record.get("changed", []),
         "found": record.get("found", []),
+        "regularity": record.get("regularity"),
     }  # fmt: skip
 
 
@@ -198,6 +200,8 @@ def lines(one: Row) -> list[str]:
             f"  {local_time(found['time'])}  {printable(found['rule'])} found over time, score "
             f"{found['score']}"
         )
+    if one["regularity"] is not None:
+        told += _wrapped(measures(one["regularity"]), "  ")
     for change in one["changed"]:
         until = "always" if change["expires"] is None else f"until {local_time(change['expires'])}"
         what = printable(f"{change['kind']} by {change['author']}, {until}: {change['reason']}")

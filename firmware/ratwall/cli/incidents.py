@@ -15,6 +15,7 @@ from ratwall.cli.reading import (
     print_json,
     whole_number,
 )
+from ratwall.cli.regularity import measures
 from ratwall.cli.table import local_time, printable, table
 from ratwall.ledger import queries
 from ratwall.verdict.headline import Outcome
@@ -110,6 +111,13 @@ def _explain(story: queries.Row) -> str:
     rhythm = next((one["facts"] for one in story["detections"] if "beats" in one["facts"]), None)
     if rhythm is not None:
         lines += ["", "Rhythm:", *_rhythm_lines(rhythm)]
+    if story["regularity"] is not None:
+        lines += [
+            *("", "How regular its connections are:"),
+            *textwrap.wrap(
+                measures(story["regularity"]), WRAP, initial_indent="  ", subsequent_indent="  "
+            ),
+        ]
     if len(story["story"]) > 1:
         lines += ["", "The whole story of this device:", *_story_lines(story)]
     if story["certificate"] is not None:

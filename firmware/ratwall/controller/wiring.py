@@ -6,6 +6,7 @@ sides are handed in.
 
 from collections.abc import Callable, Sequence
 
+from ratwall.controller.beacons import Beacons
 from ratwall.controller.contacts import Contacts
 from ratwall.controller.lookups import Lookups, start_child
 from ratwall.controller.loops import Loops
@@ -71,8 +72,11 @@ def wire(
     )
     service.findings.heard = models.take_finding
     contacts.moved += [loops.move, models.move]
+    beacons = Beacons()
+    contacts.written.append(beacons.take_contact)
     for listener in (
         contacts,
+        beacons,
         loops,
         naming,
         service.ladder,

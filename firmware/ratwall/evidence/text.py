@@ -55,6 +55,7 @@ def incident_text(whole: Row) -> str:
             f"  {iso(one['time'])}  {one['rule']}: score {one['score']}, {one['verdict']}"
             for one in incident["detections"][:SHOWN]
         ),
+        *_regularity(incident["regularity"]),
         "",
         "Names of the server",
         *(f"  {one['name']}: first {iso(one['first_seen'])}" for one in whole["names"][:SHOWN]),
@@ -63,6 +64,17 @@ def incident_text(whole: Row) -> str:
         *(_flow(flow) for flow in whole["flows"][-SHOWN:]),
     ]
     return "\n".join(_printable(line) for line in lines) + "\n"
+
+
+def _regularity(found: Row | None) -> list[str]:
+    if found is None:
+        return []
+    rita = "none" if found["rita"] is None else f"{found['rita']['total']} of 1000"
+    return [
+        "",
+        f"Regularity of {found['connections']} connections in a day: {found['ours']} of 100; "
+        f"RITA's beacon score, to compare: {rita}",
+    ]
 
 
 def _fact(fact: Row) -> str:

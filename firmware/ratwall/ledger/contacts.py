@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ratwall.ledger.models import BeaconScore
 from ratwall.ledger.store import Ledger
 from ratwall.ledger.writer import LedgerWriter
 
@@ -20,7 +21,7 @@ BASELINE_US: Final = 7 * DAY  # an office's week has all that it does regularly
 # Read at a start, in a third of a second: more than a busy day of forty devices has.
 RECENT_CONNECTIONS: Final = 20_000
 SCORED_CONNECTIONS: Final = 17_280  # of one pair: one every five seconds, all day
-LISTED: Final = 20
+RITA_PARTS: Final = ("total", "times", "sizes", "duration", "histogram")
 
 Row = dict[str, Any]
 
@@ -173,3 +174,33 @@ def addresses(ledger: Ledger) -> dict[str, int]:
         "SELECT address, device FROM contact WHERE instr(address, ':') = 0 ORDER BY last_seen"
     )
     return dict(found)
+
+
+def write_score(writer: LedgerWriter, values: Row) -> None:
+    """Queue the newest score of a pair; `values` by BeaconScore's columns."""
+    changed = {getattr(BeaconScore, key): value for key, value in values.items()}
+    writer.run(
+        BeaconScore.insert(**values).on_conflict(
+            conflict_target=[BeaconScore.device, BeaconScore.server], update=changed
+        ),
+        spare=True,
+    )
+
+
+def regularity(ledger: Ledger, device: int, server: str) -> Row | None:
+    """Return how regular a device's connections with a server are, JSON-ready, by two measures.
+
+    `ours` is percent, `rita` has thousandths, or is None where RITA gives no score; None if the
+    pair was never scored.
+    """
+    pair = (BeaconScore.device == device) & (BeaconScore.server == server)
+    row = ledger.row(BeaconScore.select().where(pair))
+    if row is None:
+        return None
+    rita = {key: row[key] for key in RITA_PARTS}
+    return {
+        "at": row["at"],
+        "connections": row["connections"],
+        "ours": row["regularity"],
+        "rita": None if row["total"] is None else rita,
+    }

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from ratwall.ledger import queries
+from ratwall.ledger.contacts import regularity
 from ratwall.ledger.models import Action, Certificate, Detection, Flow
 from ratwall.ledger.store import Ledger
 from ratwall.settings.schema import Rules
@@ -19,7 +20,7 @@ Row = dict[str, Any]
 
 
 def flow(ledger: Ledger, number: int) -> Row | None:
-    """Return a flow with `evidence`, `found` and `changed`, None if there is none."""
+    """Return a flow with `evidence`, `found`, `changed` and `regularity`, None if there is none."""
     row = ledger.row(Flow.select().where(Flow.id == number))
     if row is None:
         return None
@@ -33,6 +34,7 @@ def flow(ledger: Ledger, number: int) -> Row | None:
             .limit(FOUND_LIMIT)
         )
     row["changed"] = _in_force(ledger, row)
+    row["regularity"] = regularity(ledger, row["device"], row["server"])
     return row
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from peewee import JOIN, fn
 
 from ratwall.errors import UsageError
+from ratwall.ledger.contacts import regularity
 from ratwall.ledger.models import (
     Action,
     AuditEntry,
@@ -79,7 +80,8 @@ def incidents(
 
 def incident(ledger: Ledger, incident_id: int) -> Row | None:
     """Return one incident with its newest flows, all its actions, what was found of it over time
-    (newest first), and the story that it is a part of; None if there is none."""
+    (newest first), how regular its connections are, and the story that it is a part of; None if
+    there is none."""
     found = _incidents(ledger, _incident_select().where(Incident.id == incident_id))
     if not found:
         return None
@@ -102,6 +104,7 @@ def incident(ledger: Ledger, incident_id: int) -> Row | None:
     )
     for detection in story["detections"]:
         detection["facts"] = json.loads(detection["facts"])
+    story["regularity"] = regularity(ledger, story["device"]["id"], story["server"])
     story["story"] = timeline(ledger, incident_id, story["device"]["id"])
     return story
 

@@ -7,8 +7,20 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 from scapy.utils import wrpcap
 
+from ratwall.ledger import contacts
+from ratwall.ledger.store import FILE_NAME, open_ledger
+from ratwall.ledger.writer import LedgerWriter
 from unit.cli.conftest import Shell
-from unit.controller.box import CLIENT, SERVER, FakeInspector, Running, eventually, report
+from unit.controller.box import (
+    CLIENT,
+    NOON,
+    SERVER,
+    Box,
+    FakeInspector,
+    Running,
+    eventually,
+    report,
+)
 from unit.wire import handshakes
 
 NAME = {"id": "asyncrat.name", "points": 100, "text": "The name.", "technique": "T1587.003"}
@@ -79,6 +91,30 @@ def test_modes_of_rules_and_thresholds_are_those_of_the_settings(
     assert one["thresholds"] == {"watch": 20, "alert": 60, "block": 80}
     assert [fact["mode"] for fact in one["evidence"]] == ["monitor"]
     assert "; rule set to monitor]" in shell.run("explain", "1", "--config", str(file))
+
+
+def test_how_regular_its_connections_are_is_said_by_two_measures(
+    shell: Shell, box: Box, attacked: Running
+) -> None:
+    assert shell.json("explain", "1")[0]["regularity"] is None
+    with open_ledger(box.state / FILE_NAME) as ledger:
+        writer = LedgerWriter(ledger)
+        pair = {"device": 1, "server": SERVER, "at": NOON, "connections": 120, "regularity": 97}
+        parts = {"total": 812, "times": 990, "sizes": 1000, "duration": 0, "histogram": 5}
+        contacts.write_score(writer, pair | parts)
+        assert writer.flush()
+        assert shell.json("explain", "1")[0]["regularity"] == {
+            "at": NOON, "connections": 120, "ours": 97, "rita": parts,
+        }  # fmt: skip
+        said = " ".join(shell.run("explain", "1").split())
+        assert "120 connections with this server in a day: 97 of 100 regular by Ratwall's" in said
+        assert "0.812 of 1 by RITA's (times 0.990, sizes 1.000, duration 0.000, hist" in said
+        story = " ".join(shell.run("incidents", "1").split())
+        assert "How regular its connections are:" in story
+        assert "97 of 100 regular" in story
+        contacts.write_score(writer, pair | dict.fromkeys(parts))
+        assert writer.flush()
+        assert "measure; too few for RITA's." in " ".join(shell.run("explain", "1").split())
 
 
 def test_modes_set_by_a_person_go_before_the_settings(

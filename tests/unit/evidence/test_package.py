@@ -17,7 +17,7 @@ import pytest
 
 from ratwall.evidence.package import as_bytes, contents
 from ratwall.evidence.text import iso
-from ratwall.ledger import names
+from ratwall.ledger import contacts, names
 from ratwall.ledger.models import Action, Certificate, Detection, Flow, Incident
 from ratwall.ledger.store import Ledger, open_ledger
 from ratwall.ledger.writer import LedgerWriter
@@ -221,3 +221,19 @@ def test_without_a_certificate_there_is_none(ledger: Ledger) -> None:
 
 def test_no_incident_no_package(ledger: Ledger) -> None:
     assert contents(ledger, 2, NOW, "0.1.0") is None
+
+
+def test_how_regular_the_connections_are_is_in_the_story(ledger: Ledger) -> None:
+    (incident,) = ledger.rows(Incident.select().limit(1))
+    writer = LedgerWriter(ledger)
+    pair = {"device": incident["device"], "server": incident["server"], "at": 1}
+    parts = {"total": 812, "times": 990, "sizes": 1000, "duration": 0, "histogram": 5}
+    contacts.write_score(writer, {**pair, "connections": 120, "regularity": 97, **parts})
+    assert writer.flush()
+    files = contents(ledger, 1, NOW, "0.1.0")
+    assert files is not None
+    whole = json.loads(files["incident.json"])
+    assert whole["incident"]["regularity"]["rita"] == parts
+    text = files["incident.txt"].decode()
+    assert "Regularity of 120 connections in a day: 97 of 100; RITA's beacon score, to" in text
+    assert "compare: 812 of 1000" in text
