@@ -56,6 +56,7 @@ class Kernel:
 
     copies: list[Copy] = field(default_factory=list)
     overflows: int = 0
+    lost: int = 0
     cut: list[Any] = field(default_factory=list)
 
     def fileno(self) -> int:

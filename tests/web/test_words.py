@@ -4,6 +4,7 @@ import pytest
 
 from ratwall_web.evidence import explain
 from ratwall_web.filters import TEXT_LIMIT, brief, clean, clock, endpoint, person, span
+from ratwall_web.wording import not_inspected
 
 
 def piece(points: int, text: str = "a fact") -> dict[str, object]:
@@ -47,6 +48,19 @@ def test_characters_that_mislead_are_made_visible() -> None:
     assert brief("\u202egnp.exe") == "\u2039U+202E\u203agnp.exe"
     assert brief("a\x00b\x1b[2J\n") == "a\u2039U+0000\u203ab\u2039U+001B\u203a[2J\u2039U+000A\u203a"
     assert brief("Büro Ø 事務所") == "Büro Ø 事務所"
+
+
+def test_what_of_the_observed_was_not_read_is_among_what_is_not_inspected() -> None:
+    passed = {"quic": 2, "inbound": 0}
+    observed = {"flows": 16, "evicted": 1, "lost": 3, "uncopied": 40}
+    said = [(number, what) for number, what, _ in not_inspected({"passed": passed})]
+    assert said == [(2, "connections over QUIC (UDP port 443)")]
+    said = [(number, what) for number, what, _ in not_inspected({"observed": observed})]
+    assert said == [
+        (1, "connection observed no longer"),
+        (43, "segments of observed connections not read"),
+    ]
+    assert not_inspected({"passed": None, "observed": None}) == not_inspected(None) == []
 
 
 def test_small_words() -> None:

@@ -173,6 +173,20 @@ NOT_INSPECTED = {
     ),
 }
 
+# What is observed is read only so far.
+NOT_OBSERVED = {
+    "evicted": (
+        "connection observed no longer",
+        "connections observed no longer",
+        "Only so many are observed at one time; these made room for more suspicious ones.",
+    ),
+    "unread": (
+        "segment of observed connections not read",
+        "segments of observed connections not read",
+        "More was said at one time than is copied and read. A heartbeat among it is told later.",
+    ),
+}
+
 SECONDS = {"hour": 3600, "day": 86400, "week": 7 * 86400, "month": 30 * 86400, "always": None}
 LENGTH = {
     "hour": "1 hour",
@@ -209,10 +223,13 @@ def protection(facts: dict[str, Any] | None) -> Phrase:
 
 def not_inspected(facts: dict[str, Any] | None) -> list[tuple[int, str, str]]:
     """Return what passed uninspected by design: how many, of what, and why."""
-    counted = facts.get("passed", {}) if facts else {}
+    counted = dict(facts.get("passed") or {}) if facts else {}
+    observed = (facts.get("observed") if facts else None) or {}
+    counted["evicted"] = observed.get("evicted", 0)
+    counted["unread"] = observed.get("uncopied", 0) + observed.get("lost", 0)
     return [
         (counted[kind], one if counted[kind] == 1 else many, why)
-        for kind, (one, many, why) in NOT_INSPECTED.items()
+        for kind, (one, many, why) in (NOT_INSPECTED | NOT_OBSERVED).items()
         if counted.get(kind)
     ]
 

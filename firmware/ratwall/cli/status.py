@@ -153,6 +153,8 @@ def _observed(observed: dict[str, Any] | None) -> str:
     text = f"{count(observed['flows'], 'connection')} of {observed['capacity']} at most"
     if observed["evicted"]:
         text += f", {observed['evicted']} made room for more suspicious ones"
+    if unread := observed["uncopied"] + observed["lost"]:
+        text += f", {count(unread, 'segment')} of them not read"
     return text
 
 

@@ -44,6 +44,7 @@ class Copies(Protocol):
     """What is asked of `ratwall.kernel.nflog.CopyReader`."""
 
     overflows: int
+    lost: int
 
     def fileno(self) -> int:
         """Return the descriptor to poll."""
@@ -105,6 +106,7 @@ class Observation(Listener):
             "capacity": self._table.capacity,
             "copies": self.copied,
             "overflows": self._copies.overflows,
+            "lost": self._copies.lost,
             "evicted": self.evicted,
         }
 

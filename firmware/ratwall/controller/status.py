@@ -48,7 +48,7 @@ def status(
         "interruptions": service.story.entries(),
         "conntrack": None if capacity is None else capacity.facts(),
         "passed": links_report.passed(service.kernel_counters),
-        "observed": None if service.observation is None else service.observation.facts(),
+        "observed": _observed(service),
         "feeds": None if service.feeds is None else service.feeds.facts(),
         "signatures": None if service.packs is None else service.packs.facts(),
         "names": None if service.naming is None else service.naming.facts(),
@@ -72,6 +72,14 @@ def _pauses(service: Service) -> list[dict[str, Any]]:
         {"action": action.id, "device": action.device, "until": action.expires}
         for action in service.responses.of(PAUSE)
     ]
+
+
+def _observed(service: Service) -> dict[str, int] | None:
+    """Return what is observed, and how much of what was said there nobody has read."""
+    if service.observation is None:
+        return None
+    uncopied = service.kernel_counters.get("uncopied_packets", 0)
+    return {**service.observation.facts(), "uncopied": uncopied}
 
 
 def _unjudged(inspectors: Iterable[Inspector]) -> list[dict[str, Any]]:

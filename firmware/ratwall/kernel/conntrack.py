@@ -4,7 +4,6 @@ The controller says "blocked" of a flow only after the kernel has shown the BLOC
 flow. Reads ctnetlink (include/uapi/linux/netfilter/nfnetlink_conntrack.h); changes nothing.
 """
 
-import errno
 import socket
 import struct
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from ratwall.kernel import netlink
+from ratwall.kernel.channel import Channel
 from ratwall.kernel.marks import FlowClass, Marks
 
 SUBSYSTEM_CTNETLINK = 1
@@ -29,8 +29,6 @@ CTA_COUNTERS_BYTES = 2
 CTA_TIMESTAMP, CTA_TIMESTAMP_START = 20, 1
 NANOSECONDS = 1000  # in a microsecond
 RECEIVE_BUFFER = 4 * 1024 * 1024  # bytes: some 10,000 events while the controller is busy
-DATAGRAM = 65536
-DUMP_SECONDS = 5.0
 PORT = struct.Struct("!H")
 _WANTED = frozenset(
     {CTA_TUPLE_ORIG, CTA_MARK, CTA_COUNTERS_ORIG, CTA_COUNTERS_REPLY, CTA_TIMESTAMP}
@@ -166,24 +164,18 @@ class BlockWatch:
         self._marks = marks
         self.overflows = 0
         self._told = Told()
-        self._socket = _netfilter_socket(GROUPS)
-        self._socket.setblocking(False)
+        self._channel = Channel(groups=GROUPS, receive_buffer=RECEIVE_BUFFER)
+        self._channel.never_wait()
 
     def fileno(self) -> int:
         """Return the descriptor to poll for reading."""
-        return self._socket.fileno()
+        return self._channel.fileno()
 
-    def read(self, limit: int = 64) -> list[FlowEvent]:
-        """Return what has come, at most `limit` datagrams of it."""
+    def read(self) -> list[FlowEvent]:
+        """Return some of what has come."""
         events: list[FlowEvent] = []
-        for _ in range(limit):
-            try:
-                data = self._socket.recv(DATAGRAM)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
+        for data in self._channel.waiting():
+            if data is None:
                 self.overflows += 1
                 self._told = Told()  # what was missed is not known
                 continue
@@ -195,29 +187,11 @@ class BlockWatch:
         request = netlink.netfilter_request(
             SUBSYSTEM_CTNETLINK, MESSAGE_GET, netlink.NLM_F_DUMP, socket.AF_UNSPEC, 0
         )
-        events: list[FlowEvent] = []
-        with _netfilter_socket(0) as channel:
-            channel.settimeout(DUMP_SECONDS)
-            channel.send(request)
-            while True:
-                data = channel.recv(DATAGRAM)
-                for kind, _, body in netlink.messages(data):
-                    if kind == netlink.NLMSG_DONE:
-                        return events
-                    if kind == netlink.NLMSG_ERROR:
-                        number = -struct.unpack_from("=i", body)[0]
-                        raise OSError(number, "conntrack dump refused")
-                events.extend(decode(data, self._marks))
+        with Channel(receive_buffer=RECEIVE_BUFFER) as channel:
+            return [
+                event for data in channel.answers(request) for event in decode(data, self._marks)
+            ]
 
     def close(self) -> None:
         """Leave the event groups."""
-        self._socket.close()
-
-
-def _netfilter_socket(groups: int) -> socket.socket:
-    channel = socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETLINK_NETFILTER
-    )
-    channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-    channel.bind((0, groups))
-    return channel
+        self._channel.close()

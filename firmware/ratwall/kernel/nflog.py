@@ -6,7 +6,6 @@ left. The kernel gathers copies for a tenth of a second, so that a busy network 
 times a second and not for every segment; each carries the time at which the kernel saw it.
 """
 
-import errno
 import socket
 import struct
 from collections.abc import Iterator
@@ -14,21 +13,23 @@ from dataclasses import dataclass
 
 from ratwall.errors import UsageError
 from ratwall.kernel import netlink
+from ratwall.kernel.channel import DATAGRAM, Channel
 
 SUBSYSTEM_LOG = 4  # NFNL_SUBSYS_ULOG
 MESSAGE_PACKET, MESSAGE_CONFIG = 0, 1
-CONFIG_COMMAND, CONFIG_MODE, CONFIG_TIMEOUT, CONFIG_THRESHOLD = 1, 2, 4, 5
+CONFIG_COMMAND, CONFIG_MODE, CONFIG_TIMEOUT, CONFIG_THRESHOLD, CONFIG_FLAGS = 1, 2, 4, 5, 6
 COMMAND_BIND = 1
 COPY_PACKET = 2
-TIMESTAMP, PAYLOAD = 3, 9  # NFULA_TIMESTAMP, NFULA_PAYLOAD
+FLAG_NUMBERED = 1  # NFULNL_CFG_F_SEQ: each copy carries its number
+TIMESTAMP, PAYLOAD, NUMBERED = 3, 9, 12  # NFULA_TIMESTAMP, NFULA_PAYLOAD, NFULA_SEQ
 GATHER_HUNDREDTHS = 10  # of a second
 GATHER_COPIES = 16  # 16 copies of 96 bytes and their headers fit the kernel's buffer of a page
 RECEIVE_BUFFER = 2 * 1024 * 1024  # bytes: a second of the most that the rules copy
-DATAGRAM = 65536
 SEC_USEC = struct.Struct("!QQ")
 NUMBER = struct.Struct("!I")
+FLAGS = struct.Struct("!H")
 MODE = struct.Struct("!IBx")
-ANSWER_SECONDS = 1.0
+_MASK = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,76 +38,75 @@ class Copy:
 
     at: int
     datagram: bytes
+    number: int | None = None  # the kernel counts the copies of a group
 
 
 class CopyReader:
     """The socket of one group: poll `fileno()`, then `read()`."""
 
-    def __init__(self, group: int, *, gather: bool = True) -> None:
+    def __init__(
+        self, group: int, *, gather: bool = True, receive_buffer: int = RECEIVE_BUFFER
+    ) -> None:
         """Bind a group; UsageError if another process holds it. Without `gather` copies come one
         by one, at once."""
         self.overflows = 0  # times that copies were lost because nobody read them
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETLINK_NETFILTER
-        )
-        self._socket.bind((0, 0))
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        self._socket.settimeout(ANSWER_SECONDS)
+        self.lost = 0  # copies that the kernel made and nobody got
+        self._next: int | None = None  # the number of the next copy, if none is lost
         self._group = group
+        self._channel = Channel(receive_buffer=receive_buffer)
         try:
             self._configure(CONFIG_COMMAND, bytes((COMMAND_BIND,)))
             self._configure(CONFIG_MODE, MODE.pack(DATAGRAM, COPY_PACKET))
+            self._configure(CONFIG_FLAGS, FLAGS.pack(FLAG_NUMBERED))
             self._configure(CONFIG_TIMEOUT, NUMBER.pack(GATHER_HUNDREDTHS))
             self._configure(CONFIG_THRESHOLD, NUMBER.pack(GATHER_COPIES if gather else 1))
         except OSError as error:
-            self._socket.close()
+            self._channel.close()
             raise UsageError(
                 f"log group {group}: cannot be bound ({error}); another process holds it: "
                 "choose another number in [kernel] log_group"
             ) from error
-        self._socket.setblocking(False)
+        self._channel.never_wait()
 
     def fileno(self) -> int:
         """Return the descriptor to poll for reading."""
-        return self._socket.fileno()
+        return self._channel.fileno()
 
-    def read(self, limit: int = 64) -> list[Copy]:
-        """Return what has come, at most `limit` datagrams of it."""
+    def read(self) -> list[Copy]:
+        """Return some of what has come."""
         copies: list[Copy] = []
-        for _ in range(limit):
-            try:
-                data = self._socket.recv(DATAGRAM)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
+        for data in self._channel.waiting():
+            if data is None:
                 self.overflows += 1
                 continue
-            copies.extend(decode(data))
+            for copy in decode(data):
+                self._count(copy.number)
+                copies.append(copy)
         return copies
 
     def close(self) -> None:
         """Leave the group."""
-        self._socket.close()
+        self._channel.close()
+
+    def _count(self, number: int | None) -> None:
+        """Count the copies that are missing before this one."""
+        if number is None:
+            return
+        if self._next is not None:
+            self.lost += (number - self._next) & _MASK
+        self._next = (number + 1) & _MASK
 
     def _configure(self, kind: int, value: bytes) -> None:
-        request = netlink.netfilter_request(
-            SUBSYSTEM_LOG,
-            MESSAGE_CONFIG,
-            netlink.NLM_F_ACK,
-            socket.AF_UNSPEC,
-            self._group,
-            netlink.attribute(kind, value),
+        self._channel.tell(
+            netlink.netfilter_request(
+                SUBSYSTEM_LOG,
+                MESSAGE_CONFIG,
+                netlink.NLM_F_ACK,
+                socket.AF_UNSPEC,
+                self._group,
+                netlink.attribute(kind, value),
+            )
         )
-        self._socket.send(request)
-        while True:
-            for message, _, body in netlink.messages(self._socket.recv(DATAGRAM)):
-                if message == netlink.NLMSG_ERROR:  # which an acknowledgement is, with 0
-                    number = -struct.unpack_from("=i", body)[0]
-                    if number:
-                        raise OSError(number, "refused by the kernel")
-                    return
 
 
 def decode(data: bytes) -> Iterator[Copy]:
@@ -123,4 +123,8 @@ def decode(data: bytes) -> Iterator[Copy]:
         if stamp is not None and len(stamp) == SEC_USEC.size:
             seconds, microseconds = SEC_USEC.unpack(stamp)
             at = seconds * 1_000_000 + microseconds
-        yield Copy(at, bytes(payload))
+        number = attributes.get(NUMBERED)
+        if number is None or len(number) != NUMBER.size:
+            yield Copy(at, bytes(payload))
+        else:
+            yield Copy(at, bytes(payload), NUMBER.unpack(number)[0])

@@ -10,11 +10,11 @@ it.
 
 import errno
 import socket
-import struct
 from collections.abc import Collection
 from ipaddress import ip_address
 
 from ratwall.kernel import netlink
+from ratwall.kernel.channel import Channel
 from ratwall.kernel.conntrack import (
     CTA_IP,
     CTA_MARK,
@@ -24,7 +24,6 @@ from ratwall.kernel.conntrack import (
     CTA_TUPLE_IP,
     CTA_TUPLE_ORIG,
     CTA_TUPLE_PROTO,
-    DATAGRAM,
     MARK,
     MESSAGE_GET,
     MESSAGE_NEW,
@@ -36,7 +35,6 @@ from ratwall.kernel.marks import FlowClass, Marks
 
 CTA_MARK_MASK = 21
 NLA_F_NESTED = 0x8000
-ANSWER_SECONDS = 1.0  # the kernel answers before `send` returns; more is a fault to be told
 GONE = (errno.ENOENT, errno.ESRCH)
 
 Ends = tuple[str, int, str, int]  # an address, its port, the other's; in whichever order
@@ -47,11 +45,7 @@ class Reclassifier:
 
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETLINK_NETFILTER
-        )
-        self._socket.bind((0, 0))
-        self._socket.settimeout(ANSWER_SECONDS)
+        self._channel = Channel()
 
     def change(self, ends: Ends, before: Collection[FlowClass], after: FlowClass) -> bool:
         """Move a flow from one of the classes `before`; False if it is gone or in another.
@@ -59,7 +53,7 @@ class Reclassifier:
         OSError if the kernel refuses.
         """
         family, flow = _flow(ends)
-        answer = self._ask(MESSAGE_GET, 0, family, flow)
+        answer = self._ask(MESSAGE_GET, family, flow)
         if answer is None:
             return False
         held = next((event.flow_class for event in decode(answer, self._marks)), None)
@@ -67,25 +61,23 @@ class Reclassifier:
             return False
         values = ((CTA_MARK, self._marks.of(after)), (CTA_MARK_MASK, self._marks.class_mask))
         mark = [netlink.attribute(kind, MARK.pack(value)) for kind, value in values]
-        return self._ask(MESSAGE_NEW, netlink.NLM_F_ACK, family, flow, *mark) is not None
+        return self._ask(MESSAGE_NEW, family, flow, *mark) is not None
 
     def close(self) -> None:
         """Give the socket back."""
-        self._socket.close()
+        self._channel.close()
 
-    def _ask(self, command: int, flags: int, family: int, *attributes: bytes) -> bytes | None:
+    def _ask(self, command: int, family: int, *attributes: bytes) -> bytes | None:
         """Return the kernel's answer, None if there is no such flow."""
-        self._socket.send(
-            netlink.netfilter_request(SUBSYSTEM_CTNETLINK, command, flags, family, 0, *attributes)
+        request = netlink.netfilter_request(
+            SUBSYSTEM_CTNETLINK, command, netlink.NLM_F_ACK, family, 0, *attributes
         )
-        data = self._socket.recv(DATAGRAM)
-        for kind, _, body in netlink.messages(data):
-            number = -struct.unpack_from("=i", body)[0] if kind == netlink.NLMSG_ERROR else 0
-            if number in GONE:
+        try:
+            return b"".join(self._channel.answers(request))
+        except OSError as error:
+            if error.errno in GONE:
                 return None
-            if number:
-                raise OSError(number, "changing the class of a flow")
-        return data
+            raise
 
 
 def _flow(ends: Ends) -> tuple[int, bytes]:

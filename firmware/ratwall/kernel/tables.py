@@ -5,13 +5,13 @@ element of every set before it lists anything of a table: most of a second with 
 elements, where this is a fraction of a millisecond.
 """
 
-import os
 import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ratwall.kernel import netlink
+from ratwall.kernel.channel import Channel
 from ratwall.kernel.command import ToolError
 
 SUBSYSTEM_NFTABLES = 10
@@ -24,8 +24,6 @@ ELEMENT_KEY, ELEMENT_EXPIRATION, DATA_VALUE = 1, 5, 1
 OBJECT_TABLE, OBJECT_NAME, OBJECT_TYPE, OBJECT_DATA = 1, 2, 3, 4
 OBJECT_IS_COUNTER = 1
 COUNTER_PACKETS = 2
-DATAGRAM = 65_536
-SECONDS = 5.0  # a dump takes a millisecond; the kernel may be busy with a transaction
 ATTEMPTS = 5  # a change of the tables in the middle of a dump spoils it
 NLM_F_DUMP_INTR = 0x10  # linux/netlink.h: this dump is of two states
 NFPROTO_INET, NFPROTO_BRIDGE = 1, 7
@@ -107,21 +105,13 @@ def _ask(request: bytes, answer: int) -> list[tuple[int, dict[int, memoryview]]]
     """Return the answers to one request; None if the tables have changed meanwhile."""
     found: list[tuple[int, dict[int, memoryview]]] = []
     whole = True
-    with socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETLINK_NETFILTER
-    ) as channel:
-        channel.settimeout(SECONDS)
-        channel.send(request)
-        while True:
-            for kind, flags, body in netlink.messages(channel.recv(DATAGRAM)):
+    with Channel() as channel:
+        for data in channel.answers(request):
+            for kind, flags, body in netlink.messages(data):
                 whole = whole and not flags & NLM_F_DUMP_INTR
-                if kind == netlink.NLMSG_DONE:
-                    return found if whole else None
-                if kind == netlink.NLMSG_ERROR:
-                    number = -struct.unpack_from("=i", body)[0]
-                    raise OSError(number, os.strerror(number))
                 if kind == SUBSYSTEM_NFTABLES << 8 | answer and len(body) >= netlink.NFGENMSG.size:
                     found.append((body[0], netlink.attributes(body[netlink.NFGENMSG.size :])))
+    return found if whole else None
 
 
 def _text(attrs: dict[int, memoryview], kind: int) -> str:

@@ -82,6 +82,29 @@ def test_status_lists_what_passes_by_design(
     ]
 
 
+def test_status_says_how_much_of_what_is_observed_was_not_read(
+    shell: Shell, box: Box, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Observing:
+        def facts(self) -> dict[str, int]:
+            return {"flows": 12, "capacity": 16, "copies": 9, "overflows": 1, "lost": 3} | {
+                "evicted": 2
+            }
+
+        def follow(self, inspected: bool) -> None:
+            pass
+
+    counters = {"uninspected_packets": 0, "uncopied_packets": 40}
+    monkeypatch.setattr(box.sets, "counters", lambda: counters)
+    monkeypatch.setattr(running.service, "observation", Observing())
+    box.now += 10_000_000
+    eventually(lambda: running.call("status")["observed"]["uncopied"] == 40)
+    assert (
+        "observed     12 connections of 16 at most, 2 made room for more suspicious ones, "
+        "43 segments of them not read\n"
+    ) in shell.run("status")
+
+
 def test_status_tells_what_went_wrong_in_an_inspector_only_if_it_did(
     shell: Shell, running: Running, inspector: FakeInspector
 ) -> None:

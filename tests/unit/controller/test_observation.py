@@ -27,7 +27,7 @@ class Kernel:
     def __init__(self) -> None:
         self.classes: dict[Connection, FlowClass] = {}
         self.copies: list[Copy] = []
-        self.overflows = 0
+        self.overflows = self.lost = 0
         self.now = NOON
 
     def fileno(self) -> int:
