@@ -5,7 +5,7 @@ they are. What is not here any more has not been used for a day, or made room fo
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -120,6 +120,13 @@ class Histories:
         contact = self._contacts.get((client, server))
         if contact is not None:
             contact.running.pop((client_port, server_port), None)
+
+    def take_table(self, there: Set[Connection]) -> None:
+        """Take in which connections there are: the others have ended."""
+        for (client, server), contact in self._contacts.items():
+            for client_port, server_port in list(contact.running):
+                if (client, client_port, server, server_port) not in there:
+                    del contact.running[client_port, server_port]
 
     def running(self, pair: Pair) -> tuple[Connection, ...]:
         """Return the connections that run, as far as they are known."""

@@ -5,9 +5,11 @@ A part of the controller that needs nothing else is a subclass in a module of it
 all of it comes from the network.
 """
 
+from collections.abc import Set
+
 from ratwall.controller.books import Books
 from ratwall.controller.messages import FlowReport
-from ratwall.controller.proofs import Reported
+from ratwall.controller.proofs import Connection, Reported
 from ratwall.kernel.conntrack import FlowEvent
 
 
@@ -22,6 +24,9 @@ class Listener:
 
     def take_event(self, event: FlowEvent) -> None:
         """Take in what conntrack tells of a connection."""
+
+    def take_table(self, there: Set[Connection]) -> None:
+        """Take in all connections that there are, from both ends: others have ended unheard."""
 
     def fileno(self) -> int | None:
         """Return a descriptor to poll for `take_copies`, None if there is none."""

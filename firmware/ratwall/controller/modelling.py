@@ -9,7 +9,7 @@ model fire; they cost a look into a table. The rest is examined between packets,
 
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Final
 
 from ratwall.controller.books import Books
@@ -123,6 +123,10 @@ class Models(Listener):
             (device, server), event.destination_port, event.started or self._clock()
         )
         self._waiting[(device, server)] = None
+
+    def take_table(self, there: Set[Connection]) -> None:
+        """Let go of what has ended unheard."""
+        self._histories.take_table(there)
 
     def take_finding(self, finding: Finding) -> None:
         """Take in a rhythm that was found."""

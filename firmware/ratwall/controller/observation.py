@@ -13,7 +13,7 @@ may be here before the class is in the conntrack table. The event that shows the
 import functools
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Set
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -163,6 +163,13 @@ class Observation(Listener):
             for way in ways:
                 self._table.forget(way)
                 self._forget(way)
+
+    def take_table(self, there: Set[Connection]) -> None:
+        """Let go of what has ended unheard."""
+        for connection in self._table.connections():
+            if connection not in there:
+                self._table.end(connection, self._clock())
+                self._forget(connection)
 
     def take_copies(self) -> None:
         """Take in the copies that have come."""

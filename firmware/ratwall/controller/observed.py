@@ -120,6 +120,10 @@ class ObservedTable:
             flow.last = at
         return evicted
 
+    def connections(self) -> tuple[Connection, ...]:
+        """Return all of them."""
+        return tuple(self._flows)
+
     def end(self, connection: Connection, now: int) -> None:
         """Take note that a connection ended."""
         if self.forget(connection):

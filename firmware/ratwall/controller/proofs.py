@@ -64,6 +64,10 @@ class Proofs:
             _put(self._proven, connection, now)
         return reported
 
+    def connections(self) -> tuple[Connection, ...]:
+        """Return the connections that were reported and have not ended."""
+        return tuple(self._reported)
+
     def end(self, connection: Connection) -> Reported | None:
         """Note that a connection ended; return its report if there was one."""
         return self._reported.pop(connection, None)

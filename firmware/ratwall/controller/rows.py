@@ -16,6 +16,7 @@ from ratwall.ledger import contacts, models
 from ratwall.ledger.store import Ledger, LedgerError
 from ratwall.verdict.headline import Outcome
 
+RUNNING_US = 24 * 3_600_000_000  # a day: what runs longer is written without an end
 PROOF_US = 3_600_000_000  # an hour: the kernel forgets a cut connection within minutes
 # Bytes of a certificate kept whole. A leaf has 1 to 3 KB and a RAT's less than 2; what is larger
 # was padded by a stranger to fill the disk, and its SHA-256 and facts are kept all the same.
@@ -119,6 +120,22 @@ def unproven_flows(ledger: Ledger, now: int) -> Iterator[tuple[Connection, Repor
         flow.select()
         .where((flow.flow_class == "block") & ~flow.proven & (flow.start > now - PROOF_US))
         .order_by(flow.id.desc())
+        .limit(AT_HAND_LIMIT)
+    )
+    for row in reversed(ledger.rows(query)):
+        ends = (row["client"], row["client_port"], row["server"], row["server_port"])
+        yield ends, Reported(row["id"], row["incident"])
+
+
+def running_flows(ledger: Ledger, now: int) -> Iterator[tuple[Connection, Reported]]:
+    """Yield the newest connections of the last day whose end was not written, oldest first."""
+    flow = models.Flow
+    query = (
+        flow.select(
+            flow.id, flow.client, flow.client_port, flow.server, flow.server_port, flow.incident
+        )
+        .where(flow.end.is_null() & (flow.start > now - RUNNING_US))
+        .order_by(flow.start.desc())
         .limit(AT_HAND_LIMIT)
     )
     for row in reversed(ledger.rows(query)):

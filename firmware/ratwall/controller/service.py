@@ -7,7 +7,7 @@ it: what the kernel or the disk refuses is told in the status and tried again.
 
 import json
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Set
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -29,7 +29,7 @@ from ratwall.controller.naming import Naming
 from ratwall.controller.neighbours import Neighbours
 from ratwall.controller.observation import Observation
 from ratwall.controller.packs import Packs
-from ratwall.controller.proofs import EventWatch
+from ratwall.controller.proofs import Connection, EventWatch
 from ratwall.controller.recollection import Recollection
 from ratwall.controller.reports import memory_messages
 from ratwall.controller.responses import Responses
@@ -105,7 +105,7 @@ class Service:
             lambda: self.settings.block.seconds,
             lambda message: self.push(message),
         )
-        self._tracking = Tracking(watch, self.complaints, clock, self._hand_on)
+        self._tracking = Tracking(watch, self.complaints, clock, self._hand_on, self._hand_table)
         self.responses = Responses(
             sets,
             lambda address: self.actions.may_block(address),
@@ -329,6 +329,10 @@ class Service:
     def _hand_on(self, event: FlowEvent) -> None:
         for listener in self.listeners:
             listener.take_event(event)
+
+    def _hand_table(self, there: Set[Connection]) -> None:
+        for listener in self.listeners:
+            listener.take_table(there)
 
     def _look(self, now: int) -> None:
         """Do what is done every few seconds."""

@@ -2,20 +2,25 @@
 
 Events are read as they come; at the start, and where some were lost, the whole table is read
 instead. What it hears it hands on to the listeners, in the same order.
+
+Design note: the table is the truth. What was believed to run and is not in it has ended; when is
+not known, so the ledger has the time at which that was seen. Nothing else is made up of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from ratwall.controller.books import Books
 from ratwall.controller.complaints import Complaints
 from ratwall.controller.incidents import Incident
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.proofs import Connection, EventWatch, Proofs, Reported
-from ratwall.controller.rows import newest_flow, unproven_flows
+from ratwall.controller.rows import newest_flow, running_flows, unproven_flows
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
 from ratwall.ledger import models
 from ratwall.verdict.headline import Outcome
+
+TABLE_US = 2_000_000  # between two looks at the whole table: of a full one each takes a second
 
 
 class Tracking:
@@ -27,26 +32,35 @@ class Tracking:
         complaints: Complaints,
         clock: Callable[[], int],
         hand_on: Callable[[FlowEvent], None],
+        hand_table: Callable[[Set[Connection]], None],
     ) -> None:
-        """`clock` gives UTC microseconds; `hand_on` takes each event after it was taken in."""
+        """`clock` gives UTC microseconds; `hand_on` takes each event after it was taken in.
+
+        `hand_table` takes all connections of the table, from both ends, after its events.
+        """
         self._watch = watch
         self._complaints = complaints
         self._clock = clock
         self._hand_on = hand_on
+        self._hand_table = hand_table
         self._overflows = 0
         self._table_unread = False  # it could not be read when it should have been
+        self._table_at = 0  # when it was last read because events were lost
         self._proofs = Proofs()
         self._books: Books
 
     def start(self, books: Books) -> None:
         """Take in what the kernel has done while nobody listened.
 
-        Connections that were reported before and not proven may be so by now; those that were cut
-        meanwhile are proven first, and their reports still wait with the inspector.
+        What ran when the ledger was last written runs on, or has ended since. Connections that were
+        reported before and not proven may be so by now; those that were cut meanwhile are proven
+        first, and their reports still wait with the inspector.
         """
         self._books = books
         self._proofs = Proofs()
         now = self._clock()
+        for connection, reported in running_flows(books.ledger, now):
+            self._proofs.report(connection, reported, now)
         for connection, reported in unproven_flows(books.ledger, now):
             self._proofs.report(connection, reported, now)
             incident = None
@@ -81,20 +95,24 @@ class Tracking:
             self._take(event)
         if self._watch.overflows != self._overflows:
             self._overflows = self._watch.overflows
-            self._take_table()
+            # In a flood more is lost at every turn: the next look takes it all in.
+            self._table_unread = True
+            now = self._clock()
+            if abs(now - self._table_at) >= TABLE_US:
+                self._table_at = now
+                self._take_table()
 
     def retry(self) -> None:
-        """Read the table if that failed when it should have been."""
+        """Read the table if that failed when it should have been, or was put off."""
         if self._table_unread:
             self._take_table()
 
+    def read_table(self) -> None:
+        """Read the table: nobody listened for a while, as when the machine slept."""
+        self._take_table()
+
     def _take(self, event: FlowEvent) -> None:
-        source, destination = str(event.source), str(event.destination)
-        ways: tuple[Connection, Connection] = (
-            (source, event.source_port, destination, event.destination_port),
-            # Picked up in mid-stream, the server may have been the first to be seen.
-            (destination, event.destination_port, source, event.source_port),
-        )
+        ways = _ways(event)
         now = self._clock()
         if event.flow_class is FlowClass.BLOCK:
             reported = self._proofs.prove(ways[0], now) or self._proofs.prove(ways[1], now)
@@ -104,9 +122,7 @@ class Tracking:
             self._books.uninspected.take_event(event, now)
         self._hand_on(event)
         if event.ended:
-            ended = self._proofs.end(ways[0]) or self._proofs.end(ways[1])
-            if ended is not None:
-                self._books.writer.update(models.Flow, ended.flow_id, {"end": now})
+            self._ended(*ways)
 
     def _proven(self, reported: Reported) -> None:
         """Write that the kernel holds a connection as blocked."""
@@ -125,9 +141,33 @@ class Tracking:
 
     def _take_table(self) -> None:
         try:
-            for event in self._watch.dump():
-                self._take(event)
-            self._table_unread = False
+            events = self._watch.dump()
         except OSError as error:
             self._table_unread = True
             self._complaints.tell(f"conntrack: {error}")
+            return
+        self._table_unread = False
+        there: set[Connection] = set()
+        for event in events:
+            self._take(event)
+            there.update(_ways(event))
+        for connection in self._proofs.connections():
+            if connection not in there:
+                self._ended(connection)
+        self._hand_table(there)
+
+    def _ended(self, *ways: Connection) -> None:
+        for way in ways:
+            ended = self._proofs.end(way)
+            if ended is not None:
+                self._books.writer.update(models.Flow, ended.flow_id, {"end": self._clock()})
+                return
+
+
+def _ways(event: FlowEvent) -> tuple[Connection, Connection]:
+    """Return a connection from both ends: picked up mid-stream, the server may come first."""
+    source, destination = str(event.source), str(event.destination)
+    return (
+        (source, event.source_port, destination, event.destination_port),
+        (destination, event.destination_port, source, event.source_port),
+    )

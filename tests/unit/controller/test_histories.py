@@ -111,3 +111,12 @@ def test_a_scan_of_the_whole_internet_is_bounded(
     view = seen(gathered, NOW)
     assert view.failed_ports == tuple(range(1000 - histories.PORTS_KEPT, 1000))
     assert (view.failures, len(view.starts)) == (histories.FAILED_KEPT, histories.STARTS_KEPT)
+
+
+def test_what_is_not_in_the_table_runs_no_more(gathered: Histories) -> None:
+    for port in (50_000, 50_001):
+        report = replace(told(NOW), client_port=port, flow_class="clean")
+        gathered.take_report(report)
+    runs = (CLIENT, 50_001, SERVER, 6606)
+    gathered.take_table({runs, (SERVER, 6606, CLIENT, 50_001)})
+    assert gathered.running((CLIENT, SERVER)) == (runs,)

@@ -184,3 +184,12 @@ def test_what_passed_uninspected_is_read_again_when_the_cause_is_gone(
     kernel.now += 1
     observation.follow(inspected=True)
     assert kernel.classes[ENDS] is FlowClass.NONE
+
+
+def test_what_ended_unheard_is_observed_no_longer(observation: Observation) -> None:
+    for port in (50_000, 50_001):
+        told = {"class": "observed", "client_port": port}
+        observation.take_report(flow_report(**told), WRITTEN)
+    runs = (CLIENT, 50_001, SERVER, 6606)
+    observation.take_table({runs, (*runs[2:], *runs[:2])})
+    assert [flow["client_port"] for flow in observation.listing(9)] == [50_001]

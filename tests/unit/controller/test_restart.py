@@ -1,9 +1,11 @@
 """What holds over a restart of the controller or of the box."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ratwall.kernel.marks import FlowClass
 from ratwall.ledger import queries
 from ratwall.ledger.store import FILE_NAME, open_ledger
 from unit.controller.box import (
@@ -13,7 +15,9 @@ from unit.controller.box import (
     Box,
     FakeInspector,
     Running,
+    clean,
     eventually,
+    proof,
     report,
 )
 from unit.controller.reading import only_incident
@@ -138,3 +142,30 @@ def test_copying_the_state_directory_copies_the_story(box: Box, tmp_path: Path) 
     shutil.copy(box.state / FILE_NAME, copy / FILE_NAME)  # one file after a clean stop
     with open_ledger(copy / FILE_NAME, read_only=True) as ledger:
         assert len(queries.actions(ledger, box.now)) == 1
+
+
+def test_what_ended_while_nobody_listened_has_ended_and_what_runs_goes_on(box: Box) -> None:
+    first = Running(box)
+    inspector = FakeInspector(box.state)
+    for port in (50_000, 50_001):
+        inspector.send(clean(client_port=port))
+    with box.reading() as ledger:
+        eventually(lambda: len(queries.flows(ledger)) == 2)
+    inspector.close()
+    first.stop()
+
+    box.now += 60 * SECOND
+    event = proof(destination_port=443, source_port=50_001, flow_class=FlowClass.CLEAN)
+    box.watch.table = [event]
+    second = Running(box)
+    second.call("status")
+
+    def ends() -> dict[int, int | None]:
+        with box.reading() as ledger:
+            return {flow["client_port"]: flow["end"] for flow in queries.flows(ledger)}
+
+    eventually(lambda: ends() == {50_000: box.now, 50_001: None})
+    box.now += 5 * SECOND
+    box.watch.show(replace(event, ended=True))
+    eventually(lambda: ends()[50_001] == box.now)
+    second.stop()
