@@ -4,6 +4,7 @@ import socket
 import struct
 
 from ratwall.kernel import netlink
+from ratwall.kernel.channel import Channel
 from ratwall.kernel.conntrack import (
     CTA_IP,
     CTA_PROTO_DST_PORT,
@@ -12,7 +13,6 @@ from ratwall.kernel.conntrack import (
     CTA_TUPLE_IP,
     CTA_TUPLE_ORIG,
     CTA_TUPLE_PROTO,
-    DATAGRAM,
     MESSAGE_DELETE,
     MESSAGE_NEW,
     NLM_F_CREATE,
@@ -32,10 +32,7 @@ class Entries:
     """A socket to make them by; of the namespace that it is made in."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETLINK_NETFILTER
-        )
-        self._socket.bind((0, 0))
+        self._channel = Channel()
 
     def make(self, ends: Ends) -> None:
         """Have an established connection."""
@@ -58,16 +55,11 @@ class Entries:
 
     def _ask(self, command: int, flags: int, *attributes: bytes) -> None:
         flags |= netlink.NLM_F_ACK
-        self._socket.send(
+        self._channel.tell(
             netlink.netfilter_request(
                 SUBSYSTEM_CTNETLINK, command, flags, socket.AF_INET, 0, *attributes
             )
         )
-        for kind, _, body in netlink.messages(self._socket.recv(DATAGRAM)):
-            assert kind == netlink.NLMSG_ERROR
-            number = -struct.unpack_from("=i", body)[0]
-            if number:
-                raise OSError(number, "conntrack entry refused")
 
 
 _attribute = netlink.attribute
