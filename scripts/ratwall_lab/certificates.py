@@ -37,6 +37,19 @@ APPLIANCE_LIFETIME = timedelta(days=3650)  # what firmware makes at its first st
 # Of the arc for examples (RFC 9371 "32473"): known to nobody.
 PADDING_OID = x509.ObjectIdentifier("1.3.6.1.4.1.32473.1")
 
+# What a strict reader (Python from 3.13 on) wants of an authority: RFC 5280 section 4.2.1.3.
+SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 ROOT_NAME: tuple[RDN, ...] = (
     (NameOID.ORGANIZATION_NAME, "Lab Trust"),
     (NameOID.COMMON_NAME, "Root X1"),
@@ -175,6 +188,8 @@ class Notary:
             builder = builder.add_extension(
                 x509.BasicConstraints(ca=True, path_length=intermediates - depth - 1), critical=True
             ).add_extension(_authority(issuer_key), critical=False)
+            builder = builder.add_extension(SIGNS_CERTIFICATES, critical=True)
+            builder = builder.add_extension(_subject(key), critical=False)
             chain.insert(0, builder.sign(issuer_key, hashes.SHA256()))
             issuer, issuer_key = _name(rdns), key
         leaf_key = self.cabinet.key(kind, 2)
@@ -191,8 +206,11 @@ class Notary:
     def trust_root(self) -> Path:
         """Return the PEM file of the root above every `web_site`, for a client's trust store."""
         own, key = _name(ROOT_NAME), self.cabinet.key("rsa4096", 1)
-        builder = _builder(own, own, key, ROOT_LIFETIME).add_extension(
-            x509.BasicConstraints(ca=True, path_length=None), critical=True
+        builder = (
+            _builder(own, own, key, ROOT_LIFETIME)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(SIGNS_CERTIFICATES, critical=True)
+            .add_extension(_subject(key), critical=False)
         )
         root = builder.sign(key, hashes.SHA256())
         return self._identity("root", [root], self.cabinet.path("rsa4096", 1)).chain_file
@@ -262,6 +280,10 @@ def _builder(
 def _composite_serial() -> int:
     """Return an honest 128-bit serial that is even, so that no test depends on one in 83."""
     return (secrets.randbits(126) | 1 << 126) << 1
+
+
+def _subject(key: PrivateKey) -> x509.SubjectKeyIdentifier:
+    return x509.SubjectKeyIdentifier.from_public_key(key.public_key())
 
 
 def _authority(key: PrivateKey) -> x509.AuthorityKeyIdentifier:

@@ -1,5 +1,6 @@
 """Pairs are scored from the ledger, one at a time, seldom; the scores are there to be read."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,10 @@ class Scored(Office):
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Scored:
-    return Scored(tmp_path)
+def office(tmp_path: Path) -> Iterator[Scored]:
+    office = Scored(tmp_path)
+    yield office
+    office.ledger.close()
 
 
 def test_a_loop_is_scored_by_both_measures_and_after_a_restart_still(office: Scored) -> None:

@@ -1,6 +1,7 @@
 """Contacts: counted as they come, written in batches, there again after a restart."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,10 @@ OTHER = "198.51.100.9"
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office(tmp_path)
+def office(tmp_path: Path) -> Iterator[Office]:
+    office = Office(tmp_path)
+    yield office
+    office.ledger.close()
 
 
 def test_a_contact_is_one_row_that_counts(office: Office) -> None:

@@ -121,9 +121,9 @@ class Desk:
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Books:
-    ledger = open_ledger(tmp_path / "ledger.sqlite3")
-    return open_books(ledger, FakeSets(), frozenset(), "here", NOON)
+def books(tmp_path: Path) -> Iterator[Books]:
+    with open_ledger(tmp_path / "ledger.sqlite3") as ledger:
+        yield open_books(ledger, FakeSets(), frozenset(), "here", NOON)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The models at work in a controller: from what it hears to findings, and what is watched."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -82,8 +83,10 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    site.ledger.close()
 
 
 def test_a_beacon_by_address_is_told_once_and_again_after_hours(site: Site) -> None:

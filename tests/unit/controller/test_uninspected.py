@@ -1,6 +1,7 @@
 """Sums of what went uninspected, and the story of interruptions: exact over restarts, bounded."""
 
 import json
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -19,8 +20,9 @@ NOW = 1_750_000_000_000_000
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return open_ledger(tmp_path / "ledger.sqlite3")
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with open_ledger(tmp_path / "ledger.sqlite3") as ledger:
+        yield ledger
 
 
 def kept(ledger: Ledger, writer: LedgerWriter, note: str) -> str | None:
