@@ -6,8 +6,10 @@ that nobody sees: there the session fails and lists the reasons.
 
 import os
 import signal
+import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -44,6 +46,18 @@ def _limited(item: pytest.Item) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder of the test's own that other users may enter, as they may a state directory.
+
+    Pytest's own are closed, and shared with other tests: their rights are not a test's to change.
+    """
+    with tempfile.TemporaryDirectory(prefix="ratwall-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 # Around each step and not in a fixture: a fixture that serves many tests is set up before any that

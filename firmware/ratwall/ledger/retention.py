@@ -15,6 +15,7 @@ from ratwall.ledger.models import (
     Certificate,
     Connection,
     Contact,
+    Detection,
     Device,
     Flow,
     HourlyRollup,
@@ -111,9 +112,11 @@ def _delete_beyond(ledger: Ledger, model: Any, rows: int, order: Any, valuable: 
 
 
 def _forget_oldest(ledger: Ledger, now: int) -> int:
-    """Delete a chunk of the oldest rows whatever their age: flows first, then the rest."""
+    """Delete a chunk of the oldest rows whatever their age: what nothing shows any more first, so
+    that no flow goes for its sake; then flows, then the rest."""
     return (
-        _delete(ledger, Flow, None)
+        _delete_unused(ledger, now)
+        or _delete(ledger, Flow, None)
         or _delete_incidents(ledger, None, now)
         or _delete(ledger, AuditEntry, None)
         or any(_delete(ledger, model, None, model.last_seen) for model in NAMES)
@@ -125,7 +128,6 @@ def _forget_oldest(ledger: Ledger, now: int) -> int:
                 (Contact, Contact.last_seen),
             )
         )
-        or _delete_unused(ledger, now)
     )
 
 
@@ -143,7 +145,8 @@ def _delete(
 
 
 def _delete_incidents(ledger: Ledger, condition: Any, now: int) -> int:
-    """Delete a chunk of incidents without an action in force; their flows and actions stay."""
+    """Delete a chunk of incidents without an action in force, with what was found of them; their
+    flows and actions stay."""
     in_force = Action.select(Action.incident).where(
         Action.incident.is_null(False)
         & Action.undone.is_null()
@@ -158,6 +161,7 @@ def _delete_incidents(ledger: Ledger, condition: Any, now: int) -> int:
         return 0
     ledger.execute(Flow.update(incident=None).where(Flow.incident.in_(ids)))
     ledger.execute(Action.update(incident=None).where(Action.incident.in_(ids)))
+    ledger.execute(Detection.delete().where(Detection.incident.in_(ids)))
     return ledger.execute(Incident.delete().where(Incident.id.in_(ids)))
 
 

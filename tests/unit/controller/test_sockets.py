@@ -6,6 +6,7 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from unit.controller.box import (
     WAIT_SECONDS,
     Box,
     FakeInspector,
+    FakeSets,
+    FakeWatch,
     Running,
     clean,
     eventually,
@@ -49,6 +52,15 @@ try:
 except Exception as error:
     print(type(error).__name__, error)
 """
+
+
+@pytest.fixture
+def box(open_folder: Path) -> Iterator[Box]:
+    """A box whose sockets strangers can come as far as."""
+    (open_folder / "run").mkdir()
+    made = Box(open_folder, FakeSets(), FakeWatch())
+    yield made
+    made.watch.close()
 
 
 class Wire:
@@ -78,10 +90,6 @@ def request_of(length: int) -> bytes:
 
 def as_nobody(box: Box, command: str, author: str = "admin") -> str:
     path = box.state / "run" / "control.sock"
-    for directory in (box.state, *box.state.parents):  # pytest's own directories are closed
-        mode = directory.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            directory.chmod(mode | stat.S_IXGRP | stat.S_IXOTH)
     done = subprocess.run(
         [sys.executable, "-c", AS_NOBODY, str(path), command, author],
         capture_output=True,

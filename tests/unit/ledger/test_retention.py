@@ -10,6 +10,7 @@ from ratwall.ledger.models import (
     Certificate,
     Connection,
     Contact,
+    Detection,
     Device,
     Flow,
     HourlyRollup,
@@ -83,6 +84,22 @@ def test_an_incident_with_an_action_in_force_is_never_forgotten(
     assert {row["incident"] for row in ledger.rows(Action.select())} == {held, allowed}
 
 
+def test_an_incident_takes_what_was_found_of_it_along(
+    ledger: Ledger, writer: LedgerWriter, incident: dict[str, Any], now: int
+) -> None:
+    old = now - 100 * DAY
+    incident["device"] = writer.device(None, "192.168.1.10", now)
+    told = {"rule": "rhythm.stock", "score": 60, "verdict": "alert", "facts": "{}"}
+    for updated in (old, now):
+        row = writer.insert(Incident, {**incident, "opened": old, "updated": updated})
+        for time in (old, updated):
+            writer.insert(Detection, {**told, "incident": row, "time": time})
+    writer.flush()
+    retain_all(ledger, now)
+    (kept,) = ledger.rows(Incident.select())
+    assert {row["incident"] for row in ledger.rows(Detection.select())} == {kept["id"]}
+
+
 def test_hours_are_kept_for_a_year_and_more(ledger: Ledger, writer: LedgerWriter, now: int) -> None:
     for age in (ROLLUP_DAYS - 1, ROLLUP_DAYS + 1):
         writer.count(now - age * DAY, "inspected")
@@ -114,6 +131,28 @@ def test_too_large_a_ledger_loses_its_oldest_flows_and_shrinks(
     assert kept[0]["id"] == 3 * retention.CHUNK  # the newest are there
     assert len(queries.incidents(ledger)) == 1  # incidents outlive flows
     assert ledger.sql("PRAGMA freelist_count") == [(0,)]  # and the file gave the space back
+
+
+def test_no_flow_goes_for_certificates_that_nothing_shows(
+    ledger: Ledger,
+    writer: LedgerWriter,
+    flow: dict[str, Any],
+    certificate: dict[str, Any],
+    now: int,
+) -> None:
+    flow["device"] = writer.device(None, "192.168.1.10", now)
+    for _ in range(50):
+        writer.insert(Flow, {**flow, "start": now})
+    writer.flush()
+    enough = ledger.bytes_used()
+    for number in range(200):
+        facts = {**certificate, "sha256": f"{number:064x}"}
+        writer.certificate(facts, bytes(2000), now - DAY)
+    writer.flush()
+    assert ledger.bytes_used() > 2 * enough
+    retain_all(ledger, now, max_bytes=2 * enough)
+    assert len(queries.flows(ledger, limit=1000)) == 50
+    assert ledger.rows(Certificate.select()) == []
 
 
 def test_a_limit_that_cannot_be_met_ends_all_the_same(

@@ -66,14 +66,11 @@ def read_as_nobody(path: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def shared(tmp_path: Path) -> Path:
-    """Return a path that others may reach, as the state directory is (pytest's own is closed)."""
+def shared(open_folder: Path) -> Path:
+    """Return a path that others may reach."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to become another user")
-    for directory in (tmp_path, *tmp_path.parents):
-        if not directory.stat().st_mode & stat.S_IXOTH:
-            directory.chmod(directory.stat().st_mode | stat.S_IXGRP | stat.S_IXOTH)
-    return tmp_path / store.FILE_NAME
+    return open_folder / store.FILE_NAME
 
 
 def test_a_new_ledger_is_written_ahead_and_readable_by_its_group_only(path: Path) -> None:
