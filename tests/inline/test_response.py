@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from scapy.layers.inet import IP, UDP
 
 from inline.conftest import Box, wait_for
 from inline.traffic import RAT_HOST, meets
@@ -146,6 +147,27 @@ def test_another_address_is_no_way_out_of_a_quarantine(lab: Lab, box: Box, notar
         finally:
             lab.anna.run(["ip", "address", "del", f"{other}/24", "dev", "eth0"])
             box.cli("undo", str(answer["action"]))
+
+
+def test_a_quarantined_device_takes_nobody_along(lab: Lab, box: Box, notary: Notary) -> None:
+    """It is refused by its MAC; what it sends with Ben's address does not make it his."""
+    address, port = lab.internet.address(14), next(ports)
+    plain = server_context(notary.web_site("shop.example"))
+    slow = bulk_handler(BULK_BYTES, BULK_RATE)
+    with Server(lab.internet, address, port, plain, slow):
+        with BulkClient(lab.anna, address, port, client_context()) as client:
+            client.wait_received(100_000)  # so that the ledger knows her MAC
+        wait_for(lambda: box.flow(address, port), 5.0, lambda: "no flow")
+        answer = box.ask("quarantine", lab.anna.address(), "--yes", "--for", "1h")
+        assert answer["mac"] is not None
+        forged = bytes(IP(src=lab.ben.address(), dst=address) / UDP(sport=9, dport=9) / b"from Ben")
+        with lab.anna.enter():
+            mouth = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        with mouth:
+            mouth.sendto(forged, (address, 0))
+        wait_for(lambda: not reaches(lab.anna, address, port), 5.0, lambda: "not held back")
+        assert reaches(lab.ben, address, port)
+        box.cli("undo", str(answer["action"]))
 
 
 def test_an_allow_goes_before_a_quarantine(lab: Lab, box: Box, notary: Notary) -> None:

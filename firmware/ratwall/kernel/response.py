@@ -9,20 +9,20 @@ All that holds is laid as one transaction, in place of all that held before.
 
 Design note: both look at addresses, not at the class of a connection: what was judged long ago
 is stopped by its next packet, with every process of ours dead too. Elements end by their own timer.
-A device is known by its addresses and by its MAC; an address that a known MAC turns up with is
-learned by the kernel, so that a device that takes another one does not get out.
+A device is known by its addresses and by its MAC, so that one that takes another address does not
+get out. No address is learned from what a MAC sends: it may be another device's, and a quarantined
+one would take the whole office along.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
 from ratwall.kernel.marks import FlowClass, Marks
 
 RESPOND_PRIORITY = -165  # before the gate (-160)
 PAUSE_PRIORITY = -158  # behind the gate, before the xtables queue (mangle, -150)
 SET_SIZE = 8192  # elements of each set: twice what the controller keeps in force
-LEARNED_SECONDS = 60  # an address learned by its MAC; the next packet learns it again
 # What a quarantined device may look up: a browser on its way to the admin page asks a few names. As
 # a tunnel it is good for a few kilobytes a second.
 DNS_RATE, DNS_BURST = 20, 50  # packets a second
@@ -87,10 +87,9 @@ def declarations(forget: str) -> Iterator[str]:
     for name in COUNTERS:
         yield f"  counter {name} {{ }}"
     timed = f"size {SET_SIZE}; flags timeout;"
-    learned = f"size {SET_SIZE}; flags dynamic,timeout;"
     for suffix, _, kind in FAMILIES:
-        yield f"  set quarantined{suffix} {{ type {kind}; {learned} }}"
-        yield f"  set paused{suffix} {{ type {kind}; {learned} }}"
+        yield f"  set quarantined{suffix} {{ type {kind}; {timed} }}"
+        yield f"  set paused{suffix} {{ type {kind}; {timed} }}"
         yield f"  set blocked_device{suffix} {{ type {kind} . {kind} . inet_service; {timed} }}"
         yield f"  set blocked_pair{suffix} {{ type {kind} . {kind}; {timed} }}"
         yield f"  set blocked_server{suffix} {{ type {kind}; {timed} }}"
@@ -194,7 +193,7 @@ def _out_rules(laid: set[str]) -> Iterator[str]:
             if name in laid:
                 yield f"{key} @{name}{suffix} goto refuse_out"
     if "quarantined_mac" in laid:
-        yield "ether saddr @quarantined_mac goto quarantine_mac"
+        yield "ether saddr @quarantined_mac goto quarantine_out"
 
 
 def _in_rules(laid: set[str]) -> Iterator[str]:
@@ -228,20 +227,6 @@ def _quarantine_chains() -> Iterator[str]:
         yield "    counter name quarantined"
         yield f"    goto refuse_{chain}"
         yield "  }"
-    yield from _learning_chain("quarantine_mac", "quarantined", "goto quarantine_out")
-    yield from _learning_chain("pause_mac", "paused", "goto paused_flow")
-
-
-def _learning_chain(chain: str, learned: str, then: str) -> Iterator[str]:
-    """Learn the address that a MAC speaks from, so that what is said to it is known too."""
-    yield f"  chain {chain} {{"
-    for suffix, ip, _ in FAMILIES:
-        yield (
-            f"    {ip} saddr != {IPv4Address(0) if suffix == '4' else IPv6Address(0)} "
-            f"update @{learned}{suffix} {{ {ip} saddr timeout {LEARNED_SECONDS}s }}"
-        )
-    yield f"    {then}"
-    yield "  }"
 
 
 def pause_chain(marks: Marks) -> Iterator[str]:
@@ -267,7 +252,7 @@ def _pause_rules(config: ResponseConfig, laid: set[str]) -> Iterator[str]:
             yield f"{_side(marks.lan)} {ip} saddr @paused{suffix} goto paused_flow"
             yield f"{_side(marks.wan)} {ip} daddr @paused{suffix} goto paused_flow"
     if "paused_mac" in laid:
-        yield f"{_side(marks.lan)} ether saddr @paused_mac goto pause_mac"
+        yield f"{_side(marks.lan)} ether saddr @paused_mac goto paused_flow"
 
 
 def _side(bit: int) -> str:
