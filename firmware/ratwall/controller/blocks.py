@@ -17,9 +17,11 @@ from ratwall.ledger.writer import LedgerWriter
 
 SECOND = 1_000_000  # microseconds
 BLOCKING = ("block", "keep")
-RULE_AUTHOR = "rule"
+RULE_AUTHOR = "rule"  # whoever else acts is a person
 REPORT_LOST = "report lost: it was cut and blocked, and why was not told before the inspector ended"
 IN_FORCE_LIMIT = 60_000  # the kernel's sets hold 65,536 elements each; some are of its own making
+# Of these rules leave so many to persons: whoever can make rules block shall not lock people out.
+FOR_PERSONS = 1000
 RETRIES_A_TURN = 50  # of what the kernel refused at the start: half a second of asking it
 
 
@@ -202,7 +204,7 @@ class Actions:
         now: int,
     ) -> Action:
         """Block an endpoint; one that this incident blocks already is only prolonged."""
-        self._check_room()
+        self._check_room(author)
         if not self.may_block(server):
             raise RefusedError(f"block: {server} is on the never-block list")
         expires = now + seconds * SECOND
@@ -222,7 +224,7 @@ class Actions:
 
     def adopt(self, server: str, port: int, seconds: int, now: int) -> Action:
         """Account for a block that the kernel holds for so long still and nobody has reported."""
-        self._check_room()
+        self._check_room(RULE_AUTHOR)
         expires = now + seconds * SECOND
         return self._record(
             Action(0, now, "block", RULE_AUTHOR, REPORT_LOST, None, server, port, None, expires)
@@ -256,7 +258,7 @@ class Actions:
 
     def allow(self, action: Action, now: int) -> Action:
         """Put an allow in force in place of any other of the same scope."""
-        self._check_room()
+        self._check_room(action.author)
         self._apply(action, now)
         for other in list(self._in_force.values()):
             if other.kind == "allow" and other.scope == action.scope:
@@ -328,10 +330,11 @@ class Actions:
         self._in_force.pop(action.id, None)
         self._writer.update(models.Action, action.id, {"undone": now})
 
-    def _check_room(self) -> None:
-        if len(self._in_force) >= IN_FORCE_LIMIT:
+    def _check_room(self, author: str) -> None:
+        limit = IN_FORCE_LIMIT - (FOR_PERSONS if author == RULE_AUTHOR else 0)
+        if len(self._in_force) >= limit:
             raise RefusedError(
-                f"{IN_FORCE_LIMIT} blocks and allows are in force, the most that are kept; "
+                f"{limit} blocks and allows are in force, the most that are kept; "
                 "release some first"
             )
 

@@ -1,7 +1,9 @@
 """Who is meant by a device: the addresses and the MAC that it is known by.
 
 Reads the ledger and the kernel's neighbours, writes nothing. A MAC that speaks for many addresses
-is a router's, with other devices behind it: whoever is meant then is known by address alone.
+is a router's, with other devices behind it: whoever is meant then is known by address alone. An
+address that another MAC used lately as well is not counted as a device's: it has changed hands, or
+somebody sends with an address that is not theirs, and its owner shall not be taken for them.
 """
 
 import ipaddress
@@ -72,10 +74,11 @@ def _row(ledger: Ledger, named: str) -> dict[str, Any] | None:
 
 
 def _lately(ledger: Ledger, mac: str, now: int) -> list[str]:
+    lately = Flow.select(Flow.client).join(Device, on=(Flow.device == Device.id))
+    lately = lately.where(Flow.start > now - LATELY_US)
+    others = lately.where(Device.mac.is_null(False) & (Device.mac != mac))
     query = (
-        Flow.select(Flow.client)
-        .join(Device, on=(Flow.device == Device.id))
-        .where((Device.mac == mac) & (Flow.start > now - LATELY_US))
+        lately.where((Device.mac == mac) & Flow.client.not_in(others))
         .distinct()
         .limit(ADDRESSES_LIMIT)
     )

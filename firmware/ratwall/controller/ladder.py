@@ -4,7 +4,8 @@ A certificate or an indicator is true for everybody, so its server is blocked fo
 in the conduct of one device says nothing of the others: its server is blocked for that device, and
 where the ports are what changes, on every port. Then the live connections are closed: the other way
 round they came back at once. A device that was cut is watched closely for a while; it is put in
-quarantine only where the settings say so.
+quarantine only where the settings say so, and only for a connection that was there: anybody on the
+network can send one packet with somebody else's address.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from ratwall.controller.listener import Listener
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.neighbours import Neighbours
 from ratwall.controller.proofs import Connection, Reported
-from ratwall.controller.responses import QUARANTINE, WATCH, Responses
+from ratwall.controller.responses import QUARANTINE, WATCH, WATCHED_LIMIT, Responses
 from ratwall.errors import RatwallError
 from ratwall.settings.schema import MONITORED, Settings
 from ratwall.verdict.finding import Finding
@@ -88,7 +89,7 @@ class Ladder(Listener):
         if not running:
             # The kernel has taken the block, and there is no connection to prove it by.
             self._books().cases.set_state(incident, Outcome.BLOCKED)
-        self._look_after(finding.device, why, now)
+        self._look_after(finding.device, why, now, answered=bool(finding.connections))
 
     def take_report(self, report: FlowReport, written: Reported) -> None:
         """Look after a device whose connection was cut by its handshake."""
@@ -114,16 +115,23 @@ class Ladder(Listener):
             except RatwallError as error:
                 self._tell(str(error))
         why = self._why("a connection of it was cut", written.incident_id, now)
-        self._look_after(report.client, why, now)
+        self._look_after(report.client, why, now, answered=True)
 
-    def _look_after(self, address: str, why: dict[str, Any], now: int) -> None:
-        """Watch a device closely after it was cut, or hold it back where that is automatic."""
+    def _look_after(self, address: str, why: dict[str, Any], now: int, *, answered: bool) -> None:
+        """Watch a device closely after it was cut, or hold it back where that is automatic.
+
+        `answered` says whether a server has answered it: without, whose packets they were is not
+        certain, and a flood of such addresses takes half of the room at most.
+        """
         settings = self._settings().response
-        automatic = settings.quarantine == "automatic"
+        automatic = settings.quarantine == "automatic" and answered
         if not automatic and not settings.watch:
             return
         kind = QUARANTINE if automatic else WATCH
-        if any(action.device == address for action in self._responses.of(kind)):
+        there = self._responses.of(kind)
+        if any(action.device == address for action in there):
+            return
+        if kind == WATCH and len(there) >= (WATCHED_LIMIT if answered else WATCHED_LIMIT // 2):
             return
         device = known_by(self._books().ledger, address, self._neighbours.mac_of(address), now)
         try:

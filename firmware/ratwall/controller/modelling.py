@@ -29,6 +29,7 @@ from ratwall.ledger.store import LedgerError
 from ratwall.verdict.finding import Finding
 
 A_TURN: Final = 20  # pairs examined in one turn: some 10 ms
+WAITING_LIMIT: Final = 4096  # pairs that wait to be examined, 1 MB: ten seconds of turns
 RARITY_KEPT: Final = 4096  # servers, 1 MB
 RARITY_US: Final = 60 * SECOND  # as old may an answer be: a stranger gets known within days
 TOLD_AGAIN_US: Final = 6 * HOUR  # what goes on is told again a few times a day
@@ -72,6 +73,11 @@ class Models(Listener):
         self._devices: OrderedDict[str, None] = OrderedDict()  # addresses that were clients
         self.since = clock()  # when this box saw its first device
 
+    @property
+    def waiting(self) -> int:
+        """How many pairs are still to be examined."""
+        return len(self._waiting)
+
     def start(self, books: Books) -> None:
         """Take over what the ledger holds of the last day."""
         now = self._clock()
@@ -99,7 +105,7 @@ class Models(Listener):
         """Take in a judged connection."""
         if report.flow_class == "exempt" or report.proxied:
             return  # allowed by a person; or the address is not the server's
-        self._waiting[self._learn(report)] = None
+        self._await(self._learn(report))
 
     def take_event(self, event: FlowEvent) -> None:
         """Take in that a connection ended, maybe without anything having been said."""
@@ -122,7 +128,9 @@ class Models(Listener):
         self._histories.take_failure(
             (device, server), event.destination_port, event.started or self._clock()
         )
-        self._waiting[(device, server)] = None
+        # Anybody can send first packets in any number, and push nobody out who was answered.
+        if len(self._waiting) < WAITING_LIMIT:
+            self._await((device, server))
 
     def take_table(self, there: Set[Connection]) -> None:
         """Let go of what has ended unheard."""
@@ -134,7 +142,7 @@ class Models(Listener):
             return
         pair = finding.device, finding.server
         self._histories.take_beat(pair, _beat(finding.facts), finding.at)
-        self._waiting[pair] = None
+        self._await(pair)
 
     def move(self, before: str, after: str) -> None:
         """Go on with a device that has another address now."""
@@ -148,6 +156,11 @@ class Models(Listener):
             pair, _nothing = self._waiting.popitem(last=False)
             self._examine(pair, now)
         self._histories.forget_old(now)
+
+    def _await(self, pair: Pair) -> None:
+        self._waiting[pair] = None
+        if len(self._waiting) > WAITING_LIMIT:
+            self._waiting.popitem(last=False)
 
     def _learn(self, report: FlowReport) -> Pair:
         self._devices[report.client] = None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from typing import Any
 
-from ratwall.controller.blocks import SECOND, Action, KernelSets, RefusedError
+from ratwall.controller.blocks import RULE_AUTHOR, SECOND, Action, KernelSets, RefusedError
 from ratwall.controller.books import Books
 from ratwall.controller.identity import Identity, known_by
 from ratwall.controller.listener import Listener
@@ -27,6 +27,7 @@ BLOCK_SERVER = "block_server"  # every port of a server, for all
 QUARANTINE, WATCH, PAUSE, RULE = "quarantine", "watch", "pause", "rule"
 IN_KERNEL = (BLOCK_DEVICE, BLOCK_SERVER, QUARANTINE, PAUSE)
 IN_FORCE_LIMIT = 4096  # actions on devices: a hundred for each of forty; the sets hold twice that
+FOR_PERSONS = 1024  # of these, which rules leave alone: there is always room for a quarantine
 WATCHED_LIMIT = 256  # devices watched closely: the list fits one message to an inspector
 
 Push = Callable[[dict[str, Any]], None]
@@ -120,8 +121,12 @@ class Responses(Listener):
 
     def messages(self) -> list[dict[str, Any]]:
         """Return what an inspector must know of this."""
-        watched = sorted(self._watched())[:WATCHED_LIMIT]
-        return [{"type": "watch", "devices": watched}]
+        # What persons asked for first, then the newest: a flood of addresses pushes nobody out.
+        actions = sorted(self.of(WATCH), key=lambda one: (one.author == RULE_AUTHOR, -one.created))
+        watched = dict.fromkeys(
+            address for action in actions for address in self._known[action.id].addresses
+        )
+        return [{"type": "watch", "devices": list(watched)[:WATCHED_LIMIT]}]
 
     def rules(self, settings: Rules) -> Rules:
         """Return the modes of rules in force: the settings, and what a person set since."""
@@ -202,9 +207,10 @@ class Responses(Listener):
     def _begin(self, action: Action, device: Identity | None) -> Action:
         """Put an action in force in place of any other of the same scope, and write it down."""
         same = [one for one in self._in_force.values() if _scope(one) == _scope(action)]
-        if len(self._in_force) - len(same) >= IN_FORCE_LIMIT:
+        limit = IN_FORCE_LIMIT - (FOR_PERSONS if action.author == RULE_AUTHOR else 0)
+        if len(self._in_force) - len(same) >= limit:
             raise RefusedError(
-                f"{IN_FORCE_LIMIT} actions on devices are in force, the most that are kept; "
+                f"{limit} actions on devices are in force, the most that are kept; "
                 "release some first"
             )
         others = [one for one in self._in_force.values() if one not in same]

@@ -14,6 +14,7 @@ from ratwall.controller.modelling import (
     FAILED_BYTES,
     RARITY_US,
     TOLD_AGAIN_US,
+    WAITING_LIMIT,
     Models,
 )
 from ratwall.controller.proofs import Reported
@@ -216,3 +217,20 @@ COPIED = (
     "ja3s",
     "resumed",
 ) + ("score", "verdict", "flow_class", "family", "enforced")
+
+
+def test_a_flood_of_first_packets_neither_fills_the_memory_nor_pushes_others_out(
+    site: Site,
+) -> None:
+    site.models.take_report(flow_report(evidence=[NAME, HELLO], **LET_THROUGH), WRITTEN)
+    unanswered = FlowEvent(
+        True, ip_address(CLIENT), 50_000, ip_address(SERVER), 6606, FlowClass.NONE, 60, 0
+    )
+    first = int(ip_address("198.18.0.0"))
+    for number in range(WAITING_LIMIT + 10):
+        site.models.take_event(replace(unanswered, destination=ip_address(first + number)))
+    assert site.models.waiting == WAITING_LIMIT
+    site.models.take_report(flow_report(server_port=7707, evidence=[NAME, HELLO]), WRITTEN)
+    assert site.models.waiting == WAITING_LIMIT
+    site.models.tick(site.now)
+    assert site.rules()[0] == "model.self-signed-rare"

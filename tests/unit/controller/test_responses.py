@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 
+from ratwall.controller import ladder, responses
+from ratwall.controller.identity import known_by
 from ratwall.controller.ladder import Step, step_of
 from ratwall.controller.messages import FlowReport, parse_report
+from ratwall.controller.proofs import Connection
 from ratwall.controller.service import Service
 from ratwall.kernel.response import BlockedFor, Paused, Quarantined
 from ratwall.ledger import queries
 from ratwall.settings.schema import Response, Rules
+from ratwall.signatures.evidence import Evidence
+from ratwall.verdict.finding import Finding
 from unit.controller.box import CLIENT, SERVER, Box, FakeInspector, Running, eventually, report
 
 SECOND = 1_000_000
@@ -135,6 +140,73 @@ def test_a_router_is_known_by_address_alone(service: Service) -> None:
     service.flush()
     (watched,) = [one for one in service.responses.of("watch") if one.device == "192.168.1.23"]
     assert watched.mac is None
+
+
+def listed(service: Service, device: str, *connections: Connection) -> None:
+    """Tell the service that a device began a connection with a listed server."""
+    said = Evidence("feed.address", 90, "This server is listed.", None, decisive=True)
+    service.findings.take(
+        Finding("feed.address", device, SERVER, 6606, (said,), service.clock(), connections)
+    )
+
+
+def test_a_first_packet_alone_quarantines_nobody(service: Service) -> None:
+    """Anybody on the network can send one with a colleague's address."""
+    service.settings = replace(service.settings, response=Response(quarantine="automatic"))
+    listed(service, CLIENT)
+    assert kinds(service) == ["watch"]
+    listed(service, CLIENT, (CLIENT, 50_000, SERVER, 6606))
+    assert kinds(service) == ["watch", "quarantine"]
+
+
+def test_a_flood_of_addresses_leaves_room_for_a_device_that_was_answered(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ladder, "WATCHED_LIMIT", 8)
+    for number in range(20):
+        listed(service, f"192.168.1.{number + 100}")
+    assert kinds(service) == ["watch"] * 4
+    attack(service)
+    assert [one.device for one in service.responses.of("watch")][-1] == CLIENT
+
+
+def test_rules_leave_room_for_persons(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(responses, "IN_FORCE_LIMIT", 6)
+    monkeypatch.setattr(responses, "FOR_PERSONS", 2)
+    for number in range(10):
+        attack(service, client=f"192.168.1.{number + 100}", client_port=number, mac=None)
+    assert kinds(service) == ["watch"] * 4
+    device = known_by(service.ledger, CLIENT, None, service.clock())
+    why: dict[str, Any] = {"reason": "odd", "incident": None, "now": service.clock()}
+    service.responses.quarantine(device, 3600, author="root", **why)
+    assert kinds(service)[-1] == "quarantine"
+
+
+def test_inspectors_are_told_first_whom_a_person_has_watched(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is room for some in the message: a flood of addresses pushes nobody out of it."""
+    monkeypatch.setattr(responses, "WATCHED_LIMIT", 2)
+    device = known_by(service.ledger, CLIENT, None, service.clock())
+    why: dict[str, Any] = {"reason": "odd", "incident": None, "now": service.clock()}
+    service.responses.watch(device, 3600, author="root", **why)
+    for number in range(4):
+        attack(service, client=f"192.168.1.{number}", client_port=number, mac=None)
+    (message,) = service.responses.messages()
+    assert message["devices"] == [CLIENT, "192.168.1.0"]
+
+
+def test_an_address_that_another_device_used_as_well_is_not_taken_for_its_own(
+    service: Service,
+) -> None:
+    """Whoever sends with a colleague's address does not take the colleague along."""
+    colleague, stolen, own = "02:00:00:00:00:02", "192.168.1.30", "192.168.1.31"
+    attack(service, client=stolen, client_port=30, mac=colleague)
+    attack(service, client=stolen, client_port=31, mac=MAC)
+    attack(service, client=own, client_port=32, mac=MAC)
+    service.flush()
+    assert known_by(service.ledger, own, MAC, service.clock()).addresses == (own,)
+    assert known_by(service.ledger, stolen, MAC, service.clock()).addresses == (stolen, own)
 
 
 @pytest.mark.parametrize(
