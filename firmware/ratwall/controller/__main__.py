@@ -96,7 +96,7 @@ def main() -> None:
         settings.kernel.connections,
         routes=routes,
     )
-    wire(
+    naming = wire(
         service,
         copies=CopyReader(settings.kernel.log_group),
         answers=CopyReader(settings.kernel.log_group + 1, gather=False),
@@ -124,7 +124,8 @@ def main() -> None:
         lambda: (service.effective(), service.enforce),
         lambda: _own(service.settings),
         watch.dump,
-        lambda device, server: service.books.cases.name_of(device, server),
+        naming.asked_by,
+        naming.looked_up,
         service.findings.take,
         lambda message: service.push(message),
         service.clock,

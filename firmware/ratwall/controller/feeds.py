@@ -69,6 +69,7 @@ class Feeds(Listener):
         own: Callable[[], Mapping[str, str]],
         dump: Callable[[], list[FlowEvent]],
         name_of: Callable[[str, str], str | None],
+        looked_up: Callable[[str, str], str | None],
         found: Callable[[Finding], Any],
         push: Callable[[dict[str, Any]], None],
         clock: Callable[[], int],
@@ -76,7 +77,7 @@ class Feeds(Listener):
     ) -> None:
         """`settings` gives those in force and whether anything is cut; `own` the site's addresses
         and what they are; `dump` what conntrack holds; `name_of` by which name a device means a
-        server; `push` tells the inspectors."""
+        server, `looked_up` which it asked for itself; `push` tells the inspectors."""
         self._copies = copies
         self._directory = directory
         self._state_dir = state_dir
@@ -86,6 +87,7 @@ class Feeds(Listener):
         self._own = own
         self._dump = dump
         self._name_of = name_of
+        self._looked_up = looked_up
         self._found = found
         self._push = push
         self._clock = clock
@@ -281,7 +283,8 @@ class Feeds(Listener):
         """Tell of a name that a name server was asked for; such an answer cuts nobody off: it can
         be made to say anything."""
         device, server, port = str(flow.source), str(flow.destination), flow.destination_port
-        name = self._name_of(device, server)
+        own = self._looked_up(device, server)
+        name = own or self._name_of(device, server)
         if name is None:
             return
         now = self._clock()
@@ -292,7 +295,8 @@ class Feeds(Listener):
         told = Evidence(
             evidence.id,
             TOLD_POINTS,
-            f"The device looked up {name}. {evidence.text}",
+            # Anybody in the office can tie a name to any server: it is said whose word it is.
+            f"{'The device' if own else 'Another device'} looked up {name}. {evidence.text}",
             None,
             family=evidence.family,
         )

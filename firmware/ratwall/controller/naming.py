@@ -110,6 +110,11 @@ class Naming(Listener):
         self.take_copies()
         return self.book.asked_by(device, server)
 
+    def looked_up(self, device: str, server: str) -> str | None:
+        """Return the name that this very device looked a server up by, None if it did not."""
+        self.take_copies()
+        return self.book.looked_up(device, server)
+
     def rarity(self, name: str) -> NameRarity | None:
         """Return how common a name is in this office, None if nobody asked for it."""
         now = self._clock()

@@ -31,8 +31,8 @@ def wire(
     table: Callable[[], list[FlowEvent]],
     packs: Packs | None = None,
     lookup_options: Sequence[str] = (),
-) -> None:
-    """Give a service all that listens; call before its `start`.
+) -> Naming:
+    """Give a service all that listens; call before its `start`. Return who knows the names.
 
     `copies` are of what observed clients say, `answers` of DNS; `table` dumps conntrack. `packs`
     are those shipped unless others are given; `lookup_options` tell a look-up where those are.
@@ -93,3 +93,4 @@ def wire(
         RelayWatch(naming.of, lambda: service.settings.policy, found, service.clock),
     ):
         service.add(listener)
+    return naming

@@ -101,9 +101,12 @@ class NameBook:
 
         Else what anybody asked for last: the device may have asked before the box was there.
         """
-        names = self.of(server)
-        own = (name for name in names if device in self._devices_of(name))
-        return next(own, next(iter(names), None))
+        return self.looked_up(device, server) or next(iter(self.of(server)), None)
+
+    def looked_up(self, device: str, server: str) -> str | None:
+        """Return the name that this very device asked for last and got an address for."""
+        own = (name for name in self.of(server) if device in self._devices_of(name))
+        return next(own, None)
 
     def rarity(self, name: str, now: int) -> NameRarity | None:
         """Return how common a name is here, None if nobody asked for it."""

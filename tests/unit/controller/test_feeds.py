@@ -72,6 +72,7 @@ class Desk:
         self.hangs = False
         self.table: list[FlowEvent] = []
         self.names: dict[tuple[str, str], str] = {}
+        self.anybodys: dict[str, str] = {}
         self.findings: list[Finding] = []
         self.pushed: list[Mapping[str, Any]] = []
         self.feeds = Feeds(
@@ -83,6 +84,7 @@ class Desk:
             lambda: (self.settings, self.enforce),
             lambda: {"203.0.113.1": "a gateway of this box"},
             lambda: self.table,
+            lambda device, server: self.names.get((device, server)) or self.anybodys.get(server),
             lambda device, server: self.names.get((device, server)),
             self.findings.append,
             self.pushed.append,
@@ -279,6 +281,14 @@ def test_a_name_that_was_looked_up_is_told_and_cuts_nothing(desk: Desk) -> None:
     (said,) = found.evidence
     assert (found.rule, said.points, said.decisive) == ("feed.name", 60, False)
     assert said.text.startswith("The device looked up c2.rat.example. The name asked for is on")
+
+
+def test_what_another_device_looked_up_is_not_said_of_this_one(desk: Desk) -> None:
+    """Whoever asks a name server of their own can tie a listed name to any server."""
+    desk.anybodys["198.51.100.9"] = "c2.rat.example"
+    desk.feeds.take_event(event("198.51.100.9"))
+    (found,) = desk.findings
+    assert found.evidence[0].text.startswith("Another device looked up c2.rat.example.")
 
 
 def test_what_runs_when_it_is_listed_is_found_once_it_is_laid(desk: Desk) -> None:

@@ -25,6 +25,8 @@ def test_a_server_is_called_by_what_the_device_itself_asked_for() -> None:
     assert book.asked_by(ANNA, SERVER) == "anna.example"
     assert book.asked_by("192.168.77.13", SERVER) == "ben.example", "nobody else to go by"
     assert book.asked_by(ANNA, "203.0.113.8") is None
+    assert book.looked_up(ANNA, SERVER) == "anna.example"
+    assert book.looked_up("192.168.77.13", SERVER) is None
 
 
 def test_asked_again_is_newest_again() -> None:
