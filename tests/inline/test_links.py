@@ -7,8 +7,9 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.packet import Raw
 
-from inline.conftest import Box, running_box
+from inline.conftest import Box, running_box, wait_for
 from inline.datagrams import ask_by_udp, send_frames
+from ratwall.kernel.sets import Sets
 from ratwall_lab.bulk import BulkClient, bulk_handler
 from ratwall_lab.certificates import Identity, Notary
 from ratwall_lab.clients import IdleClient, say_and_listen
@@ -19,7 +20,7 @@ from ratwall_lab.segments import FlightServer
 from ratwall_lab.servers import Server, idle_handler
 from ratwall_lab.shapes import rat_shape
 from ratwall_lab.tags import Tagging, add_tag
-from ratwall_lab.topology import Lab, Mode
+from ratwall_lab.topology import GATEWAY, OFFICE_IPV4, Lab, Mode
 from ratwall_lab.watch import SegmentWatch
 
 CUT_SECONDS = 1.0  # the issue's bound for the client to know
@@ -140,6 +141,34 @@ def test_udp_443_is_refused_on_request(jumbo: LinkedBox) -> None:
         ask_by_udp(lab.anna, lab.internet, address, 443)
     assert ask_by_udp(lab.anna, lab.internet, address, 444)
     assert jumbo.box.ask("status")["passed"]["quic"] == 0
+
+
+@pytest.mark.parametrize("jumbo", [9000], indirect=True)  # its bridge has no address
+def test_the_offices_router_is_cut_off_and_never_blocked(jumbo: LinkedBox, rat: Identity) -> None:
+    """A box that has no address cannot know which one the router has; it is none to refuse."""
+    lab, box, port = jumbo.lab, jumbo.box, next(ports)
+    router = f"{OFFICE_IPV4}{GATEWAY}"
+    server_side, shape = rat_server_context(rat, "1.2"), rat_shape("1.2")
+    with (
+        Server(lab.internet, router, port, server_side, idle_handler(shape)),
+        IdleClient(
+            lab.anna,
+            [router],
+            [port],
+            rat_client_context("1.2"),
+            shape,
+            attempts=2,
+            reconnect_seconds=0.2,
+        ) as client,
+    ):
+        both = client.wait_attempts(2)
+        assert [attempt.wait_end(5.0) for attempt in both] == [End.RESET] * 2, "cut, not refused"
+    wait_for(lambda: len(box.flows(router, port)) == 2, 5.0, lambda: str(box.flows(router, port)))
+    assert [one for one in box.ask("actions") if one["server"] == router] == []
+    (incident,) = (one for one in box.ask("incidents") if one["server"] == router)
+    assert "never-block list" in box.ask("incidents", str(incident["id"]))["note"]
+    with lab.box.enter():
+        assert router not in {str(one.server) for one in Sets().blocks()}
 
 
 @pytest.mark.parametrize("jumbo", [9000], indirect=True)

@@ -24,7 +24,7 @@ from ratwall.feeds.directory import FeedDirectory
 from ratwall.inspector.heartbeat import Heartbeat
 from ratwall.kernel.command import ip_json, nft, require
 from ratwall.kernel.conntrack import BlockWatch
-from ratwall.kernel.links import find_bridge, gateways, own_addresses, resolvers
+from ratwall.kernel.links import find_bridge, gateways, hidden_routers, own_addresses, resolvers
 from ratwall.kernel.marks import Marks
 from ratwall.kernel.nflog import CopyReader
 from ratwall.kernel.reclass import Reclassifier
@@ -72,6 +72,9 @@ def main() -> None:
         ),
         watch=watch,
         never_block=_never_block(settings),
+        spared=hidden_routers(
+            find_bridge(options.lan, options.wan) if options.mode == "bridge" else None
+        ),
         neighbour=_neighbour,
         clock=lambda: time.time_ns() // 1000,
         origin=_origin(),

@@ -5,8 +5,9 @@ tell of a block that is not there. A block outlives this process in the kernel; 
 everything it is made again from the ledger with the time it had left.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Protocol
 
 from ratwall.errors import RatwallError, UsageError
@@ -103,6 +104,7 @@ class Actions:
         self._writer = writer
         self._sets = sets
         self.never_block = never_block
+        self.spared: Collection[IPv4Network | IPv6Network] = ()  # networks never blocked either
         self._in_force: dict[int, Action] = {}
         self._refused: list[int] = []  # in force, but not in the kernel yet
 
@@ -190,7 +192,9 @@ class Actions:
 
     def may_block(self, server: str) -> bool:
         """Say whether a server may be blocked at all."""
-        return server not in self.never_block
+        if server in self.never_block:
+            return False
+        return not self.spared or not any(ip_address(server) in each for each in self.spared)
 
     def block(
         self,

@@ -40,19 +40,22 @@ class Responses(Listener):
         self,
         sets: KernelSets,
         may_block: Callable[[str], bool],
+        is_ours: Callable[[str], bool],
         tell: Callable[[str], None],
         push: Push,
         watch: Callable[[Collection[str]], None],
         resumed: Callable[[], None],
         clock: Callable[[], int],
     ) -> None:
-        """`may_block` knows the never-block list; `tell` takes what the kernel refuses.
+        """`may_block` knows which servers are never blocked, `is_ours` the box and its gateways;
+        `tell` takes what the kernel refuses.
 
         `push` sends a message to all inspectors; `watch` has what runs of some devices observed;
         `resumed` has what passed in a pause read again.
         """
         self._sets = sets
         self._may_block = may_block
+        self._is_ours = is_ours
         self._tell = tell
         self._push = push
         self._watch = watch
@@ -164,7 +167,7 @@ class Responses(Listener):
 
     def quarantine(self, device: Identity, seconds: int, **why: Any) -> Action:
         """Let a device reach nothing but DNS and the box itself."""
-        if not self._may_block(device.address):
+        if self._is_ours(device.address):
             raise RefusedError(
                 f"quarantine: {device.address} is on the never-block list: the box or its gateway"
             )

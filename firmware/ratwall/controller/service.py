@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Collection, Set
 from dataclasses import asdict, replace
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from ratwall.controller.adoption import Adoption
@@ -66,11 +67,14 @@ class Service:
         sets: KernelSets,
         watch: EventWatch,
         never_block: frozenset[str],
+        spared: Collection[IPv4Network | IPv6Network] = (),
         neighbour: Callable[[str], str | None],
         clock: Callable[[], int],
         origin: str = "",
     ) -> None:
         """`open_ledger` may raise LedgerError; `neighbour` gives the MAC of an address on the LAN.
+
+        `never_block` are the box's and its gateways' addresses too, `spared` networks.
 
         `origin` tells one life of the kernel's table from another, `clock` gives UTC microseconds.
         `push` is set by whoever owns the inspectors' socket. Add listeners, then `start`.
@@ -95,6 +99,7 @@ class Service:
         self.selftest: dict[str, Any] | None = None
         self._origin = origin
         self._never_block = never_block
+        self._spared = spared
         self._counters_due = 0
         self._counters = Counters(sets, self.complaints)
         self._adoption = Adoption(sets)
@@ -109,6 +114,7 @@ class Service:
         self.responses = Responses(
             sets,
             lambda address: self.actions.may_block(address),
+            lambda address: address in self._never_block,
             self.complaints.tell,
             lambda message: self.push(message),
             self._watch_closely,
@@ -144,6 +150,7 @@ class Service:
         now = self.clock()
         ledger = self._storage.open(now)
         self.books = open_books(ledger, self.sets, self._never_block, self._origin, now)
+        self.actions.spared = self._spared
         self._restore(now)
         notes = self.books.notes
         self.selftest = json.loads(notes[SELFTEST_NOTE]) if SELFTEST_NOTE in notes else None

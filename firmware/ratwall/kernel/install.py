@@ -163,6 +163,7 @@ class Installation:
 
 
 def _sparing_the_way_out(config: RulesetConfig) -> RulesetConfig:
-    """Return the rules with the box itself and its gateways never blocked."""
+    """Return the rules with the box itself, its gateways and the office's router never blocked."""
     found = [ip_network(address) for address in links.own_addresses() + links.gateways()]
-    return replace(config, never_block=[*config.never_block, *found])
+    hidden = links.hidden_routers(config.bridge)
+    return replace(config, never_block=[*config.never_block, *found, *hidden])

@@ -10,6 +10,7 @@ from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 
+from ratwall.address import LOCAL_NETWORKS
 from ratwall.errors import UsageError
 from ratwall.kernel.command import ip_json, run
 from ratwall.kernel.undo import CREATED_BRIDGE, LAST_RESORT_METRIC, SYSCTL, Undo
@@ -63,6 +64,23 @@ def gateways() -> list[str]:
     """Return the next hops of this host's default routes; they are never blocked."""
     routes = ip_json("route", "show", "default") + ip_json("-6", "route", "show", "default")
     return [route["gateway"] for route in routes if "gateway" in route]
+
+
+def hidden_routers(bridge: str | None) -> list[IPv4Network | IPv6Network]:
+    """Return the networks in which a bridge's office has its router, where nobody can tell which
+    address that is: a bridge without an address of a family knows no gateway of it.
+
+    They are all that is none of the internet's, and are never blocked.
+    """
+    if bridge is None:
+        return []
+    known = {
+        ip_address(address["local"]).version
+        for link in ip_json("address", "show", "dev", bridge)
+        for address in link.get("addr_info", [])
+        if address["scope"] == "global"
+    }
+    return [network for network in LOCAL_NETWORKS if network.version not in known]
 
 
 def resolvers(path: Path = Path("/etc/resolv.conf")) -> list[str]:

@@ -6,9 +6,9 @@ import socket
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,7 @@ class Box:
     settings: Settings = field(default_factory=Settings)
     enforce: bool = True
     never_block: frozenset[str] = frozenset({"192.0.2.1"})
+    spared: Collection[IPv4Network | IPv6Network] = ()
     open_ledger: Callable[[], Ledger] | None = None
     web_group: int | None = None
     neighbour: Callable[[str], str | None] = lambda address: None
@@ -146,6 +147,7 @@ class Box:
             sets=self.sets,
             watch=self.watch,
             never_block=self.never_block,
+            spared=self.spared,
             neighbour=lambda address: self.neighbour(address),
             clock=lambda: self.now,
         )

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from ratwall.address import LOCAL_NETWORKS
 from ratwall.controller import ladder, responses
 from ratwall.controller.identity import known_by
 from ratwall.controller.ladder import Step, step_of
 from ratwall.controller.messages import FlowReport, parse_report
 from ratwall.controller.proofs import Connection
 from ratwall.controller.service import Service
+from ratwall.errors import UsageError
 from ratwall.kernel.response import BlockedFor, Paused, Quarantined
 from ratwall.ledger import queries
 from ratwall.settings.schema import Response, Rules
@@ -85,6 +87,20 @@ def test_the_same_again_replaces_what_was(box: Box, running: Running) -> None:
     running.call("quarantine", device=CLIENT, seconds=7200)
     running.call("quarantine", device=CLIENT, seconds=60)
     assert box.sets.held == [Quarantined((CLIENT,), None, 60)]
+
+
+def test_what_is_none_of_the_internets_is_a_device_and_no_server_to_block(
+    box: Box,
+) -> None:
+    """In a bridge without an address, where the office's router is among them."""
+    box.spared = LOCAL_NETWORKS
+    running = Running(box)
+    with pytest.raises(UsageError, match="never-block"):
+        running.call("block", server="192.168.1.1", server_port=443)
+    running.call("quarantine", device=CLIENT, seconds=7200)
+    running.call("block", server=SERVER, server_port=443)
+    running.stop()
+    assert box.sets.blocked.keys() == {(SERVER, 443)}
 
 
 @pytest.mark.parametrize("command", ["quarantine", "block"])
