@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ratwall.cli.reading import add_json, print_json
+from ratwall.cli.table import printable
 from ratwall.controller.client import Client
 from ratwall.settings.schema import BLOCK_SECONDS_HIGH, BLOCK_SECONDS_LOW
 
@@ -34,14 +35,14 @@ def ask(options: argparse.Namespace, command: str, **arguments: Any) -> dict[str
     if options.json:
         print_json(answer)
     elif "warning" in answer:
-        print(f"ratwall: {answer['warning']}", file=sys.stderr)
+        print(f"ratwall: {printable(answer['warning'])}", file=sys.stderr)
     return answer
 
 
 def say(options: argparse.Namespace, text: str) -> int:
     """Print a sentence, unless --json has spoken."""
     if not options.json:
-        print(text)
+        print(printable(text))
     return 0
 
 

@@ -166,5 +166,8 @@ def _help() -> str:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"ratwall: {message}", file=sys.stderr)
+    from ratwall.cli.table import printable  # not for `--help`, which answers at once
+
+    # A server's or a list's own words may be in it, which a terminal shall not obey.
+    print(f"ratwall: {printable(message)}", file=sys.stderr)
     return code

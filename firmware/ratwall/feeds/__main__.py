@@ -8,14 +8,14 @@ reads is a stranger's. It prints one JSON object: whether there is a new index.
 import argparse
 import gc
 import json
-import signal
 import sys
 import time
 from pathlib import Path
 
 from ratwall.errors import RatwallError
+from ratwall.feeds import fetch
+from ratwall.feeds.deadline import Deadline
 from ratwall.feeds.directory import FeedDirectory, sources_of
-from ratwall.feeds.fetch import obtain
 from ratwall.feeds.update import Update
 from ratwall.kernel.rights import give_up_rights
 from ratwall.settings.load import load_settings
@@ -23,7 +23,8 @@ from ratwall.settings.load import load_settings
 # A full index of 250,000 indicators is made in 300 MB, the interpreter and OpenSSL included.
 MEMORY = 1024 * 1024 * 1024
 FILE_BYTES = 64 * 1024 * 1024  # the largest list has half of it
-SECONDS = 600  # for all: ten lists that answer at the last moment; the others are due again
+SECONDS = 600  # for all: eight lists that answer at the last moment; the others are due again
+LIST_SECONDS = fetch.SECONDS + 15  # one that does not heed its time-outs is interrupted
 PROCESSOR_SECONDS = 120  # a small box reads 250,000 rows in twenty
 
 
@@ -38,11 +39,11 @@ def main() -> int:
     try:
         feeds = load_settings(options.config).feeds
         give_up_rights(memory=MEMORY, processor_seconds=PROCESSOR_SECONDS, file_bytes=FILE_BYTES)
-        signal.alarm(SECONDS)
+        deadline = Deadline(fetch.obtain, LIST_SECONDS, SECONDS)
         gc.disable()  # a hundred thousand indicators, no cycle among them, and then it ends
         directory = FeedDirectory(options.state_dir)
         directory.prepare()
-        update = Update(directory, obtain, options.own, lambda: time.time_ns() // 1000)
+        update = Update(directory, deadline.obtain, options.own, lambda: time.time_ns() // 1000)
         changed = update.run(sources_of(feeds), forced=options.forced)
     except (OSError, RatwallError, MemoryError) as error:
         words = " ".join(str(error).split()) or type(error).__name__

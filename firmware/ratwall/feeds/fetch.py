@@ -1,8 +1,9 @@
 """Gets a list: from a file, or over HTTPS from its publisher.
 
 The server's certificate is verified against the system's authorities. Redirects are followed a few
-times and to https only; size and time are bounded whatever the server does; what has not changed
-since is not sent again (ETag, Last-Modified). Environment and proxies are not heeded.
+times, to https and from the publisher into no private network; size and time are bounded whatever
+the server does; what has not changed since is not sent again (ETag, Last-Modified). Environment and
+proxies are not heeded.
 """
 
 import http.client
@@ -12,13 +13,15 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 from ratwall import __version__
+from ratwall.address import is_local
 from ratwall.feeds.errors import FeedError
 from ratwall.feeds.indicator import SECOND
-from ratwall.feeds.reading import BYTES_LIMIT, quoted
+from ratwall.feeds.reading import BYTES_LIMIT, printable, quoted
 
 SECONDS = 60.0  # for one list, redirects included: ten megabytes over a slow line
 QUIET_SECONDS = 15.0  # without a byte
@@ -26,6 +29,7 @@ REDIRECTS_LIMIT = 4
 CHUNK = 64 * 1024
 REDIRECTS = (301, 302, 303, 307, 308)
 NOT_MODIFIED, FOUND = 304, 200
+WORDS_LIMIT = 200  # characters of what went wrong: some of it may be the server's own
 TAG_LIMIT = 256  # characters of an ETag or a date that are kept and sent back
 
 
@@ -66,14 +70,15 @@ def fetch(
     here = url
     for _ in range(REDIRECTS_LIMIT + 1):
         try:
-            answer = _ask(here, etag, modified, now, limit, context, deadline)
+            away = _host(here) != _host(url)
+            answer = _ask(here, etag, modified, now, limit, context, deadline, away=away)
         except ssl.SSLCertVerificationError as error:
             raise FeedError(
                 f"{_host(here)}: its certificate is not valid: {error.verify_message}"
             ) from error
         except (OSError, http.client.HTTPException) as error:
-            words = " ".join(str(error).split()) or type(error).__name__
-            raise FeedError(f"{_host(here)}: {words[:200]}") from error
+            words = " ".join(str(error).split())[:WORDS_LIMIT] or type(error).__name__
+            raise FeedError(f"{_host(here)}: {printable(words)}") from error
         if not isinstance(answer, str):
             return answer
         here = _next(here, answer)
@@ -97,8 +102,13 @@ def _ask(
     limit: int,
     context: ssl.SSLContext,
     deadline: float,
+    *,
+    away: bool,
 ) -> Fetched | str | None:
-    """Ask once: the list, None if it has not changed, or where else to ask."""
+    """Ask once: the list, None if it has not changed, or where else to ask.
+
+    `away`: a redirect led here, and not the settings.
+    """
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:
@@ -115,6 +125,10 @@ def _ask(
         headers["If-Modified-Since"] = modified
     with ExitStack() as stack:
         stack.callback(connection.close)
+        connection.connect()
+        peer = ip_address(connection.sock.getpeername()[0].partition("%")[0])
+        if away and is_local(peer.packed):
+            raise FeedError(f"{host}: a redirect into a private network, to {peer}")
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("GET", target, headers=headers)
         # It may outlive its connection, and keep the line open.

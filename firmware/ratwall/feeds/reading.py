@@ -169,7 +169,12 @@ def confidence(text: str | None) -> int:
     return int(plain)
 
 
+def printable(text: str) -> str:
+    """Return a text of which a terminal obeys nothing."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)
+
+
 def quoted(text: str) -> str:
     """Return the beginning of a stranger's text as it may be shown."""
-    shown = "".join(each if each.isprintable() else "\ufffd" for each in text[: QUOTED + 1])
+    shown = printable(text[: QUOTED + 1])
     return f'"{shown}"' if len(shown) <= QUOTED else f'"{shown[:QUOTED]}…"'

@@ -4,16 +4,19 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ratwall.feeds import fetch as module
+from ratwall.feeds.deadline import Deadline
 from ratwall.feeds.errors import FeedError
 from ratwall.feeds.fetch import obtain
 from ratwall.feeds.indicator import SECOND
-from ratwall_lab.certificates import Notary
+from ratwall_lab.certificates import Identity, Notary
 from ratwall_lab.contexts import server_context
 
 NOW = 1_764_000_000 * SECOND
@@ -79,6 +82,19 @@ class Publisher(BaseHTTPRequestHandler):
                         time.sleep(0.05)
                 except OSError:
                     self.close_connection = True
+            case "/endless-headers":
+                try:
+                    while True:
+                        self.wfile.write(b"X")
+                        time.sleep(0.05)
+                except OSError:
+                    self.close_connection = True
+            case "/away":
+                port = self.server.server_address[1]
+                self.answer(302, Location=f"https://other.lists.example:{port}/list")
+            case "/escape":
+                self.wfile.write(b"\x1b]0;mine\x07\r\n\r\n")
+                self.close_connection = True
             case "/headers":
                 self.send_response(200)
                 for number in range(200):
@@ -102,20 +118,28 @@ def notary() -> Notary:
     return Notary()
 
 
+@contextmanager
+def published(identity: Identity) -> Iterator[int]:
+    """A publisher on this machine; its port."""
+    server = HTTPServer(("127.0.0.1", 0), Publisher)
+    server.socket = server_context(identity).wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    Publisher.asked.clear()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @pytest.fixture
 def publisher(notary: Notary, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a publisher whose certificate this machine believes."""
     monkeypatch.setenv("SSL_CERT_FILE", str(notary.trust_root()))
-    server = HTTPServer(("127.0.0.1", 0), Publisher)
-    context = server_context(notary.web_site("localhost"))
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    Publisher.asked.clear()
-    yield f"https://localhost:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with published(notary.web_site("localhost")) as port:
+        yield f"https://localhost:{port}"
 
 
 def test_a_list_comes_with_its_date_and_tag(publisher: str) -> None:
@@ -153,6 +177,26 @@ def test_redirects_are_followed_to_https_only(publisher: str) -> None:
             obtain(publisher + path, None, None, NOW)
 
 
+def test_a_publisher_cannot_send_us_into_a_private_network(
+    notary: Notary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands there may have a certificate that everybody believes, and do what a GET says."""
+    look_up = socket.getaddrinfo
+
+    def here(host: str, *arguments: Any, **more: Any) -> Any:
+        named = host.endswith(".lists.example")
+        return look_up("127.0.0.1" if named else host, *arguments, **more)
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(notary.trust_root()))
+    monkeypatch.setattr(socket, "getaddrinfo", here)
+    with (
+        published(notary.web_site("*.lists.example")) as port,
+        pytest.raises(FeedError, match=r"a redirect into a private network, to 127\.0\.0\.1"),
+    ):
+        obtain(f"https://own.lists.example:{port}/away", None, None, NOW)
+    assert [path for path, _ in Publisher.asked] == ["/away"]
+
+
 @pytest.mark.parametrize(
     ("path", "complaint"),
     [
@@ -161,12 +205,13 @@ def test_redirects_are_followed_to_https_only(publisher: str) -> None:
         ("/broken", r"broke off|IncompleteRead"),
         ("/headers", "got more than 100 headers"),
         ("/other", "answers 503"),
+        ("/escape", "localhost: \ufffd]0;mine\ufffd"),
     ],
 )
 def test_what_a_server_may_do_wrong(publisher: str, path: str, complaint: str) -> None:
     with pytest.raises(FeedError, match=complaint) as caught:
         obtain(publisher + path, None, None, NOW)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def test_a_server_that_dribbles_is_left(publisher: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +220,30 @@ def test_a_server_that_dribbles_is_left(publisher: str, monkeypatch: pytest.Monk
     with pytest.raises(FeedError, match="not done within"):
         obtain(f"{publisher}/slow", None, None, NOW)
     assert time.monotonic() - begun < 3
+
+
+def test_one_that_dribbles_where_no_time_out_looks_is_left_and_the_next_gets_its_turn(
+    publisher: str,
+) -> None:
+    hurried = Deadline(obtain, each=0.5, whole=60)
+    try:
+        with pytest.raises(FeedError, match="took too long"):
+            hurried.obtain(f"{publisher}/endless-headers", None, None, NOW)
+        found = Deadline(obtain, each=30, whole=60).obtain(f"{publisher}/list", None, None, NOW)
+    finally:
+        hurried.close()
+    assert found is not None
+    assert found.data == LIST
+
+
+def test_nobody_is_asked_when_the_time_of_all_is_over(publisher: str) -> None:
+    deadline = Deadline(obtain, each=60, whole=59)
+    try:
+        with pytest.raises(FeedError, match="no time was left"):
+            deadline.obtain(f"{publisher}/list", None, None, NOW)
+    finally:
+        deadline.close()
+    assert Publisher.asked == []
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(
