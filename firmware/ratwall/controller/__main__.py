@@ -78,6 +78,7 @@ def main() -> None:
         neighbour=_neighbour,
         clock=lambda: time.time_ns() // 1000,
         origin=_origin(),
+        steady=lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000,
     )
 
     def read_again() -> None:

@@ -301,6 +301,10 @@ class Actions:
             revived.append(action)
         return revived
 
+    def clock_set(self, by: int, since: int) -> None:
+        """Keep the time that is left of what was begun since, though the clock was set."""
+        move_actions(self._in_force.values(), by, since, self._writer)
+
     def expire(self, now: int) -> list[Action]:
         """Let go of what is over; the kernel's own timers have ended it there."""
         over = [
@@ -351,3 +355,18 @@ def _expiry(action: Action) -> int:
 def _seconds_left(expires: int, now: int) -> int:
     """Return whole seconds from `now` to `expires`, rounded up, at least one."""
     return max(1, -((now - expires) // SECOND))
+
+
+def move_actions(actions: Iterable[Action], by: int, since: int, writer: LedgerWriter) -> None:
+    """Move the end of actions begun since a time by a step of the clock.
+
+    What was begun in an earlier life of the controller was so by another clock, that was right as
+    far as anybody knows.
+    """
+    for action in actions:
+        if action.created >= since:
+            action.created += by
+            if action.expires is not None:
+                action.expires += by
+            times = {"created": action.created, "expires": action.expires}
+            writer.update(models.Action, action.id, times)

@@ -161,6 +161,14 @@ class Captures(Listener):
         """Begin where a rule that is to be captured has found something."""
         self._asked_by(finding.rule, finding.device)
 
+    def clock_set(self, by: int) -> None:
+        """Run as long as before, though the clock was set."""
+        for one in self._running.values():
+            one.until += by
+        self._look_at += by
+        self._lay_at += by
+        self._forget_at += by
+
     def tick(self, now: int) -> None:
         """End what is over; keep the disk from filling."""
         over = [device for device, one in self._running.items() if one.until <= now]

@@ -123,6 +123,16 @@ class Contacts(Listener):
         if seen.connections <= ENDED_OF_ONE and len(self._ended) < ENDED_LIMIT:
             self._ended.append((key, event.started, sent, received, failed))
 
+    def clock_set(self, by: int) -> None:
+        """Move what waits to be written; the rest is held against the clock both ways."""
+        for seen in self._seen.values():
+            seen.first += by
+            seen.last += by
+        self._ended = [
+            (key, start + by, sent, received, failed)
+            for key, start, sent, received, failed in self._ended
+        ]
+
     def tick(self, now: int) -> None:
         """Write a batch when it is due."""
         if now >= self._due or self._due - now > WRITE_US:  # the clock may have been set back

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ratwall.controller.books import Books
+from ratwall.controller.clock import moved
 from ratwall.controller.listener import Listener
 from ratwall.controller.lookups import Child
 from ratwall.controller.naming import Copies
@@ -164,6 +165,14 @@ class Feeds(Listener):
             return
         self._meet_flow(event)
         self._meet_name(event)
+
+    def clock_set(self, by: int) -> None:
+        """Look at the lists again at once, by the clock as it is now; what runs runs on."""
+        self._look_at = 0
+        if self._running is not None:
+            what, child, started = self._running
+            self._running = what, child, started + by
+        moved(self._told, by)
 
     def tick(self, now: int) -> None:
         """Take in what a process has done; start the next; keep the rules in the mode asked for."""

@@ -197,6 +197,17 @@ class Histories:
             if new is not old:
                 new.take_over(old)
 
+    def clock_set(self, by: int) -> None:
+        """Move all times: the clock was set."""
+        hours = round(by / HOUR)
+        for contact in self._contacts.values():
+            contact.last += by
+            contact.beat_at += by
+            contact.hours = {hour + hours: count for hour, count in contact.hours.items()}
+            for times in (contact.starts, contact.attempts, contact.failures):
+                for number, at in enumerate(times):
+                    times[number] = at + by
+
     def forget_old(self, now: int) -> None:
         """Let go of what has not been used for a day."""
         while self._contacts:

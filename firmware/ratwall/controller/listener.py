@@ -38,6 +38,10 @@ class Listener:
     def tick(self, now: int) -> None:
         """Do what is due by time (UTC microseconds); called several times a second."""
 
+    def clock_set(self, by: int) -> None:
+        """Move the times that are kept for later: the wall clock was set forward by so many
+        microseconds, or back where `by` is negative."""
+
     def rules_again(self) -> None:
         """Fill sets of its own again: somebody had taken the rules out, and they were put back."""
 

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from ratwall.address import is_local, place
 from ratwall.controller.books import Books
+from ratwall.controller.clock import moved
 from ratwall.controller.incidents import Incident
 from ratwall.controller.listener import Listener
 from ratwall.controller.messages import Fields, FlowReport, MessageError, parse_object
@@ -126,6 +127,14 @@ class Lookups(Listener):
         self._asked.move_to_end(connection[2:])
         if len(self._asked) > ASKED_LIMIT:
             self._asked.popitem(last=False)
+
+    def clock_set(self, by: int) -> None:
+        """Ask as often as before, though the clock was set."""
+        if self._running is not None:
+            asked, child, started = self._running
+            self._running = asked, child, started + by
+        self._started = deque(at + by for at in self._started)
+        moved(self._asked, by)
 
     def tick(self, now: int) -> None:
         """Take in the result of the one that runs, start the next."""

@@ -6,11 +6,12 @@ What failed during the last day, and what was told of it, is read from the ledge
 loop goes on while the box restarts.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from ratwall.controller.books import Books
+from ratwall.controller.clock import moved
 from ratwall.controller.listener import Listener
 from ratwall.controller.rows import told_lately
 from ratwall.kernel.conntrack import FlowEvent
@@ -79,6 +80,14 @@ class Loops(Listener):
                 moved.failed(start, port)
         for pair in [one for one in self._told if one[0] == before]:
             self._told[after, pair[1]] = self._told.pop(pair)
+
+    def clock_set(self, by: int) -> None:
+        """Keep the gaps: the kernel's time stamps moved with the clock."""
+        for attempts in self._pairs.values():
+            attempts.tries = deque(
+                ((start + by, port) for start, port in attempts.tries), attempts.tries.maxlen
+            )
+        moved(self._told, by)
 
     def take_event(self, event: FlowEvent) -> None:
         """Take in a connection that ended."""

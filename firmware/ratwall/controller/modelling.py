@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Set
 from typing import Any, Final
 
 from ratwall.controller.books import Books
+from ratwall.controller.clock import moved
 from ratwall.controller.contacts import FAILED_BYTES
 from ratwall.controller.histories import Histories, Pair
 from ratwall.controller.listener import Listener
@@ -71,7 +72,7 @@ class Models(Listener):
         self._rarities: OrderedDict[str, tuple[int, Rarity]] = OrderedDict()
         self._told: OrderedDict[tuple[str, Pair], int] = OrderedDict()
         self._devices: OrderedDict[str, None] = OrderedDict()  # addresses that were clients
-        self.since = clock()  # when this box saw its first device
+        self.since = self._born = clock()  # when this box saw its first device
 
     @property
     def waiting(self) -> int:
@@ -149,6 +150,15 @@ class Models(Listener):
         self._histories.move(before, after)
         for rule, pair in [key for key in self._told if key[1][0] == before]:
             self._told[rule, (after, pair[1])] = self._told.pop((rule, pair))
+
+    def clock_set(self, by: int) -> None:
+        """Keep the gaps between all that was seen, and its age."""
+        self._histories.clock_set(by)
+        moved(self._told, by)
+        self._rarities.clear()
+        if self.since >= self._born:
+            self.since += by
+        self._born += by
 
     def tick(self, now: int) -> None:
         """Examine what has news, a few a turn."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from ratwall.controller.clock import moved
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.proofs import Connection
 
@@ -131,6 +132,13 @@ class ObservedTable:
             self._ended.move_to_end(connection)
             if len(self._ended) > ENDED_LIMIT:
                 self._ended.popitem(last=False)
+
+    def clock_set(self, by: int) -> None:
+        """Move all times: the clock was set."""
+        for flow in self._flows.values():
+            flow.since += by
+            flow.last = None if flow.last is None else flow.last + by
+        moved(self._ended, by)
 
     def forget(self, connection: Connection) -> bool:
         """Take a connection out; False if it was not in."""

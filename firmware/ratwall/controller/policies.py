@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
+from ratwall.controller.clock import moved
 from ratwall.controller.listener import Listener
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.proofs import Connection, Reported
@@ -68,6 +69,11 @@ class RelayWatch(Listener):
         self._waiting.pop(
             (report.client, report.client_port, report.server, report.server_port), None
         )
+
+    def clock_set(self, by: int) -> None:
+        """Wait as long as before, though the clock was set."""
+        moved(self._waiting, by)
+        moved(self._told, by)
 
     def tick(self, now: int) -> None:
         """Tell of what has said no hello for long enough."""

@@ -83,6 +83,9 @@ class Process:
             service.clock,
         )
         service.push = self._reports.send
+        service.clock_watchers += [self._protection.clock_set, self._reports.clock_set]
+        if capacity is not None:
+            service.clock_watchers.append(capacity.clock_set)
         commands = Commands(service, self._status)
         self._control = ControlServer(
             doors.control, options.web_group, self._prompt, commands.handle

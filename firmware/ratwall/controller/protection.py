@@ -50,6 +50,11 @@ class Protection:
             self.since = now
         self.state, self.reason = state, reason
 
+    def clock_set(self, by: int) -> None:
+        """Be as old as before, though the clock was set."""
+        self.started += by
+        self.since += by
+
     def _judge(
         self, alive: int, connected: int, rules: bool, enforce: bool, now: int
     ) -> tuple[str, str | None]:

@@ -11,7 +11,14 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from typing import Any
 
-from ratwall.controller.blocks import RULE_AUTHOR, SECOND, Action, KernelSets, RefusedError
+from ratwall.controller.blocks import (
+    RULE_AUTHOR,
+    SECOND,
+    Action,
+    KernelSets,
+    RefusedError,
+    move_actions,
+)
 from ratwall.controller.books import Books
 from ratwall.controller.identity import Identity, known_by
 from ratwall.controller.listener import Listener
@@ -81,6 +88,10 @@ class Responses(Listener):
         self._laid = True  # perhaps, by a controller before this one
         self.restore()
         self._tell_inspectors()
+
+    def begun(self, by: int, since: int) -> None:
+        """Keep the time that is left of what was begun since, though the clock was set."""
+        move_actions(self._in_force.values(), by, since, self._books.writer)
 
     def tick(self, now: int) -> None:
         """Let go of what is over; the kernel's own timers have ended it there."""

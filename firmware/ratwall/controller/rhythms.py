@@ -64,6 +64,11 @@ class Rhythms:
         flow = self._flows.setdefault(connection, _Listened())
         flow.around = replace(flow.around, named=named, tls_version=tls_version)
 
+    def clock_set(self, by: int) -> None:
+        """Keep the gaps: the kernel's time stamps moved with the clock."""
+        for flow in self._flows.values():
+            flow.log.clock_set(by)
+
     def take_segment(self, connection: Connection, segment: Segment, at: int) -> None:
         """Take in a copy of what a client said; `at` is UTC microseconds."""
         flow = self._flows.setdefault(connection, _Listened())

@@ -16,6 +16,7 @@ from ratwall.controller.adoption import Adoption
 from ratwall.controller.blocks import Actions, KernelSets
 from ratwall.controller.books import Books, open_books
 from ratwall.controller.captures import Captures
+from ratwall.controller.clock import ClockWatch
 from ratwall.controller.complaints import Complaints
 from ratwall.controller.counters import Counters
 from ratwall.controller.feeds import Feeds
@@ -43,6 +44,7 @@ from ratwall.controller.uninspected import Uninspected
 from ratwall.errors import RatwallError
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.ledger import models
+from ratwall.ledger.clock import move as move_seen
 from ratwall.ledger.store import Ledger, LedgerError
 from ratwall.ledger.writer import LedgerWriter
 from ratwall.reports.allows import allow_messages
@@ -51,7 +53,10 @@ from ratwall.verdict.headline import Outcome
 
 log = logging.getLogger(__name__)
 
+SECOND = 1_000_000  # microseconds
 COUNTERS_US = 5_000_000  # asking the kernel costs a process of some 10 ms; the page polls slower
+# A clock that is set so soon after the start was wrong until now: the network has told the time.
+YOUNG_US = 600_000_000
 SELFTEST_NOTE = "selftest"
 
 
@@ -71,12 +76,14 @@ class Service:
         neighbour: Callable[[str], str | None],
         clock: Callable[[], int],
         origin: str = "",
+        steady: Callable[[], int] | None = None,
     ) -> None:
         """`open_ledger` may raise LedgerError; `neighbour` gives the MAC of an address on the LAN.
 
         `never_block` are the box's and its gateways' addresses too, `spared` networks.
 
-        `origin` tells one life of the kernel's table from another, `clock` gives UTC microseconds.
+        `origin` tells one life of the kernel's table from another, `clock` gives UTC microseconds;
+        `steady` microseconds of a clock that nobody sets: without it nobody sees that one was.
         `push` is set by whoever owns the inspectors' socket. Add listeners, then `start`.
         """
         self.settings = settings
@@ -97,6 +104,9 @@ class Service:
         self.neighbours = Neighbours(neighbour, self.complaints)
         self.books: Books
         self.selftest: dict[str, Any] | None = None
+        # Told of a step of the clock, beside the listeners.
+        self.clock_watchers: list[Callable[[int], None]] = []
+        self._clock_watch = None if steady is None else ClockWatch(clock, steady)
         self._origin = origin
         self._never_block = never_block
         self._spared = spared
@@ -212,6 +222,7 @@ class Service:
 
     def tick(self) -> None:
         """Do what is due by time, all but `flush`; call at least once a second."""
+        self._look_at_clock()
         now = self.clock()
         over = self.actions.expire(now)
         if any(action.certificate_sha256 is not None for action in over):
@@ -332,6 +343,38 @@ class Service:
     def find_incident(self, incident_id: int) -> Incident | None:
         """Return an incident, at hand or from the ledger; LedgerError if that cannot be read."""
         return self.books.cases.find(incident_id)
+
+    def _look_at_clock(self) -> None:
+        if self._clock_watch is None:
+            return
+        by, asleep = self._clock_watch.look()
+        if by:
+            self._clock_set(by)
+        elif asleep:
+            self._put_in_force_again()
+
+    def _clock_set(self, by: int) -> None:
+        """Have whatever waits for its time wait as long as before."""
+        log.warning("the clock was set by %+.0f seconds", by / SECOND)
+        if self.clock() - by - self.started < YOUNG_US:
+            move_seen(self.writer, self.started, by)
+        self._counters_due += by
+        self._storage.clock_set(by)
+        self.writer.clock_set()
+        self.actions.clock_set(by, self.started)
+        self.responses.begun(by, self.started)
+        for listener in self.listeners:
+            listener.clock_set(by)
+        for watcher in self.clock_watchers:
+            watcher(by)
+        self.started += by
+        self._put_in_force_again()
+
+    def _put_in_force_again(self) -> None:
+        """Give the kernel, whose clock is another, the time that everything has left."""
+        self._restore(self.clock())
+        self.responses.restore()
+        self._tracking.read_table()
 
     def _hand_on(self, event: FlowEvent) -> None:
         for listener in self.listeners:

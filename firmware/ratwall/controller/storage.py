@@ -55,6 +55,11 @@ class Storage:
             return False
         return True
 
+    def clock_set(self, by: int) -> None:
+        """Wait as long as before, though the clock was set."""
+        self._retention_due += by
+        self._reopen_due += by
+
     def retain_soon(self) -> None:
         """Have the next `retain` look at the limits: they may have changed."""
         self._retention_due = 0

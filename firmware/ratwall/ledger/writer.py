@@ -152,6 +152,10 @@ class LedgerWriter:
         known = {name: value for name, value in values.items() if value is not None}
         self._seen.setdefault(key, {}).update({**known, "last_seen": now})
 
+    def clock_set(self) -> None:
+        """Write anew when something was last seen: the clock was set."""
+        self._touched.clear()
+
     def flush(self, *, durable: bool = False) -> bool:
         """Write all that waits in one transaction; False (and `problem`) if the disk refuses."""
         if not self.waiting:

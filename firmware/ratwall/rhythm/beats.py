@@ -58,6 +58,13 @@ class BeatLog:
             self._count(length)
         return begins or (before == 0 and self.prefixed[-1] > 0)
 
+    def clock_set(self, by: int) -> None:
+        """Move all times: the clock that they are of was set."""
+        for number, at in enumerate(self.times):
+            self.times[number] = at + by
+        if self._last is not None:
+            self._last += by
+
     def _is_late_message(self, gap: int, lengths: Sequence[int]) -> bool:
         """Say whether records after a pause are the message that an open prefix is waiting for."""
         prefix = self._before

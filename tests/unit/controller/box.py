@@ -96,6 +96,7 @@ class FakeWatch:
         self.overflows = 0
         self.table: list[FlowEvent] = []
         self.broken = False
+        self.dumps = 0
         self._events: list[FlowEvent] = []
         self._reader, self._writer = os.pipe()
 
@@ -112,6 +113,7 @@ class FakeWatch:
         return events
 
     def dump(self) -> list[FlowEvent]:
+        self.dumps += 1
         if self.broken:
             raise OSError(16, "conntrack dump refused")
         return self.table
@@ -136,6 +138,7 @@ class Box:
     open_ledger: Callable[[], Ledger] | None = None
     web_group: int | None = None
     neighbour: Callable[[str], str | None] = lambda address: None
+    steady: Callable[[], int] | None = None
     listeners: list[Listener] = field(default_factory=list)
 
     def service(self) -> Service:
@@ -150,6 +153,7 @@ class Box:
             spared=self.spared,
             neighbour=lambda address: self.neighbour(address),
             clock=lambda: self.now,
+            steady=self.steady,
         )
 
     def reading(self) -> Ledger:
