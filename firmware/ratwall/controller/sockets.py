@@ -85,10 +85,15 @@ def listen(path: Path, kind: socket.SocketKind, group: int | None) -> socket.soc
         server = socket.socket(socket.AF_UNIX, kind)
         try:
             server.setblocking(False)
-            server.bind(str(path))
+            # By the mask and not afterwards: root listens in a directory of the controller's, who
+            # could lay a link here in between.
+            mask = os.umask(0o777 & ~SOCKET_MODE)
+            try:
+                server.bind(str(path))
+            finally:
+                os.umask(mask)
             if group is not None:
-                os.chown(path, -1, group)
-            path.chmod(SOCKET_MODE)
+                os.chown(path, -1, group, follow_symlinks=False)
             server.listen(BACKLOG)
         except OSError:
             server.close()

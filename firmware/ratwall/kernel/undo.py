@@ -6,12 +6,15 @@ Every kind may be taken when the change was never made, or is gone already.
 
 The journal never outlives what it tells of: one from before a reboot, or of another network
 namespace, changes nothing. It is obeyed only if root owns it, since the controller's user owns the
-directory around it, and it can only say what the kinds below allow.
+directory around it, and it can only say what the kinds below allow. For the same reason no link is
+followed there, nothing that has another name is written, and no pipe waited for.
 """
 
+import errno
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,9 +132,7 @@ class Journal:
         """Write a step down; OSError where that is impossible."""
         lines = [] if self.path.exists() else [json.dumps(self._header)]
         lines.append(json.dumps([kind, *words]))
-        # Not through a link: the controller's user could lay one here.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(self.path, flags, 0o600), "a") as file:
+        with os.fdopen(_open_own(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "a") as file:
             file.write("".join(f"{line}\n" for line in lines))
 
     def remove(self) -> None:
@@ -163,19 +164,35 @@ def take_back(path: Path, token: str | None = None) -> list[str] | None:
 @contextmanager
 def _one_at_a_time(path: Path) -> Iterator[None]:
     """Keep the guard of a killed run and the next run from undoing the same at once."""
-    with path.with_suffix(".lock").open("a") as lock:
+    try:
+        descriptor = _open_own(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise JournalError(f"{error.filename}: {error.strerror}; remove it") from error
+    with os.fdopen(descriptor) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
+def _open_own(path: Path, flags: int) -> int:
+    """Open a plain file that is root's alone; OSError for a link, a pipe, or one of two names."""
+    safe = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags | safe, 0o600)
+    status = os.fstat(descriptor)
+    own = status.st_uid == os.geteuid() and status.st_nlink == 1
+    if not (own and stat.S_ISREG(status.st_mode)):
+        os.close(descriptor)
+        raise PermissionError(errno.EPERM, "is not a file of root's alone", str(path))
+    return descriptor
+
+
 def _read(path: Path, token: str | None) -> list[list[str]]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = _open_own(path, os.O_RDONLY)
     except FileNotFoundError:
         return []
+    except PermissionError as error:
+        raise JournalError(f"{path}: not written by root; look at it and remove it") from error
     with os.fdopen(descriptor) as file:
-        if os.fstat(descriptor).st_uid != os.geteuid():
-            raise JournalError(f"{path}: not written by root; look at it and remove it")
         first, *lines = file.read(JOURNAL_LIMIT).splitlines() or [""]
     try:
         header: dict[str, Any] = json.loads(first)

@@ -119,6 +119,33 @@ def test_only_roots_own_journal_is_obeyed(path: Path, done: list[str]) -> None:
     assert done == []
 
 
+def test_a_trap_beside_the_journal_catches_nobody(path: Path, done: list[str]) -> None:
+    """The controller owns the directory: a link makes root write no file, a pipe stops nobody."""
+    Undo(Journal(path, "mine")).add("tables")
+    lock, target = path.with_suffix(".lock"), path.with_name("nologin")
+    lock.symlink_to(target)
+    with pytest.raises(JournalError, match=r"undo\.lock: .*; remove it"):
+        take_back(path)
+    assert not target.exists()
+    lock.unlink()
+    os.mkfifo(lock)
+    with pytest.raises(JournalError, match="is not a file of root's alone; remove it"):
+        take_back(path)
+    assert done == []
+    lock.unlink()
+    assert take_back(path) == []
+
+
+def test_nothing_is_written_into_a_file_that_has_another_name(path: Path) -> None:
+    other = path.with_name("somebody-elses")
+    other.write_text("kept\n")
+    path.hardlink_to(other)
+    steps = Undo(Journal(path, "mine"))
+    steps.add("tables")
+    assert other.read_text() == "kept\n"
+    assert steps.problem == f"{path}: is not a file of root's alone"
+
+
 @pytest.mark.parametrize(
     "step",
     [
