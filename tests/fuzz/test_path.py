@@ -215,6 +215,16 @@ def test_nor_does_one_that_nobody_could_hold() -> None:
     assert game.client.read == 700
 
 
+@pytest.mark.parametrize("early", [b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\n"])
+def test_nor_does_one_in_the_place_of_the_answer(early: bytes) -> None:
+    """The client throws it away, says hello, and would read the flight there."""
+    game = Game()
+    game.serve(0, early, lost=True)
+    game.hello()
+    serve(game, tiling([700]))
+    assert game.kernel in (FlowClass.WATCH, FlowClass.BLOCK)
+
+
 def test_what_was_said_behind_the_beginning_is_not_forgotten() -> None:
     """The client has the end of the flight, out of order; then noise, its hello, the beginning."""
     game = Game()

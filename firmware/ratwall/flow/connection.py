@@ -50,6 +50,7 @@ class Connection:
     __slots__ = (
         "_acknowledged_client",
         "_acknowledged_server",
+        "_behind",
         "_client",
         "_client_spoke",
         "_conversation",
@@ -70,6 +71,7 @@ class Connection:
         self._server = Stream(keep_text=keep_text)
         self._keeps_text = keep_text
         self._late = late
+        self._behind = b""  # of the server, said before the hello and not read by its client then
         self.out_of_turn = False  # the server may have answered before it was asked
         self._opening: Opening | None = Opening()  # None once TLS was the first thing said
         self._conversation = Conversation()
@@ -173,6 +175,9 @@ class Connection:
             self.facts.anomalies.add(Anomaly.REASSEMBLY_OVERFLOW)
         if data:
             self._receive(segment_from_client, data)
+        if self._behind:  # only now: what a hello has begun is TLS, whatever the server says
+            behind, self._behind = self._behind, b""
+            self._receive(False, behind)
 
     def _heed(self, acknowledgement: int) -> None:
         """Begin where the client's first words say that it waits for the server.
@@ -207,13 +212,11 @@ class Connection:
     def _begin_again(self, acknowledgement: int, greeting: bytes = b"") -> bool:
         """Read the server from here on, and nothing of what was before; say whether all that has
         passed of it already is known still."""
-        self._server, waited = self._server.rest_from(acknowledgement)
+        self._server, self._behind = self._server.rest_from(acknowledgement)
         whole = not self._server.overflowed
         self._server.overflowed = False
         self._opening = Opening(greeting)
         self._conversation = Conversation()
-        if waited:
-            self._receive(False, waited)
         return whole
 
     def _can_be_first(self, from_client: bool, segment: Segment) -> bool:
