@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from inline.conftest import Box, fingerprint, running_box, wait_for
-from inline.traffic import RAT_HOST, meets, transfer
+from inline.traffic import RAT_HOST, held, meets, meets_far_from_the_server, transfer
 from ratwall_lab.certificates import Identity, Notary
 from ratwall_lab.endpoint import End
 from ratwall_lab.topology import Lab, Mode
@@ -49,6 +49,17 @@ def test_a_killed_controller_leaves_blocks_and_inspection(
         lambda: "the controller is not back:\n" + "\n".join(box.output),
     )
     box.wait_blocked(lab.internet.address(RAT_HOST), 6102, timeout=10.0)
+
+
+def test_without_a_controller_the_next_syn_is_refused_all_the_same(
+    lab: Lab, box: Box, rat: Identity
+) -> None:
+    """The packet that is cut has blocked its server; who writes it down comes later."""
+    with held(box.process.pid):  # or it would start the controller again at once
+        os.kill(box.worker("ratwall.controller"), signal.SIGKILL)
+        assert meets(lab, rat, 6120) is End.RESET
+        assert meets_far_from_the_server(lab, rat, 6120)
+    box.wait_blocked(lab.internet.address(RAT_HOST), 6120, timeout=15.0)
 
 
 def test_what_passes_while_nobody_inspects_is_counted_and_said(

@@ -5,12 +5,12 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
 
 from inline.conftest import Box, wait_for
+from inline.traffic import held
 from ratwall_lab.certificates import Identity, Notary
 from ratwall_lab.clients import IdleClient, fetch
 from ratwall_lab.contexts import (
@@ -24,7 +24,7 @@ from ratwall_lab.endpoint import End, TlsEndpoint
 from ratwall_lab.namespaces import Host
 from ratwall_lab.servers import Server, idle_handler, web_handler
 from ratwall_lab.shapes import rat_shape
-from ratwall_lab.topology import INTERNET_ADDRESSES, Lab, Mode
+from ratwall_lab.topology import INTERNET_ADDRESSES, MASQUERADE, Lab, Mode
 
 WORKERS = 2
 SHARED_SECONDS = 1.0  # from a cut at one worker until every other knows the server
@@ -93,6 +93,17 @@ def test_each_worker_has_a_share_and_an_address_pair_one_worker(
         ]
 
 
+def test_nor_does_masquerading_part_the_two_ways(
+    shares: dict[str, tuple[int, int]], lab: Lab
+) -> None:
+    lab.box.run(["nft", "-f", "-"], input=MASQUERADE)
+    try:
+        for address in tuple(shares)[:4]:
+            assert queue_of(lab, lab.anna, address) == shares[address][0]
+    finally:
+        lab.box.run(["nft", "delete", "table", "inet", "lab_masquerade"])
+
+
 @pytest.mark.parametrize(("version", "most"), [("1.2", 6), ("1.3", 3)])
 def test_a_handshake_is_few_packets_in_the_queue(
     lab: Lab, box: Box, notary: Notary, version: Version, most: int
@@ -151,16 +162,6 @@ def cut(
         except ConnectionResetError:
             return True
         return False
-
-
-@contextmanager
-def held(process: int) -> Iterator[None]:
-    """Stop a process for a while."""
-    os.kill(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(process, signal.SIGCONT)
 
 
 def meets(lab: Lab, device: Host, rat: Identity, address: str, port: int) -> End:

@@ -1,5 +1,7 @@
 """The office's traffic in these tests: a download that must come whole, a RAT that tries once."""
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,6 +36,16 @@ def transfer(lab: Lab, notary: Notary, port: int) -> Iterator[BulkClient]:
         client.wait_received(1_000_000)
         yield client
         assert client.result().whole(BULK_BYTES)
+
+
+@contextmanager
+def held(process: int) -> Iterator[None]:
+    """Stop a process for a while."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
 
 
 def meets(lab: Lab, rat: Identity, port: int) -> End:
