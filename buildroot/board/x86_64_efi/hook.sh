@@ -1,0 +1,4 @@
+# shellcheck shell=bash disable=SC1091
+. "$BR2_EXTERNAL_RATWALL_PATH/board/pc/efi.sh"
+
+pre_image() { stage_efi bootx64.efi; }
