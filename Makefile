@@ -2,10 +2,11 @@
 
 PYTHON ?= python3
 FILE ?=
+BOARD ?= list
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help root setup run test check lint types replay bench lock vendor clean
+.PHONY: help root setup run test check lint types replay bench image lock vendor clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -35,6 +36,9 @@ replay: setup ## judge a capture: make replay FILE=capture.pcap
 
 bench: root setup ## plain forwarding, accept-all queue, Ratwall and Suricata (if there), side by side
 	@$(BIN)/python tests/bench/inline.py
+
+image: setup ## build a board's image with Buildroot: make image BOARD=rpi5 (BOARD=list: which there are)
+	@scripts/build-image $(BOARD)
 
 lock: setup ## move every pinned dependency to its newest version
 	@scripts/lock --upgrade
