@@ -100,6 +100,7 @@ class Feeds(Listener):
         self._look_at = 0
         self._forced = False
         self._lay = False
+        self._lay_again = 0  # when, after a failure; 0: it did not fail
         self._told: OrderedDict[tuple[str, str, int], int] = OrderedDict()
         self.problem: str | None = None  # why lists are not looked at, or not laid
 
@@ -125,6 +126,17 @@ class Feeds(Listener):
             "settled": self._running is None and not self._lay and not self._forced,
             "failed": [state.name for state in states if state.error is not None],
             "problem": self.problem,
+            "lists": [
+                {
+                    "name": state.name,
+                    "kind": state.kind,
+                    "indicators": sum(state.indicators.values()),
+                    "checked": state.checked,
+                    "taken": state.taken,
+                    "error": state.error,
+                }
+                for state in states
+            ],
         }
 
     def update(self) -> int:
@@ -184,9 +196,9 @@ class Feeds(Listener):
                     child.kill()
                 return
             self._running = None
-            self._take_result(what, *child.communicate(), child.poll())
-        if self._lay:
-            self._lay = False
+            self._take_result(what, *child.communicate(), child.poll(), now)
+        if self._lay or 0 < self._lay_again <= now:
+            self._lay, self._lay_again = False, 0
             self._run("lay", "ratwall.feeds.lay", [], now)
         elif self._is_time(now):
             arguments = ["--own", json.dumps(dict(self._own()))]
@@ -219,16 +231,20 @@ class Feeds(Listener):
             child = self._start_child(module, ["--state-dir", str(self._state_dir), *arguments])
         except OSError as error:
             self.problem = f"feeds: no process can be started: {error}"
+            self._failed(what, now)
             return
         self._running = what, child, now
 
-    def _take_result(self, what: str, output: bytes, complaint: bytes, code: int | None) -> None:
+    def _take_result(
+        self, what: str, output: bytes, complaint: bytes, code: int | None, now: int
+    ) -> None:
         try:
             changed = bool(json.loads(output)["changed"])
         except (ValueError, KeyError, TypeError):
             words = " ".join(complaint.decode(errors="replace").split())[:200]
             self.problem = f"feeds: {words or f'ended with {code}'}"
             log.warning("%s", self.problem)
+            self._failed(what, now)
             return
         self.problem = None
         if what == "look" and changed:
@@ -236,6 +252,11 @@ class Feeds(Listener):
             self._lay = True
         elif what == "lay":
             self._meet_running()
+
+    def _failed(self, what: str, now: int) -> None:
+        """Have the sets filled later if that failed; lists are looked at again by themselves."""
+        if what == "lay":
+            self._lay_again = now + LOOK_US
 
     def _open(self) -> None:
         """Take the index that is on the disk, and have the inspectors take it."""

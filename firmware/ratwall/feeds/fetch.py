@@ -43,15 +43,16 @@ class Fetched:
     modified: str | None = None
 
 
-def read_file(path: str) -> Fetched:
-    """Read a list from a file; FeedError if it cannot be read. It was made when it was written."""
+def read_file(path: str, now: int) -> Fetched:
+    """Read a list from a file; FeedError if it cannot be read. It was made when it was written, and
+    not after `now` (UTC microseconds)."""
     try:
         if not Path(path).is_file() and Path(path).exists():
             raise FeedError(f"{path}: is no file")
         # Should it have become a pipe meanwhile, nobody waits for it.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
-            made = int(os.fstat(descriptor).st_mtime) * SECOND
+            made = min(now, int(os.fstat(descriptor).st_mtime) * SECOND)
             return Fetched(file.read(BYTES_LIMIT + 1), made)
     except OSError as error:
         raise FeedError(f"{path}: cannot be read: {error.strerror}") from error
@@ -76,7 +77,8 @@ def fetch(
             raise FeedError(
                 f"{_host(here)}: its certificate is not valid: {error.verify_message}"
             ) from error
-        except (OSError, http.client.HTTPException) as error:
+        # ValueError: a name or a path that cannot be asked for, such as a label of 64 letters.
+        except (OSError, ValueError, http.client.HTTPException) as error:
             words = " ".join(str(error).split())[:WORDS_LIMIT] or type(error).__name__
             raise FeedError(f"{_host(here)}: {printable(words)}") from error
         if not isinstance(answer, str):
@@ -146,7 +148,7 @@ def _ask(
 
 def _body(response: http.client.HTTPResponse, host: str, limit: int, deadline: float) -> bytes:
     announced = response.getheader("Content-Length", "")
-    if announced.isdigit() and int(announced[:20]) > limit:
+    if _is_number(announced) and int(announced[:20]) > limit:
         raise FeedError(f"{host}: sends more than {limit} bytes")
     parts, size = [], 0
     while chunk := response.read1(CHUNK):
@@ -155,9 +157,13 @@ def _body(response: http.client.HTTPResponse, host: str, limit: int, deadline: f
         if size > limit:
             raise FeedError(f"{host}: sends more than {limit} bytes")
         _left(deadline)
-    if announced.isdigit() and size != int(announced[:20]):
+    if _is_number(announced) and size != int(announced[:20]):
         raise FeedError(f"{host}: broke off after {size} of {announced} bytes")
     return b"".join(parts)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()  # a superscript two is a digit too, and no number
 
 
 def _left(deadline: float) -> float:
@@ -194,4 +200,4 @@ def obtain(source: str, etag: str | None, modified: str | None, now: int) -> Fet
     """Get a list from a file or an https address; None if it has not changed."""
     if source.startswith("https://"):
         return fetch(source, etag, modified, now)
-    return read_file(str(Path(source)))
+    return read_file(str(Path(source)), now)

@@ -3,6 +3,9 @@
 A list that cannot be had, read, or that does not pass the screen changes nothing but its error; the
 list held before stays, and ages. The index is written anew when a list has changed, and once a day
 because what it holds grows old.
+
+Design note: what is known is written before each look as well. Should one publisher keep the run
+until it is killed, the next run goes on with the others, and that one's turn comes in an hour.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +19,8 @@ from ratwall.feeds.indicator import DAY, SERVERS
 from ratwall.feeds.reading import INDICATORS_LIMIT, Reading
 from ratwall.feeds.screen import screen
 from ratwall.settings.feed_sources import FeedSource
+
+BROKEN_OFF = "it is being looked at, or the look was broken off"
 
 Obtain = Callable[[str, str | None, str | None, int], Fetched | None]
 
@@ -54,20 +59,26 @@ class Update:
             state.hours = source.hours
             states.append(state)
             if forced or state.is_due(self._clock()):
+                state.checked, told = self._clock(), state.error
+                state.error = BROKEN_OFF
+                self._directory.write_states(run, [*states, *_later(known, wanted, states)])
+                state.error = told
                 changed |= self._look(state)
         self._directory.drop_others({source.name for source in wanted})
-        if changed or self._is_old():
+        if changed or self._is_old(states):
             self._index(states)
             changed = True
         self._directory.write_states(run + 1, states)
         return changed
 
-    def _is_old(self) -> bool:
+    def _is_old(self, states: Iterable[FeedState]) -> bool:
+        """Say whether the index is of another day, or older than a list: a run broke off."""
         try:
             made = open_index(self._directory.index).made
         except FeedError:
             return True
-        return self._clock() - made >= DAY
+        newest = max((state.taken or 0 for state in states), default=0)
+        return newest > made or not 0 <= self._clock() - made < DAY
 
     def _look(self, state: FeedState) -> bool:
         """Look at the source of a feed; True if there is another list now."""
@@ -115,7 +126,8 @@ class Update:
                 for item in reading.indicators
                 if item.kind not in SERVERS or item.value not in self._own
             ]
-            edition = self._clock() if state.edition is None else state.edition
+            now = self._clock()
+            edition = now if state.edition is None else min(now, state.edition)
             listed.append(Listed(state.name, edition, indicators, reading.rules))
         self._directory.write_index(index_bytes(listed, self._clock()))
 
@@ -127,7 +139,21 @@ class Update:
         if data is None:
             return None
         try:
-            return read_feed(state.kind, data)
+            reading = read_feed(state.kind, data)
+            screen(reading, {})  # what everybody uses may be known better than when it was taken
         except FeedError as error:
             state.error = f"the list held is damaged: {error}"
             return None
+        return reading
+
+
+def _later(
+    known: Mapping[str, FeedState], wanted: Iterable[FeedSource], done: Iterable[FeedState]
+) -> list[FeedState]:
+    """Return what is known of the feeds whose turn is still to come."""
+    passed = {state.name for state in done}
+    return [
+        known[source.name]
+        for source in wanted
+        if source.name not in passed and source.name in known and known[source.name].is_of(source)
+    ]

@@ -214,6 +214,21 @@ def test_one_that_hangs_is_ended_and_one_that_fails_says_why(desk: Desk) -> None
     desk.children[-1].kill()
 
 
+def test_what_could_not_be_laid_is_laid_a_minute_later(desk: Desk) -> None:
+    good, desk.output = desk.output, b""
+    assert desk.tick(3) == ["lay"]
+    assert desk.feeds.problem is not None
+    assert desk.feeds.facts()["settled"], "nobody waits for it"
+    desk.output = good
+    desk.now += LOOK_US - 1
+    assert desk.tick() == []
+    desk.now += 1
+    assert desk.tick(2) == ["lay"]
+    assert desk.feeds.problem is None
+    desk.now += LOOK_US
+    assert desk.tick() == []
+
+
 def test_what_it_lays_follows_the_rule(desk: Desk) -> None:
     desk.tick()
     desk.settings = Settings(rules=Rules(monitor=("feed.address",)))

@@ -56,6 +56,16 @@ class Publisher(BaseHTTPRequestHandler):
                 self.send_response(200)
                 self.send_header("Content-Length", str(1 << 40))
                 self.end_headers()
+            case "/superscript":
+                self.send_response(200)
+                self.send_header("Content-Length", "²")
+                self.send_header("Connection", "close")
+                self.end_headers()
+                self.wfile.write(LIST)
+            case "/long-label":
+                self.answer(302, Location=f"https://{'a' * 64}.example/")
+            case "/umlaut":
+                self.answer(302, Location="/\xe4")
             case "/endless":
                 self.send_response(200)
                 self.send_header("Connection", "close")
@@ -114,8 +124,10 @@ class Publisher(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def notary() -> Notary:
-    return Notary()
+def lab() -> tuple[Path, Identity]:
+    """An authority, and a publisher's certificate by it: made once, signing takes a while."""
+    notary = Notary()
+    return notary.trust_root(), notary.web_site("localhost")
 
 
 @contextmanager
@@ -135,10 +147,10 @@ def published(identity: Identity) -> Iterator[int]:
 
 
 @pytest.fixture
-def publisher(notary: Notary, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def publisher(lab: tuple[Path, Identity], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a publisher whose certificate this machine believes."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(notary.trust_root()))
-    with published(notary.web_site("localhost")) as port:
+    monkeypatch.setenv("SSL_CERT_FILE", str(lab[0]))
+    with published(lab[1]) as port:
         yield f"https://localhost:{port}"
 
 
@@ -178,7 +190,7 @@ def test_redirects_are_followed_to_https_only(publisher: str) -> None:
 
 
 def test_a_publisher_cannot_send_us_into_a_private_network(
-    notary: Notary, monkeypatch: pytest.MonkeyPatch
+    lab: tuple[Path, Identity], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What stands there may have a certificate that everybody believes, and do what a GET says."""
     look_up = socket.getaddrinfo
@@ -187,10 +199,10 @@ def test_a_publisher_cannot_send_us_into_a_private_network(
         named = host.endswith(".lists.example")
         return look_up("127.0.0.1" if named else host, *arguments, **more)
 
-    monkeypatch.setenv("SSL_CERT_FILE", str(notary.trust_root()))
+    monkeypatch.setenv("SSL_CERT_FILE", str(lab[0]))
     monkeypatch.setattr(socket, "getaddrinfo", here)
     with (
-        published(notary.web_site("*.lists.example")) as port,
+        published(Notary().web_site("*.lists.example")) as port,
         pytest.raises(FeedError, match=r"a redirect into a private network, to 127\.0\.0\.1"),
     ):
         obtain(f"https://own.lists.example:{port}/away", None, None, NOW)
@@ -206,12 +218,20 @@ def test_a_publisher_cannot_send_us_into_a_private_network(
         ("/headers", "got more than 100 headers"),
         ("/other", "answers 503"),
         ("/escape", "localhost: \ufffd]0;mine\ufffd"),
+        ("/long-label", "label"),
+        ("/umlaut", "ascii"),
     ],
 )
 def test_what_a_server_may_do_wrong(publisher: str, path: str, complaint: str) -> None:
     with pytest.raises(FeedError, match=complaint) as caught:
         obtain(publisher + path, None, None, NOW)
     assert str(caught.value).isprintable()
+
+
+def test_a_length_that_is_no_number_is_not_believed(publisher: str) -> None:
+    found = obtain(f"{publisher}/superscript", None, None, NOW)
+    assert found is not None
+    assert found.data == LIST
 
 
 def test_a_server_that_dribbles_is_left(publisher: str, monkeypatch: pytest.MonkeyPatch) -> None:

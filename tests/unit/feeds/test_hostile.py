@@ -25,7 +25,7 @@ trees = st.recursive(
             max_size=4,
         )
     ),
-    max_leaves=20,
+    max_leaves=12,
 )
 
 
@@ -64,7 +64,7 @@ def test_a_list_with_a_hole_or_a_graft(kind: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kind", ["misp", "stix"])
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(tree=trees)
 def test_any_document(kind: str, tree: object) -> None:
     take(kind, json.dumps(tree).encode())

@@ -1,10 +1,11 @@
 """A run over the feeds: what is due is looked at, what is wrong is said, what was held stays."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from ratwall.feeds.directory import HOUR, SHIPPED, FeedDirectory, FeedState
+from ratwall.feeds.directory import HOUR, SHIPPED, FeedDirectory, FeedState, wants_run
 from ratwall.feeds.errors import FeedError
 from ratwall.feeds.fetch import Fetched, obtain
 from ratwall.feeds.index import open_index
@@ -75,6 +76,80 @@ def test_nothing_is_asked_before_its_time_unless_somebody_says_so(world: World) 
     world.now += 24 * HOUR
     world.run(REMOTE)
     assert len(world.asked) == 3
+
+
+@pytest.mark.parametrize("ahead", [SECOND, 1000 * DAY])
+def test_a_clock_that_was_ahead_stops_nothing(world: World, ahead: int) -> None:
+    """A box without a battery may begin in any year; it looks again when it knows better."""
+    world.published[URL] = b"198.51.100.7:6606\n"
+    world.now += ahead
+    world.run(REMOTE)
+    world.now = START
+    assert wants_run([REMOTE], world.directory.states()[1], START + ahead, START)
+    assert world.run(REMOTE), "and the index is of now"
+    assert len(world.asked) == 2
+    hit = open_index(world.directory.index).find(
+        Kind.ENDPOINT, server_key(packed("198.51.100.7"), 6606)
+    )
+    assert hit is not None
+    assert hit.acts_until == START + 30 * DAY
+
+
+def test_a_publisher_that_keeps_the_run_until_it_is_killed_keeps_only_itself(world: World) -> None:
+    other = FeedSource("other", "plain", "https://other.example/", 24)
+    world.published = {URL: b"198.51.100.7:6606\n", other.source: b"198.51.100.8:6606\n"}
+    world.run(REMOTE, other)
+    world.now += 24 * HOUR
+    world.published[other.source] = b"198.51.100.9:6606\n"
+    obtain = world.obtain
+
+    def hang(source: str, etag: str | None, modified: str | None, now: int) -> Fetched | None:
+        if source == URL:
+            raise KeyboardInterrupt  # as a signal does
+        return obtain(source, etag, modified, now)
+
+    world.obtain = hang  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        world.run(REMOTE, other)
+    assert world.state().error == "it is being looked at, or the look was broken off"
+    assert world.lists("198.51.100.8"), "what was held is in force"
+    assert world.run(REMOTE, other)
+    assert world.lists("198.51.100.9")
+    assert world.lists("198.51.100.7")
+    world.obtain = obtain  # type: ignore[method-assign]
+    world.now += HOUR
+    world.run(REMOTE, other)
+    assert world.state().error is None
+
+
+def test_a_list_taken_by_a_run_that_broke_off_is_indexed_by_the_next(world: World) -> None:
+    world.published[URL] = b"198.51.100.7:6606\n"
+    world.run(REMOTE)
+    before = world.directory.index.read_bytes()
+    world.now += 24 * HOUR
+    world.published[URL] = b"198.51.100.8:6606\n"
+    world.run(REMOTE)
+    world.directory.write_index(before)  # as if it had not come so far
+    world.now += SECOND
+    assert world.run(REMOTE)
+    assert world.lists("198.51.100.8")
+
+
+def test_a_list_held_from_before_is_screened_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.published[URL] = b"198.51.100.7:6606\n"
+    world.run(REMOTE)
+
+    def screen(reading: object, own: object) -> None:
+        raise FeedError("it lists 198.51.100.7, a name server that everybody uses")
+
+    monkeypatch.setattr("ratwall.feeds.update.screen", screen)
+    world.now += DAY
+    world.published[URL] = b"198.51.100.7:6606\n"
+    world.run(REMOTE)
+    assert not world.lists("198.51.100.7")
+    assert "that everybody uses" in (world.state().error or "")
 
 
 def test_what_has_not_changed_is_confirmed(world: World) -> None:
@@ -221,10 +296,15 @@ def test_the_shipped_list_works_without_a_network(world: World, tmp_path: Path) 
 
 def test_a_file_is_as_old_as_it_was_written(world: World, tmp_path: Path) -> None:
     listed = tmp_path / "own.txt"
-    listed.write_bytes(b"198.51.100.7:6606\n")
+    source = FeedSource("own", "plain", str(listed), 1)
     update = Update(world.directory, obtain, {}, lambda: START)
-    assert update.run([FeedSource("own", "plain", str(listed), 1)], forced=False)
-    assert world.state("own").edition == int(listed.stat().st_mtime) * SECOND
+    # A file of tomorrow does not live longer for it.
+    for number, (days, edition) in enumerate(((-5, START - 5 * DAY), (1, START))):
+        listed.write_bytes(b"198.51.100.7:660%d\n" % number)
+        written = (START + days * DAY) // SECOND
+        os.utime(listed, (written, written))
+        assert update.run([source], forced=True)
+        assert world.state("own").edition == edition
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
