@@ -136,3 +136,12 @@ def test_every_link_leads_to_a_unit() -> None:
     assert {path.name for path in links} >= {"ratwall.target", "ratwall-bind.target", "var.mount"}
     for link in links:
         assert link.resolve().is_file(), link
+
+
+def test_the_wait_for_a_partition_begins_with_udev(unit_directory: Path) -> None:
+    """On a slow machine udev starts later than any time-out that suits a box without the disk."""
+    for mount in ("data.mount", "mnt-bootsel.mount"):
+        (device,) = re.findall(r"^BindsTo=(.*)$", (UNITS / mount).read_text(), re.MULTILINE)
+        dropin = (unit_directory / f"{device}.d/60-ratwall.conf").read_text()
+        assert "\nAfter=systemd-udevd.service\n" in dropin
+        assert "\nJobRunningTimeoutSec=" in dropin
