@@ -199,6 +199,38 @@ def test_what_is_admitted_is_one_text(order: list[tuple[Piece, int]]) -> None:
     assert stream.held == len(seen)
 
 
+@given(
+    st.lists(st.tuples(pieces, st.integers(0, 255)), max_size=20),
+    st.integers(1, 400),
+    st.integers(0, len(TEXT)),
+    st.booleans(),
+)
+def test_begun_again_further_on_it_is_the_same_text(
+    order: list[tuple[Piece, int]], head: int, further: int, started: bool
+) -> None:
+    """Nothing that a receiver may hold behind there is forgotten, nor taken for something else."""
+    stream = Stream(START if started else None, keep_text=True)
+    seen: dict[int, int] = {}
+    for one, colour in [(Piece(0, head), 7), *order]:
+        admitted = stream.admit(at(one.start), bytes((colour,)) * (one.end - one.start))
+        assert admitted is not None
+        seen |= dict(enumerate(admitted, one.start))
+        stream.push(at(one.start), admitted)
+    leading = stream.leading_to(at(further))
+    first = further - len(leading)
+    assert leading == bytes(seen[place] for place in range(first, further))
+    assert first - 1 not in seen
+
+    rest, ready = stream.rest_from(at(further))
+    assert ready == bytes(seen[place] for place in range(further, further + len(ready)))
+    assert further + len(ready) not in seen
+    assert rest.next_sequence == at(further + len(ready))
+    assert not rest.overflowed
+    late = rest.admit(at(further), bytes(len(TEXT) - further)) or b""
+    for place, byte in enumerate(late, further):
+        assert byte == seen.get(place, 0)
+
+
 def test_the_first_copy_of_what_is_released_stays_for_late_comers() -> None:
     stream = Stream(START, keep_text=True)
     stream.push(START, b"genuine")
