@@ -77,10 +77,15 @@ whole_flight = (
     .flatmap(lambda parts: st.lists(extra(), max_size=10).map(lambda more: parts + more))
     .flatmap(st.permutations)
 )
+GREETING = b"220 mail.example ready, TLS required\r\n"
+# What means something where a connection begins, and what may be the beginning of an answer.
+telling = st.sampled_from(
+    [GREETING, b"SSH-2.0-none\r\n", b"HTTP/1.1 200 OK\r\n\r\n", FLIGHT[:1], FLIGHT[:5], FLIGHT]
+)
 contradiction = st.builds(
     Move,
     place=st.one_of(st.just(0), st.integers(-200, 2 * len(FLIGHT))),
-    data=st.binary(max_size=400),
+    data=st.one_of(st.binary(max_size=400), telling),
     flags=st.sampled_from([ACK, ACK | 0x20, SYN_ACK, 0]),
     lost=st.booleans(),
 )
@@ -181,9 +186,6 @@ def test_a_server_that_does_not_wait_for_the_hello_says_no_more(early: bytes, re
     serve(game, tiling([1, 700]))
     assert game.kernel in (FlowClass.WATCH, FlowClass.BLOCK)
     assert game.client.read == before
-
-
-GREETING = b"220 mail.example ready, TLS required\r\n"
 
 
 @pytest.mark.parametrize("read", [True, False])
