@@ -139,6 +139,7 @@ def test_each_stage_is_cut_at_its_first_handshake_and_all_are_one_story(
     done = {(action["kind"], action["server_port"]) for action in found["actions"]}
     ports = {("block", port) for port in SECOND_PORTS[:PORTS]}
     assert done >= {*ports, (BLOCK_DEVICE, None)}, "each port, and then the server"
+    assert all(action["expires"] for action in found["actions"]), "none of it for ever"
     watched = box.ask("incidents", str(listed[0]["id"]))["actions"]
     assert WATCH in {action["kind"] for action in watched}
     text = box.cli("incidents", str(again["id"]))

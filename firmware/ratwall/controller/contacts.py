@@ -218,7 +218,9 @@ class Contacts(Listener):
     def _follow(self, address: str, batch: dict[str, None], now: int) -> None:
         """Tell of a device that has another IPv4 address than before: a lease ends, it stays.
 
-        Of IPv6 devices use several addresses at once. A MAC with several is a router.
+        Of IPv6 devices use several addresses at once. A MAC with several is a router. An address
+        that another had within a day is not taken over: anybody can send with it, and what one
+        device has done is not to be told of another.
         """
         if ip_address(address).version == 6 or self._macs.get(address, (None, 0))[0] is None:
             return
@@ -232,6 +234,12 @@ class Contacts(Listener):
         }
         before = tenant.address
         if before == address or before in batch or len(tenant.used) >= SHARED_FROM:
+            return
+        if any(
+            abs(now - other.used.get(address, 0)) < LATELY_US
+            for other in self._tenants.values()
+            if other is not tenant
+        ):
             return
         tenant.address = address
         for tell in self.moved:

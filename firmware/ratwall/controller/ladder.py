@@ -13,14 +13,16 @@ from enum import Enum
 from typing import Any
 
 from ratwall.controller.books import Books
-from ratwall.controller.identity import known_by
+from ratwall.controller.identity import LATELY_US, known_by
 from ratwall.controller.incidents import Incident
 from ratwall.controller.listener import Listener
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.neighbours import Neighbours
 from ratwall.controller.proofs import Connection, Reported
 from ratwall.controller.responses import QUARANTINE, WATCH, WATCHED_LIMIT, Responses
+from ratwall.controller.rows import cut_ports
 from ratwall.errors import RatwallError
+from ratwall.ledger.store import LedgerError
 from ratwall.settings.schema import MONITORED, Settings
 from ratwall.verdict.finding import Finding
 from ratwall.verdict.headline import Outcome
@@ -68,6 +70,17 @@ class Ladder(Listener):
         self._clock = clock
         self._tried: dict[tuple[str, str], set[int]] = {}
         self._books = books
+
+    def start(self, books: Books) -> None:
+        """Take over which ports were cut lately: a list is gone through over a restart, too."""
+        try:
+            known = cut_ports(books.ledger, self._clock() - LATELY_US)
+        except LedgerError:
+            return  # the writer says what is wrong with the ledger
+        for pair, ports in known.items():
+            self._tried.setdefault(pair, set()).update(ports)
+        while len(self._tried) > TRIED_LIMIT:
+            del self._tried[next(iter(self._tried))]
 
     def answer(self, finding: Finding, incident: Incident) -> None:
         """Act on a finding whose rule is enforced."""

@@ -143,6 +143,24 @@ def running_flows(ledger: Ledger, now: int) -> Iterator[tuple[Connection, Report
         yield ends, Reported(row["id"], row["incident"])
 
 
+def cut_ports(ledger: Ledger, since: int) -> dict[tuple[str, str], set[int]]:
+    """Return the ports of servers that were cut since a time, by device and server.
+
+    LedgerError as `rows`; of too many the newest.
+    """
+    flow = models.Flow
+    query = (
+        flow.select(flow.client, flow.server, flow.server_port)
+        .where((flow.start > since) & (flow.flow_class == "block") & flow.enforced)
+        .order_by(flow.start.desc())
+        .limit(AT_HAND_LIMIT)
+    )
+    found: dict[tuple[str, str], set[int]] = {}
+    for row in reversed(ledger.rows(query)):
+        found.setdefault((row["client"], row["server"]), set()).add(row["server_port"])
+    return found
+
+
 def recent_reports(ledger: Ledger, since: int) -> Iterator[FlowReport]:
     """Yield the newest judged connections since a time as they were reported, oldest first.
 

@@ -205,6 +205,24 @@ def test_addresses_behind_one_router_are_not_mixed(office: Office) -> None:
     assert moved == []
 
 
+def test_what_one_has_done_is_not_told_of_whose_address_it_sends_with(office: Office) -> None:
+    victim, forger = "192.168.1.11", "02:00:00:00:00:66"
+    office.report(client=victim, mac="02:00:00:00:00:11")
+    office.report(mac=MAC)
+    office.write()
+    office.loop(8)
+    moved: list[tuple[str, str]] = []
+    office.contacts.moved.append(lambda *addresses: moved.append(addresses))
+    for _ in range(2):
+        office.report(client=victim, mac=MAC)  # the loop's own MAC, somebody else's address
+        office.write()
+    assert moved == []
+    office.report(client="192.168.1.12", mac=forger)  # nobody's: it may have that
+    office.report(client="192.168.1.13", mac=forger)
+    office.write()
+    assert moved == []
+
+
 def test_two_addresses_in_use_at_a_time_are_left_as_they_are(office: Office) -> None:
     moved: list[tuple[str, str]] = []
     office.contacts.moved.append(lambda *addresses: moved.append(addresses))

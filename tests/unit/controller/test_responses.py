@@ -149,6 +149,22 @@ def test_a_list_of_ports_blocks_the_server_for_its_device(service: Service) -> N
     assert (block.device, block.server, block.server_port) == (CLIENT, SERVER, None)
 
 
+def test_a_list_of_ports_is_counted_on_over_a_restart(box: Box, service: Service) -> None:
+    for port in range(Response().ports - 1):
+        attack(service, server_port=6606 + port, start="2025-06-15T15:06:40Z")
+    service.flush()
+    again = box.service()
+    again.add(again.ladder)
+    again.start()
+    attack(again, server_port=6606, client_port=1)  # one of them once more is none more
+    assert "block_device" not in kinds(again)
+    attack(again, server_port=7000, client_port=2)
+    (block,) = again.responses.of("block_device")
+    assert (block.device, block.server, block.server_port) == (CLIENT, SERVER, None)
+    assert block.expires == box.now + box.settings.block.seconds * SECOND
+    again.stop()
+
+
 def test_a_router_is_known_by_address_alone(service: Service) -> None:
     """Behind a MAC with many addresses are many devices: it must not be cut off by that MAC."""
     for number in range(20, 24):
