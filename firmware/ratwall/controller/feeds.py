@@ -173,7 +173,7 @@ class Feeds(Listener):
     def take_event(self, event: FlowEvent) -> None:
         """Tell of a connection with a server that is listed but not refused any more, or that its
         device looked up by a listed name."""
-        if event.ended or event.flow_class is not FlowClass.WATCH:
+        if event.ended or event.flow_class is not FlowClass.WATCH or not len(self.indicators.index):
             return
         self._meet_flow(event)
         self._meet_name(event)
@@ -294,9 +294,8 @@ class Feeds(Listener):
                 self._meet_flow(flow)
 
     def _meet_flow(self, flow: FlowEvent) -> None:
-        device, server = str(flow.source), flow.destination
-        connection = (device, flow.source_port, str(server), flow.destination_port)
-        self._meet(device, server.packed, flow.destination_port, self._clock(), (connection,))
+        connection, server = flow.ends, flow.destination.packed
+        self._meet(connection[0], server, flow.destination_port, self._clock(), (connection,))
 
     def _meet(
         self, device: str, server: bytes, port: int, now: int, connections: tuple[Connection, ...]
@@ -312,7 +311,7 @@ class Feeds(Listener):
     def _meet_name(self, flow: FlowEvent) -> None:
         """Tell of a name that a name server was asked for; such an answer cuts nobody off: it can
         be made to say anything."""
-        device, server, port = str(flow.source), str(flow.destination), flow.destination_port
+        device, _, server, port = flow.ends
         own = self._looked_up(device, server)
         name = own or self._name_of(device, server)
         if name is None:
@@ -330,8 +329,7 @@ class Feeds(Listener):
             None,
             family=evidence.family,
         )
-        connection = (device, flow.source_port, server, port)
-        self._tell(device, server, port, (told,), hit, now, (connection,))
+        self._tell(device, server, port, (told,), hit, now, (flow.ends,))
 
     def _tell(
         self,

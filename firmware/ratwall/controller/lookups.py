@@ -117,6 +117,9 @@ class Lookups(Listener):
 
     def take_report(self, report: FlowReport, written: Reported) -> None:
         """Put the server of a connection in line, if it is one to be asked."""
+        # The cheap tests first: nearly all are done with by the first or the second.
+        if report.flow_class != "observed" or report.certificate is not None:
+            return
         settings, _ = self._settings()
         if not settings.detection.certificate_lookup or not self._is_to_ask(report, settings):
             return

@@ -8,6 +8,7 @@ loop goes on while the box restarts.
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from ratwall.controller.books import Books
@@ -30,6 +31,8 @@ INSIDE = tuple(
     for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16",
                  "127.0.0.0/8", "224.0.0.0/4", "fc00::/7", "fe80::/10", "ff00::/8", "::1/128")
 )  # fmt: skip
+
+ADDRESSES_REMEMBERED = 4096  # 1 MB: what an office talks to within minutes
 
 Pair = tuple[str, str]  # device, server
 
@@ -96,7 +99,7 @@ class Loops(Listener):
             return
         if _inside(event.destination) or not _inside_or_local(event.source):
             return
-        pair = str(event.source), str(event.destination)
+        pair = event.ends[0], event.ends[2]
         if event.bytes_received > RESET_BYTES:
             if pair in self._pairs:
                 self._pairs.pop(pair)
@@ -142,6 +145,7 @@ class Loops(Listener):
         )
 
 
+@lru_cache(ADDRESSES_REMEMBERED)
 def _inside(address: IPv4Address | IPv6Address) -> bool:
     return any(address.version == net.version and address in net for net in INSIDE)
 

@@ -12,6 +12,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from ratwall.address import PORT_LIMIT
@@ -41,6 +42,10 @@ class MessageError(UsageError):
 
 UNJUDGED_LIMIT = 100  # what an inspector lists
 ENDS = ("client", "server", "server_port")
+LINE = ("client", "client_port", "mac", "start")
+LINES_LIMIT = 64  # connections told together; `ratwall.reports.gathering` sends no more
+PATTERNS_REMEMBERED = 256  # some 6 KB each: what the inspectors of one office see within minutes
+ADDRESSES_REMEMBERED = 4096  # 1 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,36 @@ class FlowReport:
     verdict: str
     family: str | None
     evidence: tuple[dict[str, Any], ...]
+
+    def like(self, mac: str | None, client: str, client_port: int, start: int) -> "FlowReport":
+        """Return the report of a connection like this one, from another end at another time.
+
+        The same as `dataclasses.replace`, at a fifth of the time.
+        """
+        return FlowReport(
+            self.worker,
+            self.flow_class,
+            self.enforced,
+            self.proxied,
+            mac,
+            client,
+            client_port,
+            self.server,
+            self.server_port,
+            start,
+            self.sni,
+            self.tls_version,
+            self.ja3,
+            self.ja4,
+            self.ja3s,
+            self.resumed,
+            self.certificate,
+            self.der,
+            self.score,
+            self.verdict,
+            self.family,
+            self.evidence,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +169,7 @@ class Fields:
         value = self._values.get(key)
         if isinstance(value, str) and "%" not in value:
             try:
-                return str(ipaddress.ip_address(value))
+                return _canonical(value)
             except ValueError:
                 pass  # falls through to the one message for all that is no address
         raise self.error(key, "an IPv4 or IPv6 address")
@@ -157,6 +192,12 @@ class Fields:
         return MessageError(f"{self._where}: {key}: expected {expected}, found {shown}")
 
 
+@lru_cache(ADDRESSES_REMEMBERED)
+def _canonical(text: str) -> str:
+    """Return an address in its one spelling; ValueError if it is none."""
+    return str(ipaddress.ip_address(text))
+
+
 def parse_object(data: bytes, where: str) -> dict[str, Any]:
     """Return the JSON object in `data`; MessageError if there is none."""
     try:
@@ -166,6 +207,47 @@ def parse_object(data: bytes, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MessageError(f"{where}: expected a JSON object")
     return value
+
+
+def parse_reports(data: bytes) -> list[FlowReport] | StatusReport:
+    """Return what one packet says; MessageError if any of it is not of the agreed form.
+
+    A pattern (`flows`) has a line behind it for each connection like it, a list of client, its
+    port, hardware address and start in UTC microseconds.
+    """
+    head, *lines = data.split(b"\n", LINES_LIMIT + 1)
+    if not lines:
+        report = parse_report(data)
+        return report if isinstance(report, StatusReport) else [report]
+    if len(lines) > LINES_LIMIT:
+        raise MessageError(f"report: more than {LINES_LIMIT} connections")
+    pattern = _pattern(head)
+    return [_like(pattern, line) for line in lines]
+
+
+@lru_cache(PATTERNS_REMEMBERED)
+def _pattern(head: bytes) -> FlowReport:
+    """Read the report that those behind it are like: the same bytes again and again."""
+    values = parse_object(head, "report")
+    if values.get("type") != "flows":
+        raise Fields(values, "report").error("type", "flows, with lines behind it")
+    return _flow(values, Fields(values, "report"))
+
+
+def _like(pattern: FlowReport, line: bytes) -> FlowReport:
+    try:
+        ends = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise MessageError("report: a line is not JSON") from error
+    if not isinstance(ends, list) or len(ends) != len(LINE):
+        raise MessageError(f"report: expected lines of {', '.join(LINE)}")
+    fields = Fields(dict(zip(LINE, ends, strict=True)), "report: line")
+    return pattern.like(
+        _mac(fields),
+        fields.address("client"),
+        fields.integer("client_port", 0, PORT_LIMIT),
+        fields.integer("start", 0, COUNTER_LIMIT),
+    )
 
 
 def parse_report(data: bytes) -> FlowReport | StatusReport:
@@ -179,6 +261,10 @@ def parse_report(data: bytes) -> FlowReport | StatusReport:
             counters={key: fields.optional_integer(key, 0, COUNTER_LIMIT) or 0 for key in COUNTERS},
             unjudged=_unjudged(fields, values.get("unjudged", [])),
         )
+    return _flow(values, fields)
+
+
+def _flow(values: dict[str, Any], fields: Fields) -> FlowReport:
     return FlowReport(
         worker=fields.integer("worker", 0, WORKER_LIMIT),
         flow_class=fields.choice("class", CLASSES),
@@ -216,11 +302,17 @@ def _mac(fields: Fields) -> str | None:
     if text is None:
         return None
     try:
-        raw = bytes.fromhex(text.replace(":", ""))
-    except ValueError:
-        raw = b""
+        return _hardware_address(text)
+    except ValueError as error:
+        raise fields.error("mac", "six bytes such as 02:00:00:00:00:01") from error
+
+
+@lru_cache(ADDRESSES_REMEMBERED)
+def _hardware_address(text: str) -> str | None:
+    """Return it in lower case, None for the all-zero one; ValueError if it is none."""
+    raw = bytes.fromhex(text.replace(":", ""))
     if len(raw) != MAC_LENGTH or raw.hex(":") != text.lower():
-        raise fields.error("mac", "six bytes such as 02:00:00:00:00:01")
+        raise ValueError(text)
     return text.lower() if any(raw) else None
 
 

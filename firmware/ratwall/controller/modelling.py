@@ -112,15 +112,13 @@ class Models(Listener):
         """Take in that a connection ended, maybe without anything having been said."""
         if not event.ended:
             return
-        source, destination = str(event.source), str(event.destination)
         if event.flow_class is not FlowClass.NONE:
-            ends = (source, event.source_port, destination, event.destination_port)
-            self._histories.take_end(ends)
-            self._histories.take_end((*ends[2:], *ends[:2]))  # picked up, the server spoke first
+            self._histories.take_end(event.ends)
+            self._histories.take_end(event.back)  # picked up, the server spoke first
             return
         if event.bytes_sent + event.bytes_received > FAILED_BYTES:
             return
-        device, server = source, destination
+        device, _, server, _ = event.ends
         # Of IPv6 the office has public addresses too: those that were seen are known.
         if not (_is_local(device) or device in self._devices):
             return

@@ -34,6 +34,7 @@ HOUR_US = 3_600_000_000
 # Names new to the book that a device may have written in an hour: a browser's day has fewer, and a
 # program that asks for made-up names shall not fill the disk.
 NEW_NAMES_LIMIT = 1000
+FRESH_US = 1000  # what is told of a connection waits for up to fifty times as long
 DEVICES_LIMIT = 4096  # whose new names are counted; beyond, the counting begins anew
 
 
@@ -67,6 +68,7 @@ class Naming(Listener):
         self._written: dict[tuple[str, str], tuple[int, frozenset[str]]] = {}
         self._new: dict[str, int] = {}
         self._hour = 0
+        self._read_at = 0  # when it was looked last whether copies wait
 
     def start(self, books: Books) -> None:
         """Go on with a ledger, and with what it knows."""
@@ -102,12 +104,12 @@ class Naming(Listener):
 
     def of(self, server: str) -> tuple[str, ...]:
         """Return the names that a server was asked for by, the newest first."""
-        self.take_copies()
+        self._read_up()
         return self.book.of(server)
 
     def asked_by(self, device: str, server: str) -> str | None:
         """Return the name that a device means by a server, None if nobody asked for one."""
-        self.take_copies()
+        self._read_up()
         return self.book.asked_by(device, server)
 
     def looked_up(self, device: str, server: str) -> str | None:
@@ -125,6 +127,13 @@ class Naming(Listener):
             except LedgerError as error:
                 log.warning("names: %s", error)
         return found
+
+    def _read_up(self) -> None:
+        """Read what waits, unless that was done a moment ago: many ask at once."""
+        now = self._clock()
+        if not 0 <= now - self._read_at < FRESH_US:
+            self._read_at = now
+            self.take_copies()
 
     def _take_datagram(self, copy: Copy) -> None:
         carried = parse_udp(copy.datagram)

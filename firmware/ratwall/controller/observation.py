@@ -125,7 +125,7 @@ class Observation(Listener):
     def watch(self, devices: Collection[str]) -> None:
         """Observe what was judged clean of some devices, and runs."""
         for flow in self._table_of_kernel():
-            for way in _ways(flow):
+            for way in (flow.ends, flow.back):
                 if way[0] in devices and self._change(way, (FlowClass.CLEAN,), FlowClass.OBSERVED):
                     self._observe(way, frozenset({Reason.WATCHED}), 0)
 
@@ -147,20 +147,19 @@ class Observation(Listener):
 
     def take_event(self, event: FlowEvent) -> None:
         """Take in what became of a connection."""
-        ways = _ways(event)
         if event.ended:
-            for way in ways:
+            for way in (event.ends, event.back):
                 self._table.end(way, self._clock())
                 self._forget(way)
         elif event.flow_class is FlowClass.CLEAN:
-            for way in ways:
+            for way in (event.ends, event.back) if self._wanted else ():
                 if way in self._wanted:
                     del self._wanted[way]
                     self._observe_clean(way)
         elif event.flow_class is FlowClass.UNINSPECTED and not self._is_paused(event):
             self._quiet_at = self._clock() + READ_AGAIN_US
         elif event.flow_class in COPIED_NO_MORE:
-            for way in ways:
+            for way in (event.ends, event.back):
                 self._table.forget(way)
                 self._forget(way)
 
@@ -224,7 +223,7 @@ class Observation(Listener):
 
     def _read_again(self) -> None:
         for flow in self._table_of_kernel():
-            ways = _ways(flow)
+            ways = flow.ends, flow.back
             if (flow.flow_class is FlowClass.UNINSPECTED and not self._is_paused(flow)) or (
                 flow.flow_class is FlowClass.OBSERVED
                 and any(self._remembered(server, port) for _, _, server, port in ways)
@@ -235,7 +234,7 @@ class Observation(Listener):
                     self._forget(way)
 
     def _is_paused(self, flow: FlowEvent) -> bool:
-        return self.paused(str(flow.source)) or self.paused(str(flow.destination))
+        return self.paused(flow.ends[0]) or self.paused(flow.ends[2])
 
     def _table_of_kernel(self) -> list[FlowEvent]:
         try:
@@ -291,12 +290,3 @@ class Observation(Listener):
 @functools.lru_cache(SERVERS_LIMIT)
 def _text(address: bytes) -> str:
     return str(ip_address(address))
-
-
-def _ways(event: FlowEvent) -> tuple[Connection, Connection]:
-    """Return a connection from both ends: picked up mid-stream, the server may come first."""
-    source, destination = str(event.source), str(event.destination)
-    return (
-        (source, event.source_port, destination, event.destination_port),
-        (destination, event.destination_port, source, event.source_port),
-    )

@@ -56,16 +56,16 @@ class RelayWatch(Listener):
         """Take in that a connection is being read."""
         if event.flow_class is not FlowClass.WATCH:
             return
-        server = str(event.destination)
-        if event.destination_port != RELAY_PORT and not self._is_named(server):
+        if event.destination_port != RELAY_PORT and not self._is_named(event.ends[2]):
             return
-        connection = (str(event.source), event.source_port, server, event.destination_port)
-        self._waiting.setdefault(connection, self._clock())
+        self._waiting.setdefault(event.ends, self._clock())
         if len(self._waiting) > WAITING_LIMIT:
             self._waiting.popitem(last=False)
 
     def take_report(self, report: FlowReport, written: Reported) -> None:
         """Take in that a connection was TLS after all."""
+        if not self._waiting:
+            return
         self._waiting.pop(
             (report.client, report.client_port, report.server, report.server_port), None
         )

@@ -6,6 +6,7 @@ worker that never met a server knows it too, also after a restart.
 
 import ipaddress
 import json
+from functools import lru_cache
 from typing import Any
 
 from ratwall.controller.messages import FlowReport
@@ -15,6 +16,13 @@ from ratwall.ledger.store import Ledger, LedgerError
 from ratwall.ledger.writer import LedgerWriter
 from ratwall.verdict.judge import MONITORED_ID, Judgement, Verdict
 from ratwall.verdict.memory import LIFETIME_US, MemoryEntry, VerdictMemory
+
+ADDRESSES_REMEMBERED = 4096  # 1 MB
+
+
+@lru_cache(ADDRESSES_REMEMBERED)
+def _packed(server: str) -> bytes:
+    return ipaddress.ip_address(server).packed
 
 
 class Recollection:
@@ -52,7 +60,7 @@ class Recollection:
 
     def remembers(self, server: str, port: int, now: int) -> bool:
         """Say whether a connection with an endpoint would be cut whatever it hides."""
-        packed = ipaddress.ip_address(server).packed
+        packed = _packed(server)
         return self._memory.recall(packed, port, False, True, now) is not None
 
     def learn(self, report: FlowReport, now: int) -> dict[str, object] | None:
@@ -69,7 +77,7 @@ class Recollection:
         self, server: str, port: int, judgement: Judgement, sha256: str, now: int
     ) -> dict[str, Any] | None:
         """Take in how a certificate was judged; return the entry to share if there is one."""
-        packed = ipaddress.ip_address(server).packed
+        packed = _packed(server)
         entry = self._memory.learn(packed, port, judgement, sha256, now)
         if entry is None:
             return None
@@ -83,7 +91,7 @@ class Recollection:
 
     def forget(self, server: str, port: int) -> dict[str, Any]:
         """Drop an endpoint; return the message that makes the inspectors drop it too."""
-        self._memory.forget(ipaddress.ip_address(server).packed, port)
+        self._memory.forget(_packed(server), port)
         self._writer.run(
             Remembered.delete().where(
                 (Remembered.server == server) & (Remembered.server_port == port)

@@ -1,4 +1,5 @@
 """The inspectors' socket: their reports in, memory, mode and allows out, one JSON object a packet.
+What was like something before may be a line behind its pattern.
 
 Never waits for an inspector. One that does not read what it is sent is cut off when its line is
 full; it connects again by itself and is then told everything anew. A report that is not of the
@@ -15,13 +16,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ratwall.controller.messages import FlowReport, MessageError, StatusReport, parse_report
+from ratwall.controller.messages import FlowReport, MessageError, StatusReport, parse_reports
 from ratwall.controller.sockets import Peer, close_door, peer_of
 
 log = logging.getLogger(__name__)
 
 PACKET_LIMIT = 262_144  # bytes of one report: a 64 KiB certificate in base64 and its story
-PACKETS_A_TURN = 256  # of one inspector before others get their turn: some 50 ms of work
+REPORTS_A_TURN = 256  # of one inspector before others get their turn: some 50 ms of work
 INSPECTORS_LIMIT = 64  # one a queue; more is somebody else
 LINE_LIMIT = 4096  # messages to an inspector that does not read
 ENTRIES_A_PACKET = 200  # of memory: some 40 KB, a fifth of the socket's default buffer
@@ -112,7 +113,9 @@ class ReportServer:
             self._read(inspector)
 
     def _read(self, inspector: Inspector) -> None:
-        for _ in range(PACKETS_A_TURN):
+        taken = 0
+        while taken < REPORTS_A_TURN:
+            taken += 1
             if inspector not in self._inspectors:  # gone while it was told what its report led to
                 return
             try:
@@ -130,18 +133,20 @@ class ReportServer:
             try:
                 if flags & socket.MSG_TRUNC:
                     raise MessageError(f"report: larger than {PACKET_LIMIT} bytes")
-                report = parse_report(data)
+                told = parse_reports(data)
             except MessageError as error:
                 self._refuse(error)
                 continue
             inspector.heard = self._clock()
-            if isinstance(report, StatusReport):
-                inspector.status = report
+            if isinstance(told, StatusReport):
+                inspector.status = told
                 continue
-            try:
-                self._on_report(report)
-            except Exception:  # a report that trips us must not end protection of all others
-                log.exception("a report could not be taken in")
+            taken += len(told) - 1
+            for report in told:
+                try:
+                    self._on_report(report)
+                except Exception:  # a report that trips us must not end protection of all others
+                    log.exception("a report could not be taken in")
 
     def clock_set(self, by: int) -> None:
         """Have heard of each inspector as long ago as before, though the clock was set."""

@@ -61,8 +61,11 @@ class Rhythms:
 
     def note(self, connection: Connection, *, named: bool | None, tls_version: str | None) -> None:
         """Note whether its hello named a server, None if it was not seen, and the version."""
-        flow = self._flows.setdefault(connection, _Listened())
-        flow.around = replace(flow.around, named=named, tls_version=tls_version)
+        flow = self._flows.get(connection)
+        if flow is None:
+            self._flows[connection] = _Listened(around=Circumstances(named, tls_version))
+        else:
+            flow.around = replace(flow.around, named=named, tls_version=tls_version)
 
     def clock_set(self, by: int) -> None:
         """Keep the gaps: the kernel's time stamps moved with the clock."""
@@ -71,7 +74,9 @@ class Rhythms:
 
     def take_segment(self, connection: Connection, segment: Segment, at: int) -> None:
         """Take in a copy of what a client said; `at` is UTC microseconds."""
-        flow = self._flows.setdefault(connection, _Listened())
+        flow = self._flows.get(connection)
+        if flow is None:
+            flow = self._flows[connection] = _Listened()
         length = len(segment.payload) + segment.missing
         records = flow.trail.take(segment.sequence, segment.payload, length)
         if not records or not flow.log.take(at, records):

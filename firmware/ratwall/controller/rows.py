@@ -41,6 +41,7 @@ REPORTED = (
     "verdict",
     "family",
 )  # columns of a flow that a report has under the same name
+NO_EVIDENCE = json.dumps([])  # of nearly every flow
 REASON_FACTS = 3  # facts named in the reason of a block: the rest is on the incident
 
 
@@ -66,7 +67,7 @@ def flow_values(
         "verdict": report.verdict,
         "flow_class": report.flow_class,
         "family": report.family,
-        "evidence": json.dumps(report.evidence),
+        "evidence": json.dumps(report.evidence) if report.evidence else NO_EVIDENCE,
         "enforced": report.enforced,
         "proven": False,
         "incident": None if incident is None else incident.id,

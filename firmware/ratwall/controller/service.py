@@ -195,7 +195,10 @@ class Service:
 
     def effective(self) -> Settings:
         """Return the settings with the modes of rules that a person has set since."""
-        return replace(self.settings, rules=self.responses.rules(self.settings.rules))
+        rules = self.responses.rules(self.settings.rules)
+        # Asked for many times a second; nearly always nobody has set anything.
+        same = rules is self.settings.rules
+        return self.settings if same else replace(self.settings, rules=rules)
 
     def rules_message(self) -> dict[str, Any]:
         """Return the modes of rules in the form that inspectors take."""

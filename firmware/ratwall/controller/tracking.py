@@ -112,17 +112,16 @@ class Tracking:
         self._take_table()
 
     def _take(self, event: FlowEvent) -> None:
-        ways = _ways(event)
         now = self._clock()
         if event.flow_class is FlowClass.BLOCK:
-            reported = self._proofs.prove(ways[0], now) or self._proofs.prove(ways[1], now)
+            reported = self._proofs.prove(event.ends, now) or self._proofs.prove(event.back, now)
             if reported is not None:
                 self._proven(reported)
         elif event.flow_class is FlowClass.UNINSPECTED:
             self._books.uninspected.take_event(event, now)
         self._hand_on(event)
         if event.ended:
-            self._ended(*ways)
+            self._ended(event.ends, event.back)
 
     def _proven(self, reported: Reported) -> None:
         """Write that the kernel holds a connection as blocked."""
@@ -150,7 +149,7 @@ class Tracking:
         there: set[Connection] = set()
         for event in events:
             self._take(event)
-            there.update(_ways(event))
+            there.update((event.ends, event.back))
         for connection in self._proofs.connections():
             if connection not in there:
                 self._ended(connection)
@@ -162,12 +161,3 @@ class Tracking:
             if ended is not None:
                 self._books.writer.update(models.Flow, ended.flow_id, {"end": self._clock()})
                 return
-
-
-def _ways(event: FlowEvent) -> tuple[Connection, Connection]:
-    """Return a connection from both ends: picked up mid-stream, the server may come first."""
-    source, destination = str(event.source), str(event.destination)
-    return (
-        (source, event.source_port, destination, event.destination_port),
-        (destination, event.destination_port, source, event.source_port),
-    )

@@ -8,7 +8,7 @@ segment that gave it away, and every later one, turned into a reset for its rece
 Where the fast path is compiled (`ratwall.queue.fastpath`) it walks the plain course of a connection
 and asks here for the judgement only; whatever else comes is decided in full, as without it.
 
-A judged connection is told to the controller in exactly one report. What is not TLS, or was given
+A judged connection is told to the controller exactly once. What is not TLS, or was given
 up unread, gives none: the one is observed, the other counted.
 """
 
@@ -72,16 +72,19 @@ class Inspector:
         rules: Rules = _RULES,
         indicators: Indicators | None = None,
         fast: bool = True,
+        report_like: Callable[[Report, "Seen"], None] | None = None,
     ) -> None:
         """`clock` gives UTC microseconds; `rules` says what each rule may do.
 
-        `fast`: take the fast path where there is one.
+        `fast`: take the fast path where there is one. `report_like` takes the report of a
+        connection and another connection that is like it; else that has a whole report as well.
         """
         self._packs = packs
         self._thresholds = thresholds
         self._marks = marks
         self._memory = memory
         self._report = report
+        self._report_like = report_like or self._report_repeated
         self._clock = clock
         self._table = TrackedTable()
         self._enforce = enforce
@@ -379,7 +382,7 @@ class Inspector:
             key = None
         if key is not None and (repeat := self._repeats.get(key)) is not None:
             self.judged += 1
-            self._report(repeated(seen, repeat[1]))
+            self._report_like(repeat[1], seen)
             return int(repeat[0])
         facts = facts_of(seen)
         if facts is None:
@@ -393,6 +396,9 @@ class Inspector:
         if key is not None and judgement.verdict is not Verdict.BLOCK:  # an allow may come
             self._repeats.put(key, flow_class, report)
         return int(flow_class)
+
+    def _report_repeated(self, report: Report, seen: "Seen") -> None:
+        self._report(repeated(seen, report))
 
     def _adopt(self, seen: "Seen") -> None:
         """Go on with a connection that has left the fast path, from what it has said."""

@@ -7,6 +7,7 @@ and packs anew.
 
 import argparse
 import logging
+import math
 import os
 import select
 import signal
@@ -21,10 +22,12 @@ from ratwall.feeds.directory import FeedDirectory
 from ratwall.feeds.index import open_index
 from ratwall.inspector.heartbeat import Heartbeat
 from ratwall.inspector.inspector import Inspector
+from ratwall.inspector.seen import Seen, line_of, repeated
 from ratwall.kernel.marks import Marks
 from ratwall.queue.binding import PacketQueue
 from ratwall.reports.allows import AllowGathering
 from ratwall.reports.channel import ReportChannel
+from ratwall.reports.gathering import Gathering
 from ratwall.settings.load import load_settings
 from ratwall.settings.schema import MODES, Rules, Settings
 from ratwall.signatures.pack import Pack
@@ -55,6 +58,7 @@ class Process:
             enforce=self._enforces(settings),
             memory=self._memory,
             report=self._take_report,
+            report_like=self._take_like,
             clock=lambda: time.time_ns() // 1000,
             rules=settings.rules,
         )
@@ -67,7 +71,8 @@ class Process:
             self._inspector.fast_path,
         )
         self._allows = AllowGathering()
-        self._due: list[dict[str, Any]] = []  # reports of what passes: its verdict goes first
+        self._due: list[dict[str, Any]] = []  # suspicious, but passes: its verdict goes first
+        self._gathering = Gathering(self._worker)  # of what is clean
         self._started = time.monotonic()
         self._stopping = False
         self._reread = False
@@ -85,7 +90,10 @@ class Process:
         poll.register(self._queue.fileno(), select.POLLIN)
         watched: int | None = None
         while not self._stopping:
-            ready = poll.poll(POLL_MILLISECONDS)
+            patience = POLL_MILLISECONDS
+            if self._gathering.waiting:
+                patience = math.ceil(self._gathering.left(time.monotonic()) * 1000)
+            ready = poll.poll(patience)
             self._queue.handle()
             if self._due:
                 self._send_due()
@@ -93,6 +101,8 @@ class Process:
                 self._reread = False
                 self._read_again()
             now = time.monotonic()
+            if self._gathering.due(now):
+                self._send_gathered()
             heartbeat.beat(now)
             # Not at every packet: a look into an empty socket costs as much as a verdict.
             if now >= talk_at or any(descriptor == watched for descriptor, _ in ready):
@@ -104,6 +114,7 @@ class Process:
                 status_at = now + STATUS_SECONDS
                 self._send(self._status(now))
         self._send_due()
+        self._send_gathered()
         heartbeat.stopping()
         self._queue.close()
         self._channel.close()
@@ -134,16 +145,30 @@ class Process:
         return packs_in_force(self._options.state_dir, settings.signatures.trust).packs
 
     def _take_report(self, report: dict[str, Any]) -> None:
-        """Send what is cut at once, the rest when the packets at hand have their verdicts."""
+        """Send what is cut at once, what is suspicious when the packets at hand have their
+        verdicts, and the rest together with others."""
         if report["class"] == "block":
             self._send(report)
-        else:
+        elif report["verdict"] != "clean":
             self._due.append(report)
+        else:
+            self._gathering.add(report, time.monotonic())
+
+    def _take_like(self, report: dict[str, Any], seen: Seen) -> None:
+        """Take in a connection like the one that was reported so; nothing that is cut."""
+        if report["verdict"] == "clean":
+            self._gathering.add_like(report, line_of(seen), time.monotonic())
+        else:
+            self._due.append(repeated(seen, report))
 
     def _send_due(self) -> None:
         due, self._due = self._due, []
         for report in due:
             self._send(report)
+
+    def _send_gathered(self) -> None:
+        if self._gathering.waiting:
+            self._channel.send(*self._gathering.take())
 
     def _look_up_anew(self) -> None:
         """Take the index of the feeds that is there now; a damaged one changes nothing."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ratwall.flow.connection import Connection
 from ratwall.inspector.tracked import Tracked
 from ratwall.kernel.marks import FlowClass
+from ratwall.reports.gathering import Line
 from ratwall.verdict.record import address_text as packed_text
 from ratwall.verdict.record import iso_time
 from ratwall.wire.errors import ParseError
@@ -33,6 +34,7 @@ __all__ = [
     "address_text",
     "connection_of",
     "facts_of",
+    "line_of",
     "repeated",
     "tracked_of",
 ]
@@ -96,6 +98,13 @@ def repeated(seen: Seen, report: dict[str, Any]) -> dict[str, Any]:
         "client_port": seen.device_port,
         "start": iso_time(seen.first_seen),
     }
+
+
+def line_of(seen: Seen) -> Line:
+    """Return what is told of a connection behind the report of one that it is like."""
+    raw = seen.hardware_address
+    mac = None if raw is None else address_text(raw)
+    return packed_text(seen.device), seen.device_port, mac, seen.first_seen
 
 
 def connection_of(seen: Seen) -> Connection | None:

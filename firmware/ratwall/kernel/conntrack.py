@@ -29,12 +29,16 @@ CTA_COUNTERS_BYTES = 2
 CTA_TIMESTAMP, CTA_TIMESTAMP_START = 20, 1
 NANOSECONDS = 1000  # in a microsecond
 RECEIVE_BUFFER = 4 * 1024 * 1024  # bytes: some 10,000 events while the controller is busy
+ADDRESSES_REMEMBERED = 4096  # 1 MB: what an office talks to within minutes
 PORT = struct.Struct("!H")
 _WANTED = frozenset(
     {CTA_TUPLE_ORIG, CTA_MARK, CTA_COUNTERS_ORIG, CTA_COUNTERS_REPLY, CTA_TIMESTAMP}
 )
 MARK = struct.Struct("!I")
 BYTES = struct.Struct("!Q")
+
+
+EndsText = tuple[str, int, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,26 @@ class FlowEvent:
     bytes_sent: int  # from source; 0 while accounting is off
     bytes_received: int
     started: int = 0  # UTC microseconds of its first packet; 0 while time stamps are off
+
+    @property
+    def ends(self) -> EndsText:
+        """Source, its port, destination, its port, the addresses as text."""
+        return _text(self.source), self.source_port, _text(self.destination), self.destination_port
+
+    @property
+    def back(self) -> EndsText:
+        """The same from the other end: picked up mid-stream, the server may come first."""
+        return _text(self.destination), self.destination_port, _text(self.source), self.source_port
+
+
+@lru_cache(ADDRESSES_REMEMBERED)
+def _text(address: IPv4Address | IPv6Address) -> str:
+    return str(address)
+
+
+@lru_cache(ADDRESSES_REMEMBERED)
+def _address(packed: bytes) -> IPv4Address | IPv6Address:
+    return ip_address(packed)
 
 
 # Of these a connection is told several times without anything new in it, once for each step of its
@@ -128,9 +152,9 @@ def _tuple(view: memoryview) -> Ends | None:
         ends = addresses.get(source), addresses.get(destination)
         if ends[0] is not None and ends[1] is not None and len(ends[0]) == len(ends[1]) == length:
             return (
-                ip_address(bytes(ends[0])),
+                _address(bytes(ends[0])),
                 _number(ports[0], PORT),
-                ip_address(bytes(ends[1])),
+                _address(bytes(ends[1])),
                 _number(ports[1], PORT),
             )
     return None

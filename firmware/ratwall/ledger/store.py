@@ -8,7 +8,7 @@ because the file under its path may have been set aside in between.
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -71,22 +71,21 @@ class Ledger:
         with self._complaints("write"):
             return int(query.bind(self.database).execute() or 0)
 
-    def insert(self, model: Any, values: dict[str, Any]) -> None:
-        """Insert one row; LedgerError as `execute`.
+    def insert(self, model: Any, rows: Sequence[dict[str, Any]]) -> None:
+        """Insert rows with the same columns, all or none; LedgerError as `execute`.
 
-        The same as an insert query, with its text made once for each set of columns: making it
+        The same as insert queries, with their text made once for each set of columns: making it
         anew costs ten times what SQLite takes for the row.
         """
-        key = (model, tuple(values))
-        text = self._inserts.get(key)
+        names = tuple(rows[0])
+        text = self._inserts.get((model, names))
         if text is None:
-            columns = [f'"{model._meta.fields[name].column_name}"' for name in values]
-            marks = ", ".join("?" for _ in values)
+            columns = [f'"{model._meta.fields[name].column_name}"' for name in names]
+            marks = ", ".join("?" for _ in names)
             table = model._meta.table_name
             text = f'INSERT INTO "{table}" ({", ".join(columns)}) VALUES ({marks})'  # noqa: S608
-            self._inserts[key] = text
-        with self._complaints("write"):
-            self.database.execute_sql(text, tuple(values.values()))
+            self._inserts[model, names] = text
+        self.execute_many(text, [tuple(row.values()) for row in rows])
 
     def execute_many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run one statement of SQLite's own with each of the rows; LedgerError as `execute`.

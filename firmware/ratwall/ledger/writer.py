@@ -6,7 +6,7 @@ why. Ids are given out here, not by SQLite, so that a row can be spoken of befor
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +35,13 @@ NUMBERED = (Device, Certificate, Incident, Flow, Action, Detection, AuditEntry)
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """Something to write; `spare`: the first to go when the line is full."""
+    """Something to write: a row, a query, or many values; `spare`: the first to go when the line is
+    full."""
 
-    write: Callable[[], object]
+    what: Any  # its table, the query, or a statement of SQLite's own
+    row: dict[str, Any] | None
     spare: bool
+    values: Sequence[tuple[Any, ...]] | None = None  # for each of which the statement is run
 
 
 class LedgerWriter:
@@ -68,8 +71,7 @@ class LedgerWriter:
         """Queue a new row and return its id."""
         row_id = self._next_ids[model]
         self._next_ids[model] += 1
-        row = {"id": row_id, **values}
-        self._queue(lambda: self.ledger.insert(model, row), spare)
+        self._queue(_Waiting(model, {"id": row_id, **values}, spare))
         return row_id
 
     def update(self, model: Any, row_id: int, values: dict[str, Any]) -> None:
@@ -78,11 +80,11 @@ class LedgerWriter:
 
     def run(self, query: Any, *, spare: bool = False) -> None:
         """Queue any other insert, update or delete."""
-        self._queue(lambda: self.ledger.execute(query), spare)
+        self._queue(_Waiting(query, None, spare))
 
     def run_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Queue one statement of SQLite's own with many rows; they go before flows do."""
-        self._queue(lambda: self.ledger.execute_many(statement, rows), True)
+        self._queue(_Waiting(statement, None, spare=True, values=rows))
 
     def note(self, key: str, value: str) -> None:
         """Queue a note; it replaces the one of the same key."""
@@ -163,8 +165,8 @@ class LedgerWriter:
             return True
         try:
             with self.ledger.transaction(durable=durable):
-                for waiting in self._waiting:
-                    waiting.write()
+                for together in _alike(self._waiting):
+                    self._write(together)
                 self._write_seen_and_counts()
         except LedgerRefusedError:
             return self._flush_one_by_one(durable)
@@ -199,7 +201,7 @@ class LedgerWriter:
                 for waiting in self._waiting:
                     try:
                         with self.ledger.database.savepoint():
-                            waiting.write()
+                            self._write([waiting])
                     except LedgerRefusedError as error:
                         refused += 1
                         self.problem = str(error)
@@ -232,8 +234,17 @@ class LedgerWriter:
                 )
             )
 
-    def _queue(self, write: Callable[[], object], spare: bool) -> None:
-        self._waiting.append(_Waiting(write, spare))
+    def _write(self, together: Sequence[_Waiting]) -> None:
+        first = together[0]
+        if first.values is not None:
+            self.ledger.execute_many(first.what, first.values)
+        elif first.row is None:
+            self.ledger.execute(first.what)
+        else:
+            self.ledger.insert(first.what, [one.row for one in together if one.row is not None])
+
+    def _queue(self, waiting: _Waiting) -> None:
+        self._waiting.append(waiting)
         if len(self._waiting) > WAITING_LIMIT:
             self._shorten()
 
@@ -272,6 +283,24 @@ class LedgerWriter:
         except LedgerError as error:
             self.problem = str(error)
             return None
+
+
+def _alike(waiting: Iterable[_Waiting]) -> Iterator[Sequence[_Waiting]]:
+    """Yield what waits in its order, rows of one table with the same columns together."""
+    together: list[_Waiting] = []
+    for one in waiting:
+        first = together[0] if together else None
+        if first is not None and not (
+            first.row is not None
+            and one.row is not None
+            and first.what is one.what
+            and list(first.row) == list(one.row)
+        ):
+            yield together
+            together = []
+        together.append(one)
+    if together:
+        yield together
 
 
 def _remember(cache: dict[str, int], key: str, row_id: int) -> None:

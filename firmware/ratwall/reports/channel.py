@@ -4,8 +4,9 @@ A report never delays a verdict: sending does not block, what does not fit waits
 and what does not fit there is lost and counted. A controller that is away is looked for again once
 a second.
 
-One JSON object per packet of a SOCK_SEQPACKET socket: a flow's record, or the worker's counters. In
-the other direction come verdict memory, allowed certificates and the mode.
+One JSON object per packet of a SOCK_SEQPACKET socket: a flow's record, or the worker's counters; a
+record may be a pattern, with a line behind it for each connection like it. In the other direction
+come verdict memory, allowed certificates and the mode.
 """
 
 import json
@@ -14,6 +15,8 @@ import socket
 from collections import deque
 from pathlib import Path
 from typing import Any
+
+from ratwall.reports.gathering import encode
 
 LINE_LENGTH = 4096  # reports kept while the controller is away: some 8 MB at 2 KB each
 RETRY_SECONDS = 1.0
@@ -41,11 +44,15 @@ class ReportChannel:
 
     def report(self, message: dict[str, Any]) -> None:
         """Send a message now or as soon as there is room; lose and count it if there is none."""
-        data = json.dumps(message, separators=(",", ":")).encode()
-        if len(self._waiting) >= LINE_LENGTH or len(data) > MESSAGE_LIMIT:
-            self.lost += 1
-            return
-        self._waiting.append(data)
+        self.send(encode(message))
+
+    def send(self, *messages: bytes) -> None:
+        """The same for messages that are encoded already."""
+        for data in messages:
+            if len(self._waiting) >= LINE_LENGTH or len(data) > MESSAGE_LIMIT:
+                self.lost += max(1, data.count(b"\n"))  # a line for each connection of a pattern
+            else:
+                self._waiting.append(data)
         self._flush()
 
     def pump(self, now: float) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,12 +10,14 @@ import pytest
 from ratwall.controller.messages import (
     DER_LIMIT,
     EVIDENCE_LIMIT,
+    LINES_LIMIT,
     TEXT_LIMIT,
     FlowReport,
     MessageError,
     StatusReport,
     parse_object,
     parse_report,
+    parse_reports,
 )
 from unit.controller.box import report
 
@@ -157,3 +160,57 @@ def test_what_an_inspector_had_to_give_up_is_checked_like_all_else(
         report = parse_report(data)
         assert isinstance(report, StatusReport)
         assert len(report.unjudged) == len(unjudged)  # type: ignore[arg-type]
+
+
+def told(*lines: object, **changes: Any) -> bytes:
+    head = {**report(**changes), "type": "flows", **changes}
+    return b"\n".join(json.dumps(item).encode() for item in (head, *lines))
+
+
+LINE = ["192.168.1.11", 50_001, "02:00:00:00:00:AB", 7]
+
+
+def test_a_line_is_a_connection_like_its_pattern() -> None:
+    pattern, *none = parse_reports(json.dumps(report()).encode())  # type: ignore[misc]
+    assert none == []
+    flow, other = parse_reports(told(LINE, ["2001:DB8::0:1", 1, None, 0]))  # type: ignore[misc]
+    assert flow == replace(
+        pattern, client="192.168.1.11", client_port=50_001, mac="02:00:00:00:00:ab", start=7
+    )
+    assert (other.client, other.mac, other.start) == ("2001:db8::1", None, 0)
+
+
+def test_lines_are_bounded() -> None:
+    assert len(parse_reports(told(*[LINE] * LINES_LIMIT))) == LINES_LIMIT  # type: ignore[arg-type]
+    with pytest.raises(MessageError, match="more than 64 connections"):
+        parse_reports(told(*[LINE] * (LINES_LIMIT + 1)))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "none",
+        LINE[:3],
+        [*LINE, 1],
+        ["nobody", *LINE[1:]],
+        ["192.168.1.11", 65_536, None, 7],
+        ["192.168.1.11", True, None, 7],
+        ["192.168.1.11", 1, "02:00", 7],
+        ["192.168.1.11", 1, 2, 7],
+        ["192.168.1.11", 1, None, -1],
+        ["192.168.1.11", 1, None, 2**63],
+        ["192.168.1.11", 1, None, "7"],
+    ],
+)
+def test_one_bad_line_has_the_whole_packet_refused(bad: object) -> None:
+    with pytest.raises(MessageError):
+        parse_reports(told(LINE, bad))
+
+
+@pytest.mark.parametrize("changes", [{"type": "flow"}, {"type": "status"}, {"score": 101}])
+def test_a_pattern_is_checked_like_a_report(changes: dict[str, Any]) -> None:
+    for _ in range(2):  # what was refused is not remembered as read
+        with pytest.raises(MessageError):
+            parse_reports(told(LINE, **changes))
+    with pytest.raises(MessageError):
+        parse_reports(told(LINE) + b"\n{")

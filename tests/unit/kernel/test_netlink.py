@@ -62,6 +62,8 @@ def test_an_end_and_ipv6_are_read() -> None:
     (flow,) = decode(data, MARKS)
     assert flow.ended
     assert str(flow.destination) == "2001:db8::2"
+    assert flow.ends[2:] == flow.back[:2] == ("2001:db8::2", flow.destination_port)
+    assert flow.back[2:] == flow.ends[:2]
 
 
 def test_what_was_told_is_not_told_again_but_for_proofs_and_ends() -> None:

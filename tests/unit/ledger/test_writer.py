@@ -35,6 +35,20 @@ def test_a_flow_is_on_the_disk_after_the_flush_and_not_before(
     assert writer.waiting == 0
 
 
+def test_rows_that_are_written_together_may_name_their_columns_in_any_order(
+    ledger: Ledger, writer: LedgerWriter, flow: dict[str, Any], now: int
+) -> None:
+    flow["device"] = writer.device(MAC, "192.168.1.10", now)
+    ports = [50_000, 50_001, 50_002, 50_003]
+    for port in ports:
+        row = {**flow, "client_port": port}
+        writer.insert(Flow, row if port % 2 else dict(reversed(row.items())))
+    assert writer.flush()
+    written = queries.flows(ledger)
+    assert sorted(row["client_port"] for row in written) == ports
+    assert {row["server"] for row in written} == {flow["server"]}
+
+
 def test_ids_go_on_after_a_restart(path: Path, flow: dict[str, Any], now: int) -> None:
     ids = []
     for _ in range(2):
