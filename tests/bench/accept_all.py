@@ -4,7 +4,6 @@ The yardstick between plain forwarding and Ratwall. Prints `ready`, runs until S
 how many packets it saw.
 """
 
-import select
 import signal
 import sys
 
@@ -30,11 +29,8 @@ def main() -> None:
     queue = PacketQueue(QUEUE, LENGTH, accept)
     signal.signal(signal.SIGTERM, stop)
     print("ready", flush=True)
-    poll = select.poll()
-    poll.register(queue.fileno(), select.POLLIN)
     while not stopping:
-        poll.poll(100)
-        queue.handle()
+        queue.wait(0.1, None)
     queue.close()
     print(seen, flush=True)
 

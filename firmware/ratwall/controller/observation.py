@@ -26,7 +26,7 @@ from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
 from ratwall.kernel.nflog import Copy
 from ratwall.wire.errors import ParseError
-from ratwall.wire.packet import parse_segment
+from ratwall.wire.packet import Segment, parse_segment
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ COPIED_NO_MORE = (FlowClass.BLOCK, FlowClass.EXEMPT, FlowClass.EVICTED)
 CUTTABLE = (*COPIED, FlowClass.CLEAN, FlowClass.EVICTED)  # an allowed one is not
 SERVERS_LIMIT = 16_384  # addresses known to be seen, 2 MB; of others the ledger is asked again
 WANTED_LIMIT = 1024  # clean connections that wait for their class: milliseconds each
+EARLY_US = 200_000  # a report is told within 50 ms, and read within as many
+EARLY_LIMIT, EARLY_COPIES = 256, 16  # connections, and of each: 1 MB at most
 TOLD_US = 500_000  # by then an inspector that has come has read what it was told
 READ_AGAIN_US = 5_000_000  # nothing has passed uninspected for so long: the cause is gone
 
@@ -91,6 +93,8 @@ class Observation(Listener):
         self.rhythms: Rhythms | None = None  # set by whoever has a ledger to ask
         # Says of an address whether nothing of it is to be read for a while.
         self.paused: Callable[[str], bool] = lambda address: False
+        # Copies that came before the report of their connection, and when the first did.
+        self._early: OrderedDict[Connection, tuple[int, list[tuple[Segment, int]]]] = OrderedDict()
         self._inspected = False
         self._told_at: int | None = None  # when an inspector that came knows all
         self._quiet_at: int | None = None  # when nothing has passed uninspected for long enough
@@ -144,11 +148,14 @@ class Observation(Listener):
         elif report.flow_class == "clean" and unseen:
             self._observe_clean(connection)
             self._listen(connection, report)
+        if connection in self._early:
+            self._catch_up(connection, self._clock())
 
     def take_event(self, event: FlowEvent) -> None:
         """Take in what became of a connection."""
         if event.ended:
             for way in (event.ends, event.back):
+                self._early.pop(way, None)
                 self._table.end(way, self._clock())
                 self._forget(way)
         elif event.flow_class is FlowClass.CLEAN:
@@ -197,11 +204,19 @@ class Observation(Listener):
                 _text(segment.destination),
                 segment.destination_port,
             )
-            length = len(segment.payload) + segment.missing
             at = copy.at or now
-            self._evict(self._table.copied(connection, length, at, now))
-            if self.rhythms is not None and connection in self._table:
-                self.rhythms.take_segment(connection, segment, at)
+            if self._table.is_full and connection not in self._table:
+                self._put_by(connection, segment, at, now)
+            else:
+                self._take_copy(connection, segment, at, now)
+
+    def tick(self, now: int) -> None:
+        """Take in copies that waited for a report, which has come by now or never will."""
+        while self._early:
+            connection, (since, _) = next(iter(self._early.items()))
+            if now - since < EARLY_US:
+                return
+            self._catch_up(connection, now)
 
     def follow(self, inspected: bool) -> None:
         """Have what passed uninspected read again, once its cause has gone away.
@@ -220,6 +235,26 @@ class Observation(Listener):
         elif self._quiet_at is not None and self._quiet_at <= now:
             self._quiet_at = None
             self._read_again()
+
+    def _take_copy(self, connection: Connection, segment: Segment, at: int, now: int) -> None:
+        length = len(segment.payload) + segment.missing
+        self._evict(self._table.copied(connection, length, at, now))
+        if self.rhythms is not None and connection in self._table:
+            self.rhythms.take_segment(connection, segment, at)
+
+    def _catch_up(self, connection: Connection, now: int) -> None:
+        _, copies = self._early.pop(connection)
+        for segment, at in copies:
+            self._take_copy(connection, segment, at, now)
+
+    def _put_by(self, connection: Connection, segment: Segment, at: int, now: int) -> None:
+        """Keep a copy until the report of its connection is in: in a full table nobody stays of
+        whom nothing is known."""
+        _, copies = self._early.setdefault(connection, (now, []))
+        if len(copies) < EARLY_COPIES:
+            copies.append((segment, at))
+        if len(self._early) > EARLY_LIMIT:
+            self._early.popitem(last=False)
 
     def _read_again(self) -> None:
         for flow in self._table_of_kernel():

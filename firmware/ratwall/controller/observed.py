@@ -87,6 +87,11 @@ class ObservedTable:
     def __contains__(self, connection: Connection) -> bool:
         return connection in self._flows
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one more has to push another out."""
+        return len(self._flows) >= self.capacity
+
     def observe(
         self, connection: Connection, reasons: frozenset[Reason], score: int, now: int
     ) -> list[Connection]:

@@ -7,12 +7,9 @@ and packs anew.
 
 import argparse
 import logging
-import math
 import os
-import select
 import signal
 import time
-from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -27,7 +24,7 @@ from ratwall.kernel.marks import Marks
 from ratwall.queue.binding import PacketQueue
 from ratwall.reports.allows import AllowGathering
 from ratwall.reports.channel import ReportChannel
-from ratwall.reports.gathering import Gathering
+from ratwall.reports.gathering import GATHER_SECONDS, Gathering
 from ratwall.settings.load import load_settings
 from ratwall.settings.schema import MODES, Rules, Settings
 from ratwall.signatures.pack import Pack
@@ -35,7 +32,7 @@ from ratwall.signatures.store import packs_in_force
 from ratwall.verdict.judge import Thresholds
 from ratwall.verdict.memory import MemoryEntry, VerdictMemory
 
-POLL_MILLISECONDS = 200  # how late an instruction or a feed may be on a quiet network
+WAIT_SECONDS = 0.2  # how late a feed of the watchdog may be
 STATUS_SECONDS = 1.0
 TALK_SECONDS = 0.2  # how late a report may be that found no room, and a controller that is back
 
@@ -86,15 +83,10 @@ class Process:
         heartbeat.ready()
         print("ready", flush=True)
         status_at = talk_at = 0.0
-        poll = select.poll()
-        poll.register(self._queue.fileno(), select.POLLIN)
-        watched: int | None = None
         while not self._stopping:
-            patience = POLL_MILLISECONDS
-            if self._gathering.waiting:
-                patience = math.ceil(self._gathering.left(time.monotonic()) * 1000)
-            ready = poll.poll(patience)
-            self._queue.handle()
+            now = time.monotonic()
+            patience = self._gathering.left(now) if self._gathering.waiting else WAIT_SECONDS
+            heard = self._queue.wait(patience, self._channel.fileno())
             if self._due:
                 self._send_due()
             if self._reread:
@@ -105,11 +97,10 @@ class Process:
                 self._send_gathered()
             heartbeat.beat(now)
             # Not at every packet: a look into an empty socket costs as much as a verdict.
-            if now >= talk_at or any(descriptor == watched for descriptor, _ in ready):
+            if heard or now >= talk_at:
                 talk_at = now + TALK_SECONDS
                 for message in self._channel.pump(now):
                     self._obey(message)
-                watched = _watch(poll, watched, self._channel.fileno())
             if now >= status_at:
                 status_at = now + STATUS_SECONDS
                 self._send(self._status(now))
@@ -151,15 +142,19 @@ class Process:
             self._send(report)
         elif report["verdict"] != "clean":
             self._due.append(report)
+            self._queue.hasten(0)
         else:
             self._gathering.add(report, time.monotonic())
+            self._queue.hasten(GATHER_SECONDS)
 
     def _take_like(self, report: dict[str, Any], seen: Seen) -> None:
         """Take in a connection like the one that was reported so; nothing that is cut."""
         if report["verdict"] == "clean":
             self._gathering.add_like(report, line_of(seen), time.monotonic())
+            self._queue.hasten(GATHER_SECONDS)
         else:
             self._due.append(repeated(seen, report))
+            self._queue.hasten(0)
 
     def _send_due(self) -> None:
         due, self._due = self._due, []
@@ -225,17 +220,6 @@ class Process:
 def _thresholds(settings: Settings) -> Thresholds:
     detection = settings.detection
     return Thresholds(detection.watch, detection.alert, detection.block)
-
-
-def _watch(poll: select.poll, before: int | None, after: int | None) -> int | None:
-    """Poll the controller's socket too, for as long as there is one."""
-    if before != after:
-        if before is not None:
-            with suppress(KeyError):
-                poll.unregister(before)
-        if after is not None:
-            poll.register(after, select.POLLIN)
-    return after
 
 
 def main() -> None:

@@ -11,7 +11,9 @@ packets pass when the queue, or the socket's buffer, is full.
 
 import errno
 import logging
+import math
 import os
+import select
 import socket
 import struct
 from collections.abc import Callable
@@ -71,7 +73,7 @@ Decide = Callable[[QueuedPacket], Release]
 
 
 class PacketQueue:
-    """A bound queue: poll `fileno()`, then `handle()`."""
+    """A bound queue: `wait`, again and again."""
 
     def __init__(
         self, number: int, length: int, decide: Decide, fast_path: "FastPath | None" = None
@@ -105,14 +107,32 @@ class PacketQueue:
             self._source = fastpath.QueueReader(self._queue.get_fd(), MESSAGE_SIZE, fast_path)
         self._configure(number)
 
-    def fileno(self) -> int:
-        """Return the descriptor to poll for reading."""
-        return self._queue.get_fd()
+    def wait(self, seconds: float, other: int | None) -> bool:
+        """Give verdicts for so long at most; True if the descriptor `other` can be read.
 
-    def handle(self) -> None:
-        """Give a verdict to each waiting packet, at most BATCH of them."""
-        self._source.left = BATCH
-        self._queue.run_socket(self._source)  # type: ignore[arg-type]
+        Ends before its time then, and after a packet of the slow path.
+        """
+        if isinstance(self._source, _Batch):
+            poll = select.poll()
+            for descriptor in (self._queue.get_fd(), other):
+                if descriptor is not None:
+                    poll.register(descriptor, select.POLLIN)
+            ready = {descriptor for descriptor, _ in poll.poll(math.ceil(seconds * 1000))}
+            waiting, heard = self._queue.get_fd() in ready, other in ready
+        else:
+            waiting, heard = self._source.wait(seconds, -1 if other is None else other)
+        if waiting:
+            self._source.left = BATCH
+            self._queue.run_socket(self._source)  # type: ignore[arg-type]
+        return heard
+
+    def hasten(self, seconds: float) -> None:
+        """Have `wait`, which is under way, end in so many seconds at the latest.
+
+        Without a fast path it ends with the packets at hand.
+        """
+        if not isinstance(self._source, _Batch):
+            self._source.hasten(seconds)
 
     def close(self) -> None:
         """Leave the queue; the kernel lets pass what still waited in it."""

@@ -14,8 +14,9 @@ Without a compiler this module is not there, and every packet takes the slow pat
 import logging
 from collections import OrderedDict
 
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.bytes cimport PyBytes_FromStringAndSize, PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.errno cimport errno
+from libc.errno cimport EAGAIN, EINTR, ENOBUFS, errno
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
@@ -23,6 +24,21 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t recv(int descriptor, void *buffer, size_t length, int flags)
     ssize_t send(int descriptor, const void *buffer, size_t length, int flags)
     int MSG_DONTWAIT
+
+cdef extern from "<poll.h>" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int poll(pollfd *watched, unsigned long count, int milliseconds)
+    short POLLIN
+
+cdef extern from "<time.h>" nogil:
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    int clock_gettime(int clock, timespec *now)
+    int CLOCK_MONOTONIC
 
 cdef extern from "<arpa/inet.h>" nogil:
     uint32_t htonl(uint32_t value)
@@ -582,18 +598,27 @@ cdef enum:
     VERDICT_LENGTH = 40
 
 
+cdef int64_t monotonic_us() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <int64_t>now.tv_sec * 1000000 + now.tv_nsec // 1000
+
+
 cdef class QueueReader:
     """Reads a queue's socket, answers what the fast path decides, and returns the rest.
 
     It stands where NetfilterQueue expects a socket: `recv` returns the message of a packet that
-    the slow path must decide. Every packet is answered in one of the two places.
+    the slow path must decide. Every packet is answered in one of the two places. `wait` does so for
+    as long as there is nothing to do but packets of the fast path: between two of them no Python
+    runs that would have to come back into the processor's caches.
     """
 
     cdef public int left  # packets to be read before BlockingIOError says that the batch is done
     cdef FastPath _path
     cdef int _descriptor
     cdef bytearray _room
-    cdef Py_ssize_t _size
+    cdef Py_ssize_t _size, _kept
+    cdef int64_t _until  # when `wait` ends, monotonic microseconds
     cdef uint8_t _answer[VERDICT_LENGTH]
 
     def __init__(self, int descriptor, Py_ssize_t size, FastPath path):
@@ -601,11 +626,60 @@ cdef class QueueReader:
         self._descriptor, self._size, self._path = descriptor, size, path
         self._room = bytearray(size)
         self.left = 0
+        self._kept = 0  # bytes of a message that `wait` has left for `recv`
+        self._until = 0
+
+    def wait(self, double seconds, int other):
+        """Decide packets until a time is over; return two answers.
+
+        Whether a packet is for the slow path, which `recv` gives then, and whether `other` (a
+        descriptor, or -1) can be read. Either ends it before its time, as do `hasten` and a signal.
+        """
+        cdef char *room = self._room
+        cdef ssize_t length
+        cdef pollfd watched[2]
+        cdef int ready, count = 1 if other < 0 else 2
+        cdef bint slow = False, heard = False
+        cdef int64_t now = monotonic_us()
+        watched[0].fd, watched[1].fd = self._descriptor, other
+        watched[0].events = watched[1].events = POLLIN
+        self._until = now + <int64_t>(seconds * 1000000)
+        while now <= self._until and not slow and not heard:
+            watched[0].revents = watched[1].revents = 0
+            # Rounded up: a rest of less than a millisecond is not spent turning.
+            ready = <int>((self._until - now + 999) // 1000)
+            with nogil:
+                ready = poll(watched, count, ready)
+            if ready < 0 and errno != EINTR:
+                raise OSError(errno, "packet queue")
+            if ready <= 0:
+                break
+            if watched[0].revents:
+                length = recv(self._descriptor, room, self._size, MSG_DONTWAIT)
+                if length >= 0:
+                    slow = not self._settle(<const uint8_t *>room, length)
+                    self._kept = length if slow else 0
+                elif errno != EAGAIN and errno != EINTR and errno != ENOBUFS:
+                    raise OSError(errno, "packet queue")
+            heard = count == 2 and watched[1].revents != 0
+            PyErr_CheckSignals()
+            now = monotonic_us()
+        PyErr_CheckSignals()
+        return slow, heard
+
+    def hasten(self, double seconds):
+        """Have `wait`, which is under way, end in so many seconds at the latest."""
+        cdef int64_t until = monotonic_us() + <int64_t>(seconds * 1000000)
+        if until < self._until:
+            self._until = until
 
     def recv(self, size):
         """Return the next message for the slow path; BlockingIOError when there is none."""
         cdef char *room = self._room
         cdef ssize_t length
+        if self._kept:
+            length, self._kept = self._kept, 0
+            return PyBytes_FromStringAndSize(room, length)
         while self.left > 0:
             self.left -= 1
             length = recv(self._descriptor, room, self._size, MSG_DONTWAIT)

@@ -2,13 +2,21 @@
 
 import json
 from collections.abc import Collection
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 from scapy.layers.inet import IP, TCP
 
 from ratwall.controller.messages import FlowReport, parse_report
-from ratwall.controller.observation import READ_AGAIN_US, TOLD_US, Observation
+from ratwall.controller.observation import (
+    EARLY_COPIES,
+    EARLY_LIMIT,
+    EARLY_US,
+    READ_AGAIN_US,
+    TOLD_US,
+    Observation,
+)
 from ratwall.controller.proofs import Connection, Reported
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
@@ -103,6 +111,41 @@ def test_what_has_to_leave_is_copied_no_longer(kernel: Kernel) -> None:
     observation.take_report(flow_report(**{"class": "observed"}), WRITTEN)
     assert kernel.classes == {ENDS: FlowClass.OBSERVED, OLD: FlowClass.EVICTED}
     assert observation.facts()["evicted"] == 1
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_in_a_full_table_a_copy_waits_for_the_report_of_its_connection(
+    kernel: Kernel, told: bool
+) -> None:
+    """Else the most suspicious newcomer would be the first to leave, and be copied no more."""
+    observation = make(kernel, capacity=1)
+    kernel.classes = {ENDS: FlowClass.OBSERVED, OLD: FlowClass.OBSERVED}
+    old = flow_report(**{"class": "observed", "client_port": OLD[1], "server": OLD[2]})
+    observation.take_report(replace(old, server_port=OLD[3]), WRITTEN)
+    kernel.copies = [copy(), copy()]
+    observation.take_copies()
+    observation.tick(kernel.now + EARLY_US - 1)
+    assert kernel.classes == {ENDS: FlowClass.OBSERVED, OLD: FlowClass.OBSERVED}
+    if told:
+        observation.take_report(flow_report(**{"class": "observed"}), WRITTEN)
+    observation.tick(kernel.now + EARLY_US)
+    gone, stays = (OLD, ENDS) if told else (ENDS, OLD)
+    assert kernel.classes == {stays: FlowClass.OBSERVED, gone: FlowClass.EVICTED}
+    (flow,) = observation.listing(9)
+    assert (flow["client_port"], flow["copies"]) == (stays[1], 2 if told else 0)
+
+
+def test_copies_that_wait_are_bounded_and_leave_with_their_connection(kernel: Kernel) -> None:
+    observation = make(kernel, capacity=1)
+    kernel.copies = [copy(OLD)]
+    observation.take_copies()
+    for port in range(EARLY_LIMIT + 1):
+        kernel.copies = [copy((CLIENT, port, SERVER, 443))] * (EARLY_COPIES + 1)
+        observation.take_copies()
+    assert len(observation._early) == EARLY_LIMIT
+    assert {len(copies) for _, copies in observation._early.values()} == {EARLY_COPIES}
+    observation.take_event(event(FlowClass.NONE, (CLIENT, EARLY_LIMIT, SERVER, 443), ended=True))
+    assert len(observation._early) == EARLY_LIMIT - 1
 
 
 def test_a_connection_that_was_cut_meanwhile_stays_cut(kernel: Kernel) -> None:

@@ -5,7 +5,10 @@ hypothesis cuts, repeats, swaps, breaks and delays what both sides say.
 """
 
 import json
+import select
+import signal
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -34,6 +37,7 @@ MARKS = Marks()
 MAC = bytes.fromhex("020000000011") + bytes(2)
 FREED = (FlowClass.CLEAN, FlowClass.OBSERVED, FlowClass.EXEMPT, FlowClass.BLOCK)
 START = 1_700_000_000_000_000
+LONG = 20.0  # seconds that nobody waits
 MESSAGE_CAP = 9000  # bytes of a turn that are cut up; the largest chain here has 3,500
 
 
@@ -247,11 +251,12 @@ class Kernel:
         self.ours.send(head + bytes(10) + rest)
 
 
-def test_a_packet_read_from_the_queue_gets_one_answer_from_one_of_the_two() -> None:
+def test_a_packet_read_from_the_queue_gets_one_answer_from_one_of_the_two(
+    kernel: Kernel,
+) -> None:
     both = Both()
     path = both.inspectors[True].fast_path
     assert path is not None
-    kernel = Kernel()
     reader = fastpath.QueueReader(kernel.theirs.fileno(), 70_000, path)
     turns = handshakes()["TLS 1.3"]
     (first_side, hello), *_ = packets(turns, 1448, 4, CLIENT_PORT)
@@ -276,8 +281,104 @@ def test_a_packet_read_from_the_queue_gets_one_answer_from_one_of_the_two() -> N
     kernel.ours.setblocking(False)
     with pytest.raises(BlockingIOError):
         kernel.ours.recv(1000)
+
+
+@pytest.fixture
+def kernel() -> Iterator[Kernel]:
+    kernel = Kernel()
+    yield kernel
     kernel.ours.close()
     kernel.theirs.close()
+
+
+def queue_all(kernel: Kernel, name: str) -> int:
+    """Queue a whole handshake; how many packets that is."""
+    known = FlowClass.NONE
+    number = 0
+    for from_client, data in packets(handshakes()[name], 1448, 4, CLIENT_PORT):
+        side = MARKS.lan if from_client else MARKS.wan
+        kernel.queue(number, data, side | MARKS.to_inspect | MARKS.of(known))
+        known, number = FlowClass.WATCH, number + 1
+    return number
+
+
+def answers(kernel: Kernel) -> list[FlowClass]:
+    """The classes given since."""
+    found = []
+    while select.select([kernel.ours], [], [], 0)[0]:
+        answer = kernel.ours.recv(1000)
+        found.append(MARKS.class_of(int.from_bytes(answer[36:40], "big")))
+    return found
+
+
+def reader_of(kernel: Kernel, path: fastpath.FastPath | None) -> fastpath.QueueReader:
+    assert path is not None
+    return fastpath.QueueReader(kernel.theirs.fileno(), 70_000, path)
+
+
+def test_waiting_decides_what_comes_until_the_time_is_over(kernel: Kernel) -> None:
+    reader = reader_of(kernel, Both().inspectors[True].fast_path)
+    number = queue_all(kernel, "TLS 1.3")
+    started = time.monotonic()
+    assert reader.wait(0.1, -1) == (False, False)
+    assert time.monotonic() - started >= 0.1
+    decided = answers(kernel)
+    assert len(decided) == number
+    assert decided[0] is FlowClass.WATCH
+    assert decided[-1] is FlowClass.OBSERVED
+
+
+def test_waiting_ends_with_a_packet_for_the_slow_path(kernel: Kernel) -> None:
+    reader = reader_of(kernel, Both().inspectors[True].fast_path)
+    kernel.queue(1, b"\x45no datagram", MARKS.lan | MARKS.to_inspect)
+    queue_all(kernel, "TLS 1.3")
+    assert reader.wait(LONG, -1) == (True, False)
+    assert answers(kernel) == []
+    reader.left = 0
+    assert b"no datagram" in reader.recv(4096)
+    with pytest.raises(BlockingIOError):
+        reader.recv(4096)  # it is given once
+    assert reader.wait(0, -1)[0] is False
+
+
+def test_waiting_ends_when_somebody_else_has_something_to_say(kernel: Kernel) -> None:
+    reader = reader_of(kernel, Both().inspectors[True].fast_path)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert reader.wait(0.01, theirs.fileno()) == (False, False)
+        ours.send(b"!")
+        assert reader.wait(LONG, theirs.fileno()) == (False, True)
+        ours.close()
+        theirs.recv(1)
+        assert reader.wait(LONG, theirs.fileno()) == (False, True), "also when it has gone"
+
+
+def test_waiting_ends_sooner_when_a_report_shall_leave(kernel: Kernel) -> None:
+    both = Both()
+    reader = reader_of(kernel, both.inspectors[True].fast_path)
+    both.inspectors[True]._report = lambda report: reader.hasten(0)
+    number = queue_all(kernel, "TLS 1.3")
+    started = time.monotonic()
+    assert reader.wait(LONG, -1) == (False, False)
+    assert time.monotonic() - started < LONG
+    assert 0 < len(answers(kernel)) < number
+    reader.wait(0.05, -1)
+    assert answers(kernel)[-1] is FlowClass.OBSERVED
+
+
+def test_waiting_ends_with_a_signal_whose_handler_has_run(kernel: Kernel) -> None:
+    reader = reader_of(kernel, Both().inspectors[True].fast_path)
+    heard: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, _: heard.append(number))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        started = time.monotonic()
+        assert reader.wait(LONG, -1) == (False, False)
+        assert time.monotonic() - started < LONG
+        assert heard == [signal.SIGALRM]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_report_from_memory_reads_like_one_worked_out() -> None:
