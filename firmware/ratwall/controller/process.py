@@ -21,10 +21,10 @@ from ratwall.controller.sockets import Doors
 from ratwall.controller.status import is_alive, status
 from ratwall.controller.story import WHOLE
 
-TURN_SECONDS = 0.25  # how late a look at the conntrack table may be when nothing comes in
+TURN_SECONDS = 0.5  # how late a look at the conntrack table may be when nothing comes in
 # A connection is a report and four events of conntrack: taken one by one, waking up for them costs
 # five times as much as they do. What comes after a pause is taken at once.
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.1
 FLUSH_SECONDS = 0.5  # flows are written in batches: one commit a flow would wear a card out
 GONE_FOR_A_MOMENT = (
     "an inspector ended and was back at once; its share passed uninspected meanwhile"

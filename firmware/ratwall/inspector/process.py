@@ -17,7 +17,7 @@ from typing import Any
 from ratwall.errors import RatwallError, UsageError
 from ratwall.feeds.directory import FeedDirectory
 from ratwall.feeds.index import open_index
-from ratwall.inspector.heartbeat import Heartbeat
+from ratwall.inspector.heartbeat import FEED_SECONDS, NOTICE, Heartbeat
 from ratwall.inspector.inspector import Inspector
 from ratwall.inspector.seen import Seen, line_of, repeated
 from ratwall.kernel.marks import Marks
@@ -32,7 +32,7 @@ from ratwall.signatures.store import packs_in_force
 from ratwall.verdict.judge import Thresholds
 from ratwall.verdict.memory import MemoryEntry, VerdictMemory
 
-WAIT_SECONDS = 0.2  # how late a feed of the watchdog may be
+WAIT_SECONDS = 0.2  # how late a feed of the watchdog may be where the loop is not compiled
 STATUS_SECONDS = 1.0
 TALK_SECONDS = 0.2  # how late a report may be that found no room, and a controller that is back
 
@@ -82,10 +82,15 @@ class Process:
         heartbeat = Heartbeat()
         heartbeat.ready()
         print("ready", flush=True)
+        watchdog = heartbeat.fileno()
+        fed = watchdog is None or self._queue.feed(watchdog, NOTICE, FEED_SECONDS)
         status_at = talk_at = 0.0
         while not self._stopping:
             now = time.monotonic()
-            patience = self._gathering.left(now) if self._gathering.waiting else WAIT_SECONDS
+            # With its watchdog fed from within, the loop has nothing to come back for on its own.
+            patience = max(0.0, min(status_at, talk_at) - now) if fed else WAIT_SECONDS
+            if self._gathering.waiting:
+                patience = min(patience, self._gathering.left(now))
             heard = self._queue.wait(patience, self._channel.fileno())
             if self._due:
                 self._send_due()
@@ -95,12 +100,13 @@ class Process:
             now = time.monotonic()
             if self._gathering.due(now):
                 self._send_gathered()
-            heartbeat.beat(now)
+            if not fed:
+                heartbeat.beat(now)
             # Not at every packet: a look into an empty socket costs as much as a verdict.
             if heard or now >= talk_at:
-                talk_at = now + TALK_SECONDS
                 for message in self._channel.pump(now):
                     self._obey(message)
+                talk_at = now + (TALK_SECONDS if self._channel.behind else STATUS_SECONDS)
             if now >= status_at:
                 status_at = now + STATUS_SECONDS
                 self._send(self._status(now))
@@ -113,9 +119,11 @@ class Process:
 
     def _stop(self, number: int, frame: object) -> None:
         self._stopping = True
+        self._queue.hasten(0)
 
     def _hang_up(self, number: int, frame: object) -> None:
         self._reread = True
+        self._queue.hasten(0)
 
     def _enforces(self, settings: Settings) -> bool:
         return settings.detection.enforce and not self._options.monitor_only

@@ -126,6 +126,16 @@ class PacketQueue:
             self._queue.run_socket(self._source)  # type: ignore[arg-type]
         return heard
 
+    def feed(self, watchdog: int, notice: bytes, seconds: float) -> bool:
+        """Have `wait` send a notice to this descriptor so often; False if it cannot.
+
+        Without a fast path it comes back often enough for its caller to do so.
+        """
+        if isinstance(self._source, _Batch):
+            return False
+        self._source.feed(watchdog, notice, seconds)
+        return True
+
     def hasten(self, seconds: float) -> None:
         """Have `wait`, which is under way, end in so many seconds at the latest.
 

@@ -23,7 +23,7 @@ from libc.string cimport memcmp, memcpy, memset
 cdef extern from "<sys/socket.h>" nogil:
     ssize_t recv(int descriptor, void *buffer, size_t length, int flags)
     ssize_t send(int descriptor, const void *buffer, size_t length, int flags)
-    int MSG_DONTWAIT
+    int MSG_DONTWAIT, MSG_NOSIGNAL
 
 cdef extern from "<poll.h>" nogil:
     struct pollfd:
@@ -619,6 +619,9 @@ cdef class QueueReader:
     cdef bytearray _room
     cdef Py_ssize_t _size, _kept
     cdef int64_t _until  # when `wait` ends, monotonic microseconds
+    cdef int64_t _feed_at, _feed_us  # when the watchdog is fed next, and how often
+    cdef int _watchdog
+    cdef bytes _feed
     cdef uint8_t _answer[VERDICT_LENGTH]
 
     def __init__(self, int descriptor, Py_ssize_t size, FastPath path):
@@ -628,6 +631,12 @@ cdef class QueueReader:
         self.left = 0
         self._kept = 0  # bytes of a message that `wait` has left for `recv`
         self._until = 0
+        self._watchdog = -1
+
+    def feed(self, int watchdog, bytes notice, double seconds):
+        """From now on have `wait` send a notice to this descriptor, so often."""
+        self._watchdog, self._feed = watchdog, notice
+        self._feed_at, self._feed_us = 0, <int64_t>(seconds * 1000000)
 
     def wait(self, double seconds, int other):
         """Decide packets until a time is over; return two answers.
@@ -640,19 +649,30 @@ cdef class QueueReader:
         cdef pollfd watched[2]
         cdef int ready, count = 1 if other < 0 else 2
         cdef bint slow = False, heard = False
-        cdef int64_t now = monotonic_us()
+        cdef int64_t now = monotonic_us(), until
         watched[0].fd, watched[1].fd = self._descriptor, other
         watched[0].events = watched[1].events = POLLIN
         self._until = now + <int64_t>(seconds * 1000000)
         while now <= self._until and not slow and not heard:
             watched[0].revents = watched[1].revents = 0
+            until = self._until
+            if self._watchdog >= 0:
+                if self._feed_at <= now:
+                    self._feed_at = now + self._feed_us
+                    # Full, or its reader is being restarted: the next is due in a moment.
+                    send(
+                        self._watchdog, PyBytes_AS_STRING(self._feed), n_bytes(self._feed),
+                        MSG_DONTWAIT | MSG_NOSIGNAL,
+                    )
+                if self._feed_at < until:
+                    until = self._feed_at
             # Rounded up: a rest of less than a millisecond is not spent turning.
-            ready = <int>((self._until - now + 999) // 1000)
+            ready = <int>((until - now + 999) // 1000)
             with nogil:
                 ready = poll(watched, count, ready)
-            if ready < 0 and errno != EINTR:
-                raise OSError(errno, "packet queue")
-            if ready <= 0:
+            if ready < 0:
+                if errno != EINTR:
+                    raise OSError(errno, "packet queue")
                 break
             if watched[0].revents:
                 length = recv(self._descriptor, room, self._size, MSG_DONTWAIT)

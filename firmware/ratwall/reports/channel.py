@@ -42,6 +42,11 @@ class ReportChannel:
         """Return the descriptor to poll for reading, None while not connected."""
         return None if self._socket is None else self._socket.fileno()
 
+    @property
+    def behind(self) -> bool:
+        """Whether reports wait for room, or for a controller."""
+        return bool(self._waiting) or self._socket is None
+
     def report(self, message: dict[str, Any]) -> None:
         """Send a message now or as soon as there is room; lose and count it if there is none."""
         self.send(encode(message))

@@ -366,6 +366,23 @@ def test_waiting_ends_sooner_when_a_report_shall_leave(kernel: Kernel) -> None:
     assert answers(kernel)[-1] is FlowClass.OBSERVED
 
 
+def test_waiting_feeds_the_watchdog_with_packets_and_without(kernel: Kernel) -> None:
+    reader = reader_of(kernel, Both().inspectors[True].fast_path)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        reader.feed(theirs.fileno(), b"WATCHDOG=1", 0.05)
+        queue_all(kernel, "TLS 1.3")
+        reader.wait(0.22, -1)
+        assert answers(kernel)[-1] is FlowClass.OBSERVED
+        fed = 0
+        while select.select([ours], [], [], 0)[0]:
+            assert ours.recv(100) == b"WATCHDOG=1"
+            fed += 1
+        assert 2 <= fed <= 5
+        ours.close()
+        assert reader.wait(0.1, -1) == (False, False), "who is not heard goes on"
+
+
 def test_waiting_ends_with_a_signal_whose_handler_has_run(kernel: Kernel) -> None:
     reader = reader_of(kernel, Both().inspectors[True].fast_path)
     heard: list[int] = []
