@@ -6,10 +6,10 @@ flow. Reads ctnetlink (include/uapi/linux/netfilter/nfnetlink_conntrack.h); chan
 
 import socket
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
 
 from ratwall.kernel import netlink
 from ratwall.kernel.channel import Channel
@@ -31,9 +31,10 @@ NANOSECONDS = 1000  # in a microsecond
 RECEIVE_BUFFER = 4 * 1024 * 1024  # bytes: some 10,000 events while the controller is busy
 ADDRESSES_REMEMBERED = 4096  # 1 MB: what an office talks to within minutes
 PORT = struct.Struct("!H")
-_WANTED = frozenset(
-    {CTA_TUPLE_ORIG, CTA_MARK, CTA_COUNTERS_ORIG, CTA_COUNTERS_REPLY, CTA_TIMESTAMP}
-)
+_ATTRIBUTE_SIZE: Final = netlink.ATTRIBUTE.size
+_FRONT: Final = netlink.HEADER.size + netlink.NFGENMSG.size
+_unpack_header = netlink.HEADER.unpack_from
+_unpack_attribute = netlink.ATTRIBUTE.unpack_from
 MARK = struct.Struct("!I")
 BYTES = struct.Struct("!Q")
 
@@ -106,41 +107,61 @@ class Told:
         return True
 
 
-def decode(data: bytes, marks: Marks, told: Told | None = None) -> Iterator[FlowEvent]:
-    """Yield the TCP flows of a ctnetlink datagram; what is not TCP or malformed is left out.
+def decode(data: bytes, marks: Marks, told: Told | None = None) -> list[FlowEvent]:
+    """Return the TCP flows of a ctnetlink datagram; what is not TCP or malformed is left out.
 
-    So is what was told before, where it is remembered.
+    So is what was told before, where it is remembered. Written out, not by `netlink.messages` and
+    `attributes`: with every connection the controller hears this twice at least.
     """
-    for kind, _, body in netlink.messages(data):
-        if kind >> 8 != SUBSYSTEM_CTNETLINK:
-            continue
-        attrs = netlink.attributes(body[netlink.NFGENMSG.size :], _WANTED)
-        raw = bytes(attrs.get(CTA_TUPLE_ORIG, b""))
-        ends = _ends(raw)
-        if ends is None:
-            continue
-        ended = kind & 0xFF == MESSAGE_DELETE
-        flow_class = marks.class_of(_number(attrs.get(CTA_MARK), MARK))
-        if told is not None and not told.is_news(raw, flow_class, ended):
-            continue
-        yield FlowEvent(
-            ended,
-            *ends,
-            flow_class,
-            _bytes(attrs.get(CTA_COUNTERS_ORIG)),
-            _bytes(attrs.get(CTA_COUNTERS_REPLY)),
-            _started(attrs.get(CTA_TIMESTAMP)),
-        )
+    found = []
+    at, end = 0, len(data)
+    while end - at >= netlink.HEADER.size:
+        length, kind, _, _, _ = _unpack_header(data, at)
+        if not netlink.HEADER.size <= length <= end - at:
+            break
+        if kind >> 8 == SUBSYSTEM_CTNETLINK:
+            event = _event(data, at + _FRONT, at + length, kind & 0xFF, marks, told)
+            if event is not None:
+                found.append(event)
+        at += (length + 3) & ~3
+    return found
+
+
+def _event(
+    data: bytes, at: int, end: int, kind: int, marks: Marks, told: Told | None
+) -> FlowEvent | None:
+    """Read the attributes from `at` to `end`."""
+    raw, mark, sent, received, stamp = b"", b"", b"", b"", b""
+    while end - at >= _ATTRIBUTE_SIZE:
+        length, attribute = _unpack_attribute(data, at)
+        if not _ATTRIBUTE_SIZE <= length <= end - at:
+            break
+        attribute &= netlink.NLA_TYPE_MASK
+        if attribute == CTA_TUPLE_ORIG:
+            raw = data[at + _ATTRIBUTE_SIZE : at + length]
+        elif attribute == CTA_MARK:
+            mark = data[at + _ATTRIBUTE_SIZE : at + length]
+        elif attribute == CTA_COUNTERS_ORIG:
+            sent = data[at + _ATTRIBUTE_SIZE : at + length]
+        elif attribute == CTA_COUNTERS_REPLY:
+            received = data[at + _ATTRIBUTE_SIZE : at + length]
+        elif attribute == CTA_TIMESTAMP:
+            stamp = data[at + _ATTRIBUTE_SIZE : at + length]
+        at += (length + 3) & ~3
+    ends = _ends(raw)
+    if ends is None:
+        return None
+    ended = kind == MESSAGE_DELETE
+    flow_class = marks.class_of(_number(mark, MARK))
+    if told is not None and not told.is_news(raw, flow_class, ended):
+        return None
+    return FlowEvent(ended, *ends, flow_class, _bytes(sent), _bytes(received), _started(stamp))
 
 
 @lru_cache(ENDS_REMEMBERED)
 def _ends(raw: bytes) -> Ends | None:
     """Read the ends of a flow from its tuple attribute; None if it is not TCP's."""
-    return _tuple(memoryview(raw))
-
-
-def _tuple(view: memoryview) -> Ends | None:
-    parts = netlink.attributes(view)
+    parts = netlink.attributes(memoryview(raw))
     protocol = netlink.attributes(parts.get(CTA_TUPLE_PROTO, memoryview(b"")))
     if bytes(protocol.get(CTA_PROTO_NUM, b"")) != bytes([socket.IPPROTO_TCP]):
         return None
@@ -160,21 +181,22 @@ def _tuple(view: memoryview) -> Ends | None:
     return None
 
 
-def _bytes(view: memoryview | None) -> int:
-    if view is None:
+def _bytes(counters: bytes) -> int:
+    if not counters:
         return 0
-    return _number(netlink.attributes(view).get(CTA_COUNTERS_BYTES), BYTES)
+    return _number(netlink.attributes(memoryview(counters)).get(CTA_COUNTERS_BYTES), BYTES)
 
 
-def _started(view: memoryview | None) -> int:
-    if view is None:
+def _started(stamp: bytes) -> int:
+    if not stamp:
         return 0
-    return _number(netlink.attributes(view).get(CTA_TIMESTAMP_START), BYTES) // NANOSECONDS
+    start = netlink.attributes(memoryview(stamp)).get(CTA_TIMESTAMP_START)
+    return _number(start, BYTES) // NANOSECONDS
 
 
-def _number(view: memoryview | None, size: struct.Struct) -> int:
+def _number(value: bytes | memoryview | None, size: struct.Struct) -> int:
     """Read one number; 0 for an attribute that is missing or not of its size."""
-    return int(size.unpack(view)[0]) if view is not None and len(view) == size.size else 0
+    return int(size.unpack(value)[0]) if value is not None and len(value) == size.size else 0
 
 
 class BlockWatch:
