@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -50,8 +50,9 @@ class Variant:
         """CPU used so far by the variant's processes, by the scheduler's own count."""
         nanoseconds = 0
         for process in self.processes:
-            for thread in Path(f"/proc/{process.pid}/task").iterdir():
-                nanoseconds += int((thread / "schedstat").read_text().split()[0])
+            with suppress(OSError):  # started for a moment, and gone
+                for thread in Path(f"/proc/{process.pid}/task").iterdir():
+                    nanoseconds += int((thread / "schedstat").read_text().split()[0])
         return nanoseconds / 1e9
 
     def queued(self) -> int:
@@ -63,16 +64,21 @@ class Variant:
         """Resident memory in MB by process."""
         found: dict[str, float] = {}
         for process in self.processes:
-            words = [word for word in process.cmdline() if word.startswith("ratwall")]
-            name = words[0] if words else process.name()
-            if name in found:
-                name += f" {sum(key.startswith(name) for key in found)}"
-            found[name] = process.memory_info().rss / 1e6
+            with suppress(psutil.NoSuchProcess):
+                words = [word for word in process.cmdline() if word.startswith("ratwall")]
+                name = words[0] if words else process.name()
+                if name in found:
+                    name += f" {sum(key.startswith(name) for key in found)}"
+                found[name] = process.memory_info().rss / 1e6
         return found
 
     def proportional(self) -> float:
         """Memory of all processes in MB, what they share counted once."""
-        return sum(process.memory_full_info().pss for process in self.processes) / 1e6
+        total = 0
+        for process in self.processes:
+            with suppress(psutil.NoSuchProcess):
+                total += process.memory_full_info().pss
+        return total / 1e6
 
     def _accept_all(self, stack: ExitStack) -> None:
         process = self._start(stack, [sys.executable, str(HERE / "accept_all.py")], "ready")
