@@ -70,7 +70,7 @@ class Contacts(Listener):
         self._books: Books
         self._due = 0
         self._seen: dict[Key, Seen] = {}
-        self._ended: list[tuple[Key, int, int, int, bool]] = []
+        self._ended: list[tuple[Key, int, int, int, int, bool]] = []
         # Of an address, and when the kernel was asked: 0 where a report told it.
         self._macs: OrderedDict[str, tuple[str | None, int]] = OrderedDict()
         self._ids: OrderedDict[str, int] = OrderedDict()
@@ -121,7 +121,7 @@ class Contacts(Listener):
         seen.sent += sent
         seen.received += received
         if seen.connections <= ENDED_OF_ONE and len(self._ended) < ENDED_LIMIT:
-            self._ended.append((key, event.started, sent, received, failed))
+            self._ended.append((key, event.source_port, event.started, sent, received, failed))
 
     def clock_set(self, by: int) -> None:
         """Move what waits to be written; the rest is held against the clock both ways."""
@@ -129,8 +129,8 @@ class Contacts(Listener):
             seen.first += by
             seen.last += by
         self._ended = [
-            (key, start + by, sent, received, failed)
-            for key, start, sent, received, failed in self._ended
+            (key, port, start + by, sent, received, failed)
+            for key, port, start, sent, received, failed in self._ended
         ]
 
     def tick(self, now: int) -> None:
@@ -192,8 +192,8 @@ class Contacts(Listener):
             name = next(iter(self._names(server)), None)
             told.append((place, address, name, seen))
         ended: list[Ended] = [
-            (places[key], start, sent, received, failed)
-            for key, start, sent, received, failed in self._ended
+            (places[key], port, start, sent, received, failed)
+            for key, port, start, sent, received, failed in self._ended
             if key in places
         ]
         contacts.write(writer, told, ended, now)

@@ -53,11 +53,11 @@ ON CONFLICT (device, server, port) DO UPDATE SET
     THEN excluded.hour ELSE busiest_at END
 """
 _ENDED: Final = """
-INSERT INTO connection (contact, start, sent, received, failed)
-SELECT id, ?, ?, ?, ? FROM contact WHERE device = ? AND server = ? AND port = ?
+INSERT INTO connection (contact, client_port, start, sent, received, failed)
+SELECT id, ?, ?, ?, ?, ? FROM contact WHERE device = ? AND server = ? AND port = ?
 """
 _RECENT: Final = """
-SELECT c.address, c.server, c.port, n.start, n.received, n.failed
+SELECT c.address, n.client_port, c.server, c.port, n.start, n.received, n.failed
 FROM (SELECT * FROM connection WHERE start > ? AND start <= ? ORDER BY start DESC LIMIT ?) AS n
 JOIN contact AS c ON c.id = n.contact ORDER BY n.start
 """
@@ -93,6 +93,7 @@ class Past:
     """One connection of the last day, as it is read back."""
 
     device: str  # its newest address that spoke with the server
+    client_port: int
     server: str
     port: int
     start: int
@@ -101,7 +102,8 @@ class Past:
 
 
 Place = tuple[int, str, int]  # device's id, server, port
-Ended = tuple[Place, int, int, int, bool]  # contact, start, sent, received, failed
+# Contact, the device's port, start, sent, received, failed.
+Ended = tuple[Place, int, int, int, int, bool]
 
 
 def write(
@@ -131,8 +133,8 @@ def write(
         writer.run_many(
             _ENDED,
             [
-                (start, sent, received, failed, *place)
-                for place, start, sent, received, failed in ended
+                (client_port, start, sent, received, failed, *place)
+                for place, client_port, start, sent, received, failed in ended
             ],
         )
 
@@ -140,8 +142,8 @@ def write(
 def recent(ledger: Ledger, now: int) -> Iterator[Past]:
     """Yield the newest connections of the last day that have ended, oldest first."""
     for row in ledger.tuples(_RECENT, (now - DAY, now, RECENT_CONNECTIONS)):
-        device, server, port, start, received, failed = row
-        yield Past(device, server, port, start, received, bool(failed))
+        device, client_port, server, port, start, received, failed = row
+        yield Past(device, client_port, server, port, start, received, bool(failed))
 
 
 def connections(ledger: Ledger, device: int, server: str, now: int) -> list[tuple[int, int]]:

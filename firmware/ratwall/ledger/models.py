@@ -253,6 +253,7 @@ class Connection(LedgerModel):
 
     id = AutoField()
     contact = IntegerField(index=True)
+    client_port = IntegerField()
     start = IntegerField(index=True)
     sent = IntegerField()
     received = IntegerField()

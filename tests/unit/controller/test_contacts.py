@@ -241,6 +241,7 @@ def test_another_client_port_is_the_same_contact(office: Office) -> None:
     office.write()
     (row,) = office.rows()
     assert (row["connections"], row["sent"]) == (4, 4006)
+    assert [past.client_port for past in office.past()] == [50_000, 1024, 65_535, 50_000]
 
 
 def test_a_server_is_known_by_its_answers_for_as_long_as_they_are_kept(office: Office) -> None:

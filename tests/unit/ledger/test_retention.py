@@ -231,7 +231,7 @@ def test_connections_go_after_a_day_and_those_of_a_clock_that_was_ahead(
 ) -> None:
     times = {"too old": -DAY - 1, "old": -DAY, "new": 0, "soon": DAY, "ahead": DAY + 1}
     for offset in times.values():
-        values = {"contact": 1, "sent": 0, "received": 0, "failed": False}
+        values = {"contact": 1, "client_port": 1, "sent": 0, "received": 0, "failed": False}
         ledger.execute(Connection.insert(start=now + offset, **values))
     retain_all(ledger, now)
     kept = {row["start"] - now for row in ledger.rows(Connection.select())}

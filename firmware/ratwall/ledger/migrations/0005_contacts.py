@@ -39,6 +39,7 @@ def up(migrator: Any, db: Any) -> None:
 
     class Connection(Base):
         contact = IntegerField(index=True)
+        client_port = IntegerField()
         start = IntegerField(index=True)
         sent = IntegerField()
         received = IntegerField()
