@@ -238,6 +238,7 @@ def test_another_client_port_is_the_same_contact(office: Office) -> None:
     """Behind a translating router a device's ports change with every connection, or in between."""
     for number, port in enumerate((50_000, 1024, 65_535, 50_000)):
         office.end(client_port=port, sent=1000 + number, received=1000)
+        office.now += SECOND
     office.write()
     (row,) = office.rows()
     assert (row["connections"], row["sent"]) == (4, 4006)
