@@ -19,8 +19,8 @@ sys.path[:0] = [str(ROOT / "firmware")]
 from ratwall.controller.histories import STARTS_KEPT  # noqa: E402
 from ratwall.detections.regularity import regularity  # noqa: E402
 from ratwall.detections.rita import beacon_score  # noqa: E402
-from ratwall.loops.attempts import Attempts, Surroundings, find_loop, loop_evidence  # noqa: E402
-from ratwall.verdict.judge import Thresholds, weigh  # noqa: E402
+from ratwall.loops.attempts import Attempt, Attempts, Surroundings, find_loop, loop_evidence  # noqa: E402
+from ratwall.verdict.judge import Thresholds, Verdict, weigh  # noqa: E402
 
 MICROSECONDS = 1_000_000
 HOUR, DAY = 3600, 86_400
@@ -40,6 +40,8 @@ class Pattern:
     size: tuple[int, int]  # bytes of a connection, least and most
     hours: tuple[int, int] = (0, 24)
     fails: bool = False
+    refused: bool = True  # rather than left without an answer
+    port: int = 443
 
 
 def every(period: float, spread: float = 0.0, late: float = 0.02) -> Gaps:
@@ -80,20 +82,34 @@ def quasar(dice: random.Random) -> Iterator[float]:
 SYNS = (60, 60)  # bytes with headers of an attempt that is refused
 UNANSWERED = (180, 180)  # of one that nobody answers: a SYN and two more
 PATTERNS = (
-    Pattern("AsyncRAT, server refuses", every(5, late=0.2), SYNS, fails=True),
-    Pattern("AsyncRAT, server silent", every(26, late=0.2), UNANSWERED, fails=True),
-    Pattern("Quasar, server refuses", quasar, SYNS, fails=True),
+    Pattern("AsyncRAT, server refuses", every(5, late=0.2), SYNS, fails=True, port=6606),
+    Pattern("AsyncRAT, server refuses, Windows asks again", every(7, late=0.2), SYNS, fails=True,
+            port=6606),
+    Pattern("AsyncRAT, server silent", every(26, late=0.2), UNANSWERED, fails=True, refused=False,
+            port=6606),
+    Pattern("AsyncRAT at 443, server refuses", every(5, late=0.2), SYNS, fails=True),
+    Pattern("Quasar, server refuses", quasar, SYNS, fails=True, port=1337),
     Pattern("page polled every 5 s", every(5), (700, 760), (8, 17)),
     Pattern("page polled every 5 s, server away", every(5), SYNS, (8, 17), fails=True),
+    Pattern("page polled every 5 s ± 0.1 s, server away", every(5, 0.1), SYNS, (8, 17), fails=True),
     Pattern("monitoring agent, 60 s", every(60, late=0.5), (1200, 1400)),
     Pattern("monitoring agent, 60 s, server away", every(60, late=0.5), SYNS, fails=True),
-    Pattern("driver that retries every 5 s ± 0.5 s", every(5, 0.5), SYNS, fails=True),
-    Pattern("driver that retries every 30 s", every(30), SYNS, fails=True),
+    Pattern("driver that retries every 5 s ± 0.5 s", every(5, 0.5), SYNS, fails=True, port=9100),
+    Pattern("driver that retries every 6 s", every(6), SYNS, fails=True, port=9100),
+    Pattern("driver that retries every 10 s", every(10), SYNS, fails=True, port=9100),
+    Pattern("driver that retries every 15 s, server silent", every(15), UNANSWERED, fails=True,
+            refused=False, port=9100),
+    Pattern("driver that retries every 26 s", every(26), SYNS, fails=True, port=9100),
+    Pattern("driver that retries every 30 s", every(30), SYNS, fails=True, port=9100),
+    Pattern("driver that retries every 30 s, server silent", every(30), UNANSWERED, fails=True,
+            refused=False, port=9100),
     Pattern("mail checked every 5 min", every(300, late=3), (900, 4000), (8, 17)),
     Pattern("update check, an hour ± 5 min", every(HOUR, 300), (2000, 2600)),
     Pattern("agent that backs off, server away", backing_off(1, 300), SYNS, fails=True),
     Pattern("person at one site", person, (600, 30_000), (8, 17)),
-)
+)  # fmt: skip
+FAMILY_PORTS = frozenset({1337, 6606, 7707, 8808})
+LONE = Surroundings(devices=1, named=False)  # the worst that a server can look like
 
 
 def connections(pattern: Pattern, dice: random.Random, seconds: int) -> list[tuple[int, int]]:
@@ -116,19 +132,22 @@ def rita(played: Sequence[tuple[int, int]]) -> int | None:
     return None if found is None else found.total
 
 
-def loops(played: Sequence[tuple[int, int]]) -> bool:
-    """Say whether the failed attempts are a loop at any time."""
+def loops(pattern: Pattern, played: Sequence[tuple[int, int]]) -> tuple[bool, bool]:
+    """Say whether the failed attempts are a loop at any time, and whether that is an alert at an
+    address that has no name here and one device."""
     attempts = Attempts()
-    for start, _ in played:
-        attempts.failed(start, 443)
-        if find_loop(attempts):
-            return True
-    return False
+    for number, (start, _) in enumerate(played):
+        attempts.failed(Attempt(start, pattern.port, 40_000 + number % 20_000, pattern.refused))
+        loop = find_loop(attempts)
+        if loop:
+            evidence = tuple(loop_evidence(loop, attempts.ports, LONE, FAMILY_PORTS))
+            return True, weigh(evidence, Thresholds()).verdict is Verdict.ALERT
+    return False, False
 
 
 def line(pattern: Pattern, draws: int) -> str:
     """Return a row of the table."""
-    ours, shortly, daily, told = [], [], [], 0
+    ours, shortly, daily, looped, told = [], [], [], 0, 0
     for seed in range(draws):
         dice = random.Random(f"{pattern.name} {seed}")
         short = connections(pattern, dice, TEN_MINUTES)
@@ -136,12 +155,12 @@ def line(pattern: Pattern, draws: int) -> str:
         ours.append(regularity([start for start, _ in day[-STARTS_KEPT:]]))
         shortly.append(rita(short))
         daily.append(rita(day))
-        told += pattern.fails and loops(short)
-    found = f"{told} of {draws}" if pattern.fails else "answered"
-    return (
-        f"| {pattern.name} | {round(median(ours))} | {_middle(shortly)} | {_middle(daily)} "
-        f"| {found} |"
-    )
+        if pattern.fails:
+            found, alerted = loops(pattern, short)
+            looped, told = looped + found, told + alerted
+    ends = f"{looped} of {draws} | {told} of {draws}" if pattern.fails else "answered | no"
+    scores = f"{round(median(ours))} | {_middle(shortly)} | {_middle(daily)}"
+    return f"| {pattern.name} | {scores} | {ends} |"
 
 
 def _middle(scores: Sequence[int | None]) -> str:
@@ -149,11 +168,11 @@ def _middle(scores: Sequence[int | None]) -> str:
     return f"{median(counted) / 1000:.3f}" if len(counted) * 2 > len(scores) else "none"
 
 
-def told_at(around: Surroundings) -> str:
+def told_at(port: int, around: Surroundings) -> str:
     """Return the points and verdict of a five-second loop at one port that no family uses."""
     attempts = Attempts()
     for number in range(6):
-        attempts.failed(number * 5 * MICROSECONDS, 443)
+        attempts.failed(Attempt(number * 5 * MICROSECONDS, port, 40_000 + number, True))
     loop = find_loop(attempts)
     assert loop is not None
     evidence = tuple(loop_evidence(loop, attempts.ports, around, frozenset()))
@@ -166,13 +185,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=DRAWS)
     options = parser.parse_args()
-    print("| pattern | regularity | RITA, 10 minutes | RITA, a day | loop found |")
-    print("|---|---|---|---|---|")
-    print("| AsyncRAT, connected | 0 | none | none | answered |")
+    print("| pattern | regularity | RITA, 10 minutes | RITA, a day | loop found | alert |")
+    print("|---|---|---|---|---|---|")
+    print("| AsyncRAT, connected | 0 | none | none | answered | no |")
     for pattern in PATTERNS:
         print(line(pattern, options.draws), flush=True)
     for devices, named in ((1, False), (1, True), (2, True), (12, False), (12, True)):
-        print(f"loop, {devices} devices, named {named}: {told_at(Surroundings(devices, named))}")
+        for port in (443, 9100):
+            told = told_at(port, Surroundings(devices, named))
+            print(f"loop at {port}, {devices} devices, named {named}: {told}")
     return 0
 
 

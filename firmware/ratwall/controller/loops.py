@@ -19,11 +19,19 @@ from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
 from ratwall.ledger import contacts
 from ratwall.ledger.store import LedgerError
-from ratwall.loops.attempts import Attempts, Loop, Surroundings, find_loop, loop_evidence
+from ratwall.loops.attempts import (
+    Attempt,
+    Attempts,
+    Loop,
+    Surroundings,
+    find_loop,
+    loop_evidence,
+)
 from ratwall.verdict.finding import Finding
 
 PAIRS_LIMIT = 4096  # devices and servers with failures at one time, some 2 MB
 TOLD_AGAIN_US = 3_600_000_000  # an hour: what goes on all night is told again, not every 5 s
+UNKNOWN_PORT = 0  # the device's own, of an attempt that is read from the ledger
 RESET_BYTES = 60  # of an answer that is a reset and nothing else: IPv6 and TCP headers
 # Where servers of the internet are not: what fails inside the office is not ours to tell.
 INSIDE = tuple(
@@ -69,7 +77,8 @@ class Loops(Listener):
                 if past.received > RESET_BYTES:
                     self._pairs.pop(pair, None)
                 elif past.failed:
-                    self._attempt(pair, past.start, past.port)
+                    attempt = Attempt(past.start, past.port, UNKNOWN_PORT, past.received > 0)
+                    self._attempts(pair).failed(attempt)
             for _, pair, at in told_lately(books.ledger, "loop.", now - TOLD_AGAIN_US):
                 self._told[pair] = at
         except LedgerError:
@@ -79,8 +88,8 @@ class Loops(Listener):
         """Go on with a device that has another address now."""
         for pair in [one for one in self._pairs if one[0] == before]:
             moved = self._pairs.setdefault((after, pair[1]), Attempts())
-            for start, port in self._pairs.pop(pair).tries:
-                moved.failed(start, port)
+            for attempt in self._pairs.pop(pair).tries:
+                moved.failed(attempt)
         for pair in [one for one in self._told if one[0] == before]:
             self._told[after, pair[1]] = self._told.pop(pair)
 
@@ -88,7 +97,8 @@ class Loops(Listener):
         """Keep the gaps: the kernel's time stamps moved with the clock."""
         for attempts in self._pairs.values():
             attempts.tries = deque(
-                ((start + by, port) for start, port in attempts.tries), attempts.tries.maxlen
+                (one._replace(start=one.start + by) for one in attempts.tries),
+                attempts.tries.maxlen,
             )
         moved(self._told, by)
 
@@ -104,19 +114,21 @@ class Loops(Listener):
             if pair in self._pairs:
                 self._pairs.pop(pair)
             return
-        attempts = self._attempt(pair, event.started, event.destination_port)
-        loop = find_loop(attempts)
+        attempts = self._attempts(pair)
+        attempt = Attempt(
+            event.started, event.destination_port, event.source_port, event.bytes_received > 0
+        )
+        loop = find_loop(attempts) if attempts.failed(attempt) else None
         if loop is not None and loop.starts[-1] - self._told.get(pair, -TOLD_AGAIN_US) >= (
             TOLD_AGAIN_US
         ):
             self._tell(pair, attempts, loop)
 
-    def _attempt(self, pair: Pair, start: int, port: int) -> Attempts:
+    def _attempts(self, pair: Pair) -> Attempts:
         attempts = self._pairs.setdefault(pair, Attempts())
         self._pairs.move_to_end(pair)
         if len(self._pairs) > PAIRS_LIMIT:
             self._pairs.popitem(last=False)
-        attempts.failed(start, port)
         return attempts
 
     def _tell(self, pair: Pair, attempts: Attempts, loop: Loop) -> None:
@@ -132,7 +144,7 @@ class Loops(Listener):
                 rule=loop.rule,
                 device=device,
                 server=server,
-                server_port=attempts.tries[-1][1],
+                server_port=attempts.tries[-1].port,
                 evidence=tuple(evidence),
                 at=loop.starts[-1],
                 facts={

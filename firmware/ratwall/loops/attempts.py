@@ -7,14 +7,15 @@ DcRat five seconds on top of the time that the attempt took, Quasar three and a 
 
 Design note: the start of an attempt is the kernel's time stamp of its first packet, so a busy
 controller shifts nothing. Gaps are looked at, not a grid: how long an attempt takes to fail is
-part of the loop.
+part of the loop. A sleep ends late and never early, so one gap that is shorter speaks against it
+for as long as it is remembered; that is what tells most timers with a jitter.
 """
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from ratwall.signatures.evidence import Evidence
 
@@ -22,10 +23,14 @@ SECOND: Final = 1_000_000  # microseconds
 ENOUGH: Final = 6  # attempts: five equal gaps in a row
 KEPT: Final = 16
 STEADY_US: Final = 300_000  # between the longest and the shortest gap: a timer and a round trip
-# A gap is a fixed sleep and the time that the attempt took to fail, up to a system's own patience.
+# A gap is a fixed sleep and the time that the attempt took to fail.
 SLEEP_US: Final = 5 * SECOND
-SLEEP_EARLY_US: Final = 50_000  # a sleep ends late, not early; clocks differ by less
-FAILS_WITHIN_US: Final = 30 * SECOND  # Windows gives a SYN up after 21 s
+SLEEP_EARLY_US: Final = 20_000  # a sleep ends late, not early; the way to the box differs by less
+# A refusal takes a round trip; where the system asks again (Windows: twice) two seconds at most.
+FAILS_SOON_US: Final = 3 * SECOND
+# Without any answer a system gives up after its own patience: Windows after 21 s.
+PATIENCE_US: Final = (19 * SECOND, 24 * SECOND)
+SAME_ATTEMPT_US: Final = 3 * SECOND  # Windows asks a server that refuses twice more, from one port
 QUASAR_LOW: Final = 3_200_000  # 3 s and 250 to 750 ms; 3.34 to 3.83 s were measured
 QUASAR_HIGH: Final = 3_950_000
 
@@ -34,17 +39,30 @@ _PORT: Final = "T1571"  # Non-Standard Port
 USUAL_PORTS: Final = frozenset({80, 443})
 
 
+class Attempt(NamedTuple):
+    """One that failed: its start in microseconds, the port, the device's port, and whether the
+    server refused it, rather than say nothing."""
+
+    start: int
+    port: int
+    source_port: int
+    refused: bool
+
+
 @dataclass(slots=True)
 class Attempts:
-    """The newest failed attempts of one device to reach one server: start (µs) and port."""
+    """The newest failed attempts of one device to reach one server."""
 
-    tries: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=KEPT))
+    tries: deque[Attempt] = field(default_factory=lambda: deque(maxlen=KEPT))
 
-    def failed(self, start: int, port: int) -> None:
-        """Take in an attempt; the order in which they are told need not be that of their starts."""
-        self.tries.append((start, port))
-        if len(self.tries) > 1 and self.tries[-2][0] > start:
+    def failed(self, attempt: Attempt) -> bool:
+        """Take in an attempt, in whatever order they are told; False if it is one of the same."""
+        if any(_same(attempt, other) for other in self.tries):
+            return False
+        self.tries.append(attempt)
+        if len(self.tries) > 1 and self.tries[-2].start > attempt.start:
             self.tries = deque(sorted(self.tries), maxlen=KEPT)
+        return True
 
     def succeeded(self) -> None:
         """Take note that the server answered: the loop, if there was one, is over."""
@@ -53,7 +71,12 @@ class Attempts:
     @property
     def ports(self) -> tuple[int, ...]:
         """The ports that were tried, each once, in order."""
-        return tuple(sorted({port for _, port in self.tries}))
+        return tuple(sorted({one.port for one in self.tries}))
+
+
+def _same(attempt: Attempt, other: Attempt) -> bool:
+    """Say whether the system asked again by itself: all ends alike, soon after."""
+    return attempt[1:3] == other[1:3] and 0 <= attempt.start - other.start < SAME_ATTEMPT_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +99,41 @@ class Surroundings:
 
 def find_loop(attempts: Attempts) -> Loop | None:
     """Return the loop that the newest attempts form, None if they form none."""
-    starts = [start for start, _ in attempts.tries][-ENOUGH:]
-    if len(starts) < ENOUGH:
+    tries = list(attempts.tries)
+    if len(tries) < ENOUGH:
         return None
-    gaps = [later - one for one, later in pairwise(starts)]
+    all_gaps = [later.start - one.start for one, later in pairwise(tries)]
+    newest = tries[-ENOUGH:]
+    gaps = all_gaps[1 - ENOUGH :]
     low, high = min(gaps), max(gaps)
+    starts = tuple(one.start for one in newest)
     mean = sum(gaps) // len(gaps)
     if low >= QUASAR_LOW and high <= QUASAR_HIGH:
-        return Loop("loop.three-seconds", tuple(starts), mean)
-    within = low >= SLEEP_US - SLEEP_EARLY_US and high <= SLEEP_US + FAILS_WITHIN_US
-    if within and high - low <= STEADY_US:
-        return Loop("loop.five-seconds", tuple(starts), mean)
+        return Loop("loop.three-seconds", starts, mean)
+    slept = all(map(_is_sleep, newest, gaps))
+    if slept and high - low <= STEADY_US and min(all_gaps) >= SLEEP_US - SLEEP_EARLY_US:
+        return Loop("loop.five-seconds", starts, mean)
     return None
 
 
+def _is_sleep(attempt: Attempt, gap: int) -> bool:
+    """Say whether a gap is the fixed sleep and the time in which the attempt before it failed."""
+    failed = gap - SLEEP_US
+    if -SLEEP_EARLY_US <= failed <= FAILS_SOON_US:
+        return True
+    low, high = PATIENCE_US
+    return not attempt.refused and low <= failed <= high
+
+
 # Points with their reasons; the sum is compared with the thresholds, and never blocks.
-LOOP_POINTS: Final = 35  # worth a look: fixed sleeps are rare, but drivers and agents have them too
+# Worth a look: fixed sleeps are rare, but drivers and agents have them too. An alert takes 60: a
+# lone server without a name is none while it is tried at a port that everybody uses.
+LOOP_POINTS: Final = 30
 RARE_POINTS: Final = 15
 NAMELESS_POINTS: Final = 10
 PORTS_POINTS: Final = 20  # honest programs do not go through a list of ports
 PORT_POINTS: Final = 10
+ODD_POINTS: Final = 10  # what pages and most agents use is not odd
 RARE_DEVICES: Final = 2
 
 
@@ -115,6 +153,9 @@ def loop_evidence(
     if typical:
         text = f"Port {typical[0]} is one that such tools use by default."
         yield Evidence("loop.port", PORT_POINTS, text, _PORT)
+    if odd := sorted(set(ports) - USUAL_PORTS):
+        text = f"Port {odd[0]} is not one that web sites and most programs use."
+        yield Evidence("loop.odd-port", ODD_POINTS, text, _PORT)
     if not around.named:
         text = "Nobody here looked the server up by a name: the program knows its address."
         yield Evidence("loop.no-name", NAMELESS_POINTS, text, None)

@@ -34,10 +34,21 @@ class Watch:
         received: int = 40,
         flow_class: FlowClass = FlowClass.NONE,
         ended: bool = True,
+        source_port: int | None = None,
     ) -> None:
         source, destination = ip_address(device), ip_address(server)
         self.loops.take_event(
-            FlowEvent(ended, source, 50_000, destination, port, flow_class, 60, received, at)
+            FlowEvent(
+                ended,
+                source,
+                at // SECOND % 10_000 + 50_000 if source_port is None else source_port,
+                destination,
+                port,
+                flow_class,
+                60,
+                received,
+                at,
+            )
         )
 
     def loop(self, number: int = ENOUGH, start: int = MORNING, **changes: object) -> None:
@@ -52,7 +63,7 @@ def test_a_loop_is_found_and_told_with_its_attempts() -> None:
     assert (finding.rule, finding.device, finding.server) == ("loop.five-seconds", DEVICE, SERVER)
     assert finding.facts["beats"] == [MORNING + n * 5 * SECOND for n in range(ENOUGH)]
     assert [item.id for item in finding.evidence] == [
-        "loop.five-seconds", "loop.port", "loop.no-name", "loop.rare",
+        "loop.five-seconds", "loop.port", "loop.odd-port", "loop.no-name", "loop.rare",
     ]  # fmt: skip
 
 
@@ -110,3 +121,21 @@ def test_memory_is_bounded() -> None:
     for number in range(PAIRS_LIMIT + 10):
         watch.end(MORNING, server=f"203.{number >> 16}.{number >> 8 & 255}.{number & 255}")
     assert len(watch.loops) == PAIRS_LIMIT
+
+
+def test_a_system_that_asks_again_from_the_same_port_is_one_attempt() -> None:
+    watch = Watch()
+    for number in range(ENOUGH):
+        for again in range(3):
+            at = MORNING + number * 6 * SECOND + again * SECOND // 2
+            watch.end(at, source_port=50_000 + number)
+    assert [one.facts["period_us"] for one in watch.found] == [6 * SECOND]
+
+
+@pytest.mark.parametrize(("received", "told"), [(0, 1), (40, 0)])
+def test_whoever_refuses_is_not_waited_for(received: int, told: int) -> None:
+    """26 seconds are the sleep and Windows' patience, where nobody answers; else another timer."""
+    watch = Watch()
+    for number in range(ENOUGH):
+        watch.end(MORNING + number * 26 * SECOND, received=received)
+    assert len(watch.found) == told

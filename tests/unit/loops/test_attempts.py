@@ -6,9 +6,14 @@ import pytest
 
 from ratwall.loops.attempts import (
     ENOUGH,
+    FAILS_SOON_US,
     KEPT,
+    PATIENCE_US,
+    SAME_ATTEMPT_US,
     SECOND,
+    SLEEP_EARLY_US,
     STEADY_US,
+    Attempt,
     Attempts,
     Surroundings,
     find_loop,
@@ -19,11 +24,11 @@ from ratwall.verdict.judge import Thresholds, Verdict, weigh
 PORTS = frozenset({6606, 7707, 8808})
 
 
-def tried(*gaps: float, ports: tuple[int, ...] = (6606,)) -> Attempts:
+def tried(*gaps: float, ports: tuple[int, ...] = (6606,), refused: bool = True) -> Attempts:
     attempts, at = Attempts(), 0
     for number, gap in enumerate((0.0, *gaps)):
         at += round(gap * SECOND)
-        attempts.failed(at, ports[number % len(ports)])
+        attempts.failed(Attempt(at, ports[number % len(ports)], 50_000 + number, refused))
     return attempts
 
 
@@ -38,11 +43,67 @@ def test_six_attempts_are_enough(more: int, found: str | None) -> None:
     assert rule(tried(*[5.002] * (ENOUGH - 1 + more))) == found
 
 
-@pytest.mark.parametrize("fails_after", [0.0, 0.03, 1.0, 21.0])
-def test_the_time_to_fail_is_part_of_the_gap(fails_after: float) -> None:
+@pytest.mark.parametrize(("refused", "fails_after"), [
+    (True, 0.0), (True, 0.03), (True, 1.0), (True, 2.0), (False, 0.05), (False, 21.0),
+])  # fmt: skip
+def test_the_time_to_fail_is_part_of_the_gap(refused: bool, fails_after: float) -> None:
     dice = random.Random(1)
     gaps = [5 + fails_after + dice.uniform(0, 0.1) for _ in range(ENOUGH - 1)]
-    assert rule(tried(*gaps)) == "loop.five-seconds"
+    assert rule(tried(*gaps, refused=refused)) == "loop.five-seconds"
+
+
+@pytest.mark.parametrize("gap", [9.0, 10.0, 15.0, 26.0, 30.0, 35.0])
+def test_who_is_refused_at_once_and_sleeps_for_longer_is_another(gap: float) -> None:
+    assert rule(tried(*[gap] * 12)) is None
+
+
+@pytest.mark.parametrize("gap", [9.0, 10.0, 15.0, 20.0, 30.0, 35.0])
+def test_without_an_answer_it_takes_the_patience_of_a_system(gap: float) -> None:
+    assert rule(tried(*[gap] * 12, refused=False)) is None
+
+
+FOUND = "loop.five-seconds"
+LIMITS = [
+    (True, -SLEEP_EARLY_US, -1, None), (True, -SLEEP_EARLY_US, 0, FOUND),
+    (True, -SLEEP_EARLY_US, 1, FOUND),
+    (True, FAILS_SOON_US, -1, FOUND), (True, FAILS_SOON_US, 0, FOUND),
+    (True, FAILS_SOON_US, 1, None),
+    (False, PATIENCE_US[0], -1, None), (False, PATIENCE_US[0], 0, FOUND),
+    (False, PATIENCE_US[0], 1, FOUND),
+    (False, PATIENCE_US[1], -1, FOUND), (False, PATIENCE_US[1], 0, FOUND),
+    (False, PATIENCE_US[1], 1, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("refused", "failed", "over", "found"), LIMITS)
+def test_a_gap_has_its_bounds(refused: bool, failed: int, over: int, found: str | None) -> None:
+    gap = 5 + (failed + over) / SECOND
+    assert rule(tried(*[gap] * (ENOUGH - 1), refused=refused)) == found
+
+
+def test_one_short_gap_speaks_against_a_sleep_for_as_long_as_it_is_remembered() -> None:
+    """A timer with a jitter has five steady gaps in a row now and then, and short ones before."""
+    steady = [5.1] * (ENOUGH - 1)
+    assert rule(tried(4.7, *steady)) is None
+    assert rule(tried(4.7, *[5.1] * KEPT)) == FOUND
+
+
+@pytest.mark.parametrize(("after", "attempts"), [(-1, 1), (0, 2), (1, 2)])
+def test_a_system_that_asks_again_by_itself_makes_no_attempt(after: int, attempts: int) -> None:
+    """Windows sends a SYN that was refused twice more, from the same port."""
+    found = Attempts()
+    assert found.failed(Attempt(0, 6606, 50_000, True))
+    again = found.failed(Attempt(SAME_ATTEMPT_US + after, 6606, 50_000, True))
+    assert (again, len(found.tries)) == (attempts == 2, attempts)
+    assert found.failed(Attempt(SECOND, 6606, 50_001, True)), "another port is another attempt"
+
+
+def test_a_loop_is_found_although_the_system_asks_again() -> None:
+    found = Attempts()
+    for number in range(ENOUGH):
+        for again in (0, SECOND // 2, SECOND):
+            found.failed(Attempt(number * 6_020_000 + again, 6606, 50_000 + number, True))
+    assert rule(found) == FOUND
 
 
 def test_quasars_three_seconds_and_a_random_part() -> None:
@@ -59,6 +120,7 @@ def test_quasars_three_seconds_and_a_random_part() -> None:
         (1, 1, 1, 1, 1, 1),
         (5, 9, 6, 14, 5, 7),
         (5.0, 5.0, 5.0, 5.0, 5.0 + STEADY_US / SECOND + 0.001),
+        (30, 30, 30, 30, 30, 30),  # a driver
         (4.9, 4.9, 4.9, 4.9, 4.9),  # a sleep is never short
     ],
 )
@@ -77,14 +139,15 @@ def test_a_pause_starts_the_count_anew() -> None:
     broken = tried(5, 5, 5, 3600, 5, 5, 5)
     assert rule(broken) is None
     for _ in range(2):
-        broken.failed(broken.tries[-1][0] + 5 * SECOND, 6606)
+        last = broken.tries[-1]
+        broken.failed(Attempt(last.start + 5 * SECOND, 6606, last.source_port + 1, True))
     assert rule(broken) == "loop.five-seconds"
 
 
 def test_an_answer_ends_it() -> None:
     attempts = tried(5, 5, 5, 5, 5)
     attempts.succeeded()
-    attempts.failed(60 * SECOND, 6606)
+    attempts.failed(Attempt(60 * SECOND, 6606, 50_000, True))
     assert rule(attempts) is None
 
 
@@ -92,7 +155,7 @@ def test_attempts_may_be_told_out_of_order() -> None:
     """One that is never answered is told of when the kernel forgets it, two minutes later."""
     attempts = Attempts()
     for start in (0, 10, 5, 20, 15, 25):
-        attempts.failed(start * SECOND, 6606)
+        attempts.failed(Attempt(start * SECOND, 6606, 50_000 + start, False))
     assert rule(attempts) == "loop.five-seconds"
 
 
@@ -119,6 +182,7 @@ FIVE = [5.0] * (ENOUGH - 1)
         ((6606, 7707, 8808), 1, False, Verdict.ALERT),
         ((6606,), 1, False, Verdict.ALERT),
         ((4711,), 1, False, Verdict.ALERT),
+        ((443,), 1, False, Verdict.WATCH),  # a page that is asked for again and again
         ((443,), 1, True, Verdict.WATCH),  # an update server that is away
         ((443,), 9, False, Verdict.WATCH),
         ((443,), 9, True, Verdict.WATCH),
