@@ -141,6 +141,7 @@ class Process:
         self._wake_reader.recv(64)
 
     def _watch_inspectors(self) -> None:
+        self._service.look_at_clock()
         now = self._service.clock()
         inspectors = list(self._reports)
         alive = sum(is_alive(inspector, now) for inspector in inspectors)

@@ -225,7 +225,7 @@ class Service:
 
     def tick(self) -> None:
         """Do what is due by time, all but `flush`; call at least once a second."""
-        self._look_at_clock()
+        self.look_at_clock()
         now = self.clock()
         over = self.actions.expire(now)
         if any(action.certificate_sha256 is not None for action in over):
@@ -347,7 +347,8 @@ class Service:
         """Return an incident, at hand or from the ledger; LedgerError if that cannot be read."""
         return self.books.cases.find(incident_id)
 
-    def _look_at_clock(self) -> None:
+    def look_at_clock(self) -> None:
+        """See whether the clock was set, before anything is judged by it."""
         if self._clock_watch is None:
             return
         by, asleep = self._clock_watch.look()

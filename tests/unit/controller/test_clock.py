@@ -143,7 +143,7 @@ class Stepped:
         self.running = Running(box)
 
     def pass_by(self, seconds: float) -> None:
-        """Let both clocks go on."""
+        """Let both clocks go on; seen in between it is a step and the same step back."""
         self.box.now += round(seconds * SECOND)
         self.steady += round(seconds * SECOND)
 
@@ -204,7 +204,7 @@ def test_the_table_is_read_after_a_step_and_after_sleep(
         stepped.pass_by(ASLEEP_US / SECOND)
     else:
         box.now += HOUR
-    eventually(lambda: box.watch.dumps == looks + 1)
+    eventually(lambda: box.watch.dumps > looks)
 
 
 @pytest.mark.parametrize(("age", "corrected"), [(0, True), (YOUNG_US, False)])
@@ -215,7 +215,7 @@ def test_a_clock_set_right_after_the_start_makes_nobody_old(
     inspector.send(clean(mac=MAC))
     eventually(lambda: first_seen(box) == [NOON])
     inspector.close()
-    stepped.pass_by(age / SECOND)
+    stepped.running.service.started = NOON - age
     stepped.turn()
     looks = box.watch.dumps
     box.now += YEAR
