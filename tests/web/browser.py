@@ -117,6 +117,15 @@ def keep_blocking(page: Page, length: str = "1 day") -> None:
     form.get_by_role("button", name="Keep blocking").click()
 
 
+def block(page: Page, who: str = "this device", what: str = "Only", length: str = "1 day") -> None:
+    """Have the server on the open page refused; the arguments are words of the choices."""
+    form = page.locator("form[action$='/block']")
+    for choice in (who, what, length):
+        form.locator("label").filter(has_text=choice).first.click()
+    form.get_by_label("I know what stops").check()
+    form.get_by_role("button", name="Block").click()
+
+
 def keep_picture(page: Page, name: str) -> Path:
     """Keep a picture of the whole page under artifacts/web."""
     ARTIFACTS.mkdir(parents=True, exist_ok=True)

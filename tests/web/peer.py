@@ -14,6 +14,14 @@ from typing import Any
 
 from web.story import Office
 
+MADE = 1_767_225_600_000_000
+PACK = {"name": "dcrat", "version": 1, "made": "2026-11-24", "key": None, "taken": None}
+ABOUT = {
+    "rules": 3,
+    "family": "DcRat",
+    "about": "DcRat and descendants that keep its author's name",
+}
+FEED = {"name": "own", "kind": "plain", "indicators": 1200, "checked": MADE, "taken": MADE}
 STATUS: dict[str, Any] = {
     "state": "protecting",
     "since": 1_767_225_600_000_000,
@@ -28,6 +36,19 @@ STATUS: dict[str, Any] = {
     "blocks": 1,
     "kernel_problem": None,
     "ledger": {"path": "ledger.sqlite3", "bytes": 65536, "notice": None},
+    "signatures": {
+        "packs": [{**PACK, **ABOUT}, {**PACK, **ABOUT, "version": 2, "key": "own", "taken": MADE}],
+        "problems": ["/var/lib/ratwall/signatures/x.toml: the signature does not hold; left out"],
+    },
+    "feeds": {
+        "indicators": 1200,
+        "made": MADE,
+        "problem": None,
+        "lists": [
+            {**FEED, "error": None},
+            {**FEED, "name": "late", "error": "lists.example: answers 503"},
+        ],
+    },
     "selftest": None,
     "version": "0.1.0",
 }
@@ -83,13 +104,13 @@ class ControllerPeer:
         now = time.time_ns() // 1000
         if command == "undo":
             self._office.undo(request["action"])
-        elif command in ("allow", "keep"):
+        elif command in ("allow", "keep", "block"):
             seconds = request["seconds"]
             targets = ("device", "server", "server_port", "certificate_sha256")
             self._office.act(
                 request["incident"],
                 now,
-                kind=command,
+                kind="block_device" if command == "block" and request["device"] else command,
                 author=request["author"],
                 reason=request.get("reason", ""),
                 expires=None if seconds is None else now + seconds * 1_000_000,

@@ -15,6 +15,7 @@ from web.browser import (
     TABLET,
     Console,
     allow,
+    block,
     faint_texts,
     keep_blocking,
     keep_picture,
@@ -175,6 +176,79 @@ def test_keep_blocking_and_release(admin: Page, office: Office, controller: Cont
     assert controller.changes()[0]["seconds"] == 7 * 86400
 
 
+def test_block_a_server_from_its_incident_and_take_it_back(
+    admin: Page, office: Office, controller: ControllerPeer
+) -> None:
+    incident = office.attack()
+    open_incident(admin, "tried to reach")
+    form = admin.locator("form[action$='/block']")
+    form.get_by_role("button", name="Block").click()
+    assert controller.changes() == [], "the box must be ticked first"
+    block(admin, "this device", "Every port", "1 week")
+    expect(
+        admin.get_by_text("203.0.113.7, on every port, is refused to 192.168.1.10 for 1 week.")
+    ).to_be_visible()
+    assert controller.changes() == [
+        {
+            "command": "block",
+            "author": "admin",
+            "server": "203.0.113.7",
+            "server_port": None,
+            "device": "192.168.1.10",
+            "seconds": 7 * 86400,
+            "reason": "blocked on the admin page",
+            "incident": incident,
+        }
+    ]
+    admin.get_by_role("button", name="Undo: Blocked").first.click()
+    expect(admin.get_by_text("Undone.")).to_be_visible()
+
+
+def test_block_the_server_of_a_connection(
+    admin: Page, office: Office, controller: ControllerPeer
+) -> None:
+    office.browse("www.example.org")
+    admin.goto("/connections/")
+    admin.get_by_role("link", name="Block 198.51.100.80:443").click()
+    expect(admin.get_by_role("heading", name="Block a server")).to_be_visible()
+    expect(admin.locator(".summary")).to_contain_text("www.example.org")
+    controller.refusals["block"] = "198.51.100.80 is on the never-block list"
+    admin.get_by_label("Why").fill("nobody knows it")
+    block(admin, "all devices", "Only", "1 hour")
+    expect(admin.get_by_role("alert")).to_contain_text("is on the never-block list")
+    expect(admin.get_by_label("Why")).to_have_value("nobody knows it")
+    expect(admin.get_by_label("Block for all devices")).to_be_checked()
+    controller.refusals.clear()
+    block(admin, "all devices", "Only", "1 hour")
+    expect(admin.get_by_text("198.51.100.80:443 is refused to every device for 1")).to_be_visible()
+    expect(admin).to_have_url(re.compile("/allowed/$"))
+    asked = controller.changes()[-1]
+    assert (asked["device"], asked["server_port"], asked["seconds"]) == (None, 443, 3600)
+    assert asked["reason"] == "nobody knows it"
+    answer = admin.goto("/connections/4711/block")
+    assert answer is not None and answer.status == 404
+
+
+def test_the_lists_are_shown_with_state_and_age(admin: Page, controller: ControllerPeer) -> None:
+    admin.get_by_role("link", name="Lists").click()
+    rows = admin.locator("tbody tr")
+    expect(rows).to_have_count(4)
+    expect(rows.nth(0)).to_contain_text("came with Ratwall")
+    expect(rows.nth(1)).to_contain_text("key own")
+    expect(rows.nth(2)).to_contain_text("1,200")
+    expect(rows.nth(3)).to_contain_text("lists.example: answers 503")
+    expect(admin.get_by_text("the signature does not hold")).to_be_visible()
+    controller.close()
+
+    def said() -> bool:
+        admin.reload()
+        return admin.get_by_text("it is not known what is in force").is_visible()
+
+    deadline = time.monotonic() + LIVE_MS / 1000  # the page keeps a status for a second
+    while not said():
+        assert time.monotonic() < deadline
+
+
 def test_a_refusal_is_shown_and_nothing_typed_is_lost(
     admin: Page, office: Office, controller: ControllerPeer
 ) -> None:
@@ -290,7 +364,7 @@ def test_strings_from_the_wire_are_inert(admin: Page, office: Office, text: str)
     office.act(incident, 1, kind="allow", author=text, reason=text, server="203.0.113.7")
     office.write_down(text, text, text)
     paths = ("/", "/incidents/", f"/incidents/{incident}", "/devices/", "/devices/1")
-    for path in (*paths, "/connections/", "/allowed/", "/audit/"):
+    for path in (*paths, "/connections/", "/connections/1/block", "/allowed/", "/audit/"):
         response = admin.goto(path)
         assert response is not None and response.ok
         assert len(response.body()) < 64 * 1024
@@ -396,6 +470,8 @@ def test_every_page_fits_every_window(
         "devices": "/devices/",
         "device": "/devices/1",
         "connections": "/connections/",
+        "block": "/connections/1/block",
+        "lists": "/lists/",
         "allowed": "/allowed/",
         "audit": "/audit/",
     }

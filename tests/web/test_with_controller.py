@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from ratwall.kernel.response import Paused, Quarantined
+from ratwall.kernel.response import BlockedFor, Paused, Quarantined
 from unit.controller.box import Box, FakeInspector, FakeSets, FakeWatch, Running, proof, report
 from web.browser import (
     Console,
     allow,
+    block,
     keep_blocking,
     keep_picture,
     log_out,
@@ -168,6 +169,23 @@ def test_a_device_is_cut_off_and_let_back_and_everything_paused(
     keep_picture(owner, "overview-paused")
     owner.get_by_role("button", name="Go on now").click()
     expect(owner.get_by_text("Protection goes on.")).to_be_visible()
+    assert box.sets.held == []
+
+
+def test_a_server_is_blocked_for_one_device_and_let_back(
+    owner: Page, box: Box, inspector: FakeInspector
+) -> None:
+    attack(box, inspector)
+    open_incident_when_there(owner)
+    block(owner, "this device", "Every port", "1 hour")
+    expect(owner.get_by_text(f"every port, is refused to {CLIENT} for 1 hour.")).to_be_visible()
+    (held,) = box.sets.held
+    assert isinstance(held, BlockedFor)
+    assert (held.device, held.server, held.port) == (CLIENT, ENDPOINT[0], None)
+    done = owner.get_by_role("row").filter(has_text="Blocked for")
+    expect(done).to_contain_text("every port")
+    done.get_by_role("button", name="Undo").click()
+    expect(owner.get_by_text("Undone.")).to_be_visible()
     assert box.sets.held == []
 
 

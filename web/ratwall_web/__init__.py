@@ -19,10 +19,12 @@ from ratwall_web.views import (
     allows,
     assets,
     audit,
+    blocks,
     devices,
     entrance,
     flows,
     incidents,
+    lists,
     overview,
     responses,
 )
@@ -43,7 +45,7 @@ def create_app(config: Config, clock: Callable[[], float] = time.monotonic) -> F
     filters.install(app)
     guard.install(app)
     failures.install(app)
-    pages = (assets, entrance, overview, incidents, devices, responses, flows, allows, audit)
-    for concern in pages:
+    office = (overview, incidents, devices, responses, flows, blocks, allows, lists, audit)
+    for concern in (assets, entrance, *office):
         app.register_blueprint(concern.blueprint)
     return app

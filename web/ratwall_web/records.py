@@ -72,6 +72,12 @@ class Records:
                 ledger, search=search, verdict=verdict, limit=PAGE_ROWS + 1, before_id=before
             )
 
+    def flow(self, number: int) -> Row | None:
+        """Return one judged connection, or None."""
+        with self._open() as ledger:
+            found = queries.flows(ledger, limit=1, before_id=number + 1)
+        return next((flow for flow in found if flow["id"] == number), None)
+
     def actions(self) -> list[Row]:
         """Return what is in force now: what was blocked and allowed, by whom, until when."""
         with self._open() as ledger:

@@ -200,6 +200,7 @@ PAUSE_LENGTH = {"moment": "5 minutes", "hour": "1 hour", "tomorrow": "until tomo
 # Actions about a device, in force until they end or are undone.
 OF_DEVICES = ("quarantine", "watch", "pause", "block_device")
 ALLOW_LENGTHS = ("hour", "day", "always")
+BLOCK_LENGTHS = ("hour", "day", "week", "month")
 # The controller makes no block longer than 30 days: an address is somebody else's by then.
 KEEP_LENGTHS = ("day", "week", "month")
 

@@ -244,13 +244,14 @@ class Commands:
         port = fields.optional_integer("server_port", 1, PORT_LIMIT)
         if port is None or fields.optional_text("device") is not None:
             return self._responses.block(fields, author, seconds)
+        incident = named_incident(service, fields)
         action = service.actions.block(
             server,
             port,
             seconds,
             author=author,
             reason=reason_of(fields),
-            incident=None,
+            incident=None if incident is None else incident.id,
             now=now,
         )
         service.writer.audit(now, author, "block", f"{scope(action)}: {action.reason}")

@@ -163,6 +163,17 @@ def test_undo_leaves_what_another_action_still_blocks(
     assert box.sets.blocked == {(SERVER, 6606): 86_400}
 
 
+def test_a_block_from_an_incident_is_told_with_it_and_goes_with_its_release(
+    box: Box, running: Running, blocked: FakeInspector
+) -> None:
+    place = {"server": "203.0.113.9", "server_port": 443}
+    action = running.call("block", **place, incident=1, reason="of the same people")["action"]
+    assert action in {each["id"] for each in story(box)["actions"]}
+    assert refusal(running, "block", **place, incident=77) == "there is no incident 77"
+    running.call("release", incident=1)
+    assert box.sets.blocked == {}
+
+
 def test_release_takes_blocks_and_memory_of_all_its_ports(
     box: Box, running: Running, blocked: FakeInspector
 ) -> None:

@@ -25,6 +25,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from ratwall.evidence.package import as_bytes
 from ratwall_web import wording
 from ratwall_web.beats import beat_line
+from ratwall_web.blocking import asked_for
 from ratwall_web.control import RefusedError
 from ratwall_web.evidence import explain
 from ratwall_web.filters import clock, endpoint, person
@@ -139,6 +140,24 @@ def keep(number: int) -> BaseResponse:
         arguments,
         lambda answer: done.format(_place(incident), clock(answer["expires"])),
     )
+
+
+@blueprint.post("/<int:number>/block")
+@shows_form_again
+def block(number: int) -> BaseResponse:
+    """Block this incident's server: for whom, on which ports, and for how long."""
+    incident = _find(number)
+    wanted = asked_for(
+        request.form,
+        incident["device"],
+        incident["server"],
+        incident["server_port"],
+        _reason(""),
+        number,
+    )
+    if isinstance(wanted, str):
+        return _again(incident, wanted, UNPROCESSABLE)
+    return _do(incident, "block", wanted.arguments, lambda _: wanted.done)
 
 
 @blueprint.post("/<int:number>/undo/<int:action>")
