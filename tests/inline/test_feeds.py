@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,6 +67,18 @@ def publish(box: Box, **lists: bytes) -> dict[str, Any]:
         (box.state / f"{name}.txt").write_bytes(content)
     said = json.loads(box.cli("feeds", "update", "--json", check=False))
     return {one["name"]: one for one in said}
+
+
+def wait_taken(box: Box) -> None:
+    """Wait until the inspector has the index that is on the disk, and no older one."""
+    index = box.state / "feeds" / "index.bin"
+
+    def taken() -> bool:
+        inode = str(index.stat().st_ino)
+        maps = Path(f"/proc/{box.worker('ratwall.inspector')}/maps").read_text()
+        return any(line.split()[4] == inode for line in maps.splitlines() if index.name in line)
+
+    wait_for(taken, WAIT_SECONDS, lambda: "the inspector did not take the lists")
 
 
 def elements(lab: Lab, name: str = "listed4") -> dict[str, int]:
@@ -212,7 +225,7 @@ def test_a_listed_certificate_is_cut_before_the_first_byte(
         assert fetch(lab.anna, address, port, client_context("1.2", "1.2")).size == 5
         head = "# Listingdate,SHA1,Listingreason"
         publish(box, sslbl=f"{head}\r\n{time.strftime('%F %T')},{sha1},AsyncRAT C&C\r\n".encode())
-        time.sleep(0.5)  # the inspectors look for word five times a second
+        wait_taken(box)
         with pytest.raises(ConnectionResetError):
             fetch(lab.anna, address, port, client_context("1.2", "1.2"))
         visit = server.visits[-1]
@@ -231,7 +244,7 @@ def test_a_listed_name_cuts_its_connection_and_no_other(lab: Lab, box: Box, nota
     context = server_context(notary.web_site("shop.example"))
     with Server(lab.internet, address, port, context, web_handler(b"hello")) as server:
         publish(box, own=b"rat.example\n")
-        time.sleep(0.5)
+        wait_taken(box)
         for version in ("1.2", "1.3"):
             with pytest.raises(ConnectionResetError):
                 fetch(

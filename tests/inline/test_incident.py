@@ -1,8 +1,8 @@
 """A published intrusion, its days compressed to seconds: cut at each stage, and told as one story.
 
 In December 2024 a device spoke TLS with an AsyncRAT server for days; blocked there, it went on to a
-second server on four ports, and a day later to a ScreenConnect relay. Documentation addresses stand
-in for the ones that were published.
+second server on four ports, and a day later to a ScreenConnect relay, which is told of at once and
+refused when it is listed. Documentation addresses stand in for the ones that were published.
 """
 
 import socket
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from inline.conftest import Box, wait_for
+from inline.conftest import Box, running_box, wait_for
 from ratwall.controller.responses import BLOCK_DEVICE, WATCH
 from ratwall_lab.certificates import Identity, Notary, asyncrat_family
 from ratwall_lab.clients import Attempt, IdleClient
@@ -21,12 +21,30 @@ from ratwall_lab.shapes import rat_shape
 from ratwall_lab.topology import Lab
 
 PORTS = 3  # of one server, cut for one device: then the server is meant
-SETTINGS = f"[response]\nports = {PORTS}\n"
+LIST = "listed.txt"  # in the state directory
 FIRST_PORT = 6606
 SECOND_PORTS = (2106, 6606, 7707, 8808)
 RELAY_PORT = 8041
 RETRY_SECONDS = 0.3  # in place of five, and of days between the stages
 RELAY_WORDS = bytes(range(1, 60))  # no TLS, no HTTP: the relay's protocol is its own
+
+
+@pytest.fixture(scope="module")
+def box(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """A box that takes a list of its own, which names nobody yet."""
+    folder = tmp_path_factory.mktemp("incident")
+    source = folder / "state" / LIST
+    settings = f"""
+[response]
+ports = {PORTS}
+[[feeds.sources]]
+name = "own"
+kind = "plain"
+source = "{source}"
+"""
+    with running_box(lab, folder, settings=settings) as box:
+        source.write_text("# nobody\n")
+        yield box
 
 
 @pytest.fixture(scope="module")
@@ -120,15 +138,23 @@ def test_each_stage_is_cut_at_its_first_handshake_and_all_are_one_story(
         assert (alert["state"], alert["family"]) == ("alert", None)
         assert [fact["id"] for fact in alert["evidence"]] == ["policy.screenconnect"]
         connection.sendall(RELAY_WORDS)  # an alert cuts nothing
-        # Whether it is theirs a person decides; here they do not know it.
-        box.cli("block", f"{relay}:{RELAY_PORT}", "--reason", "nobody here uses it")
+    # The list of the day names it: the next attempt does not get a packet out.
+    (box.state / LIST).write_text(f"{relay}:{RELAY_PORT}\n")
+    box.cli("feeds", "update")
     with pytest.raises(ConnectionRefusedError):
         call(lab, relay)
+
+    def refused() -> bool:
+        case = box.ask("incidents", str(alert["id"]))
+        found = {one["rule"] for one in case["detections"]}
+        return case["state"] == "blocked" and found == {"feed.address", "policy.screenconnect"}
+
+    wait_for(refused, 15.0, lambda: box.cli("incidents", str(alert["id"])))
 
     # One incident a server, one story: the same whichever part is opened.
     listed = sorted(box.ask("incidents"), key=lambda one: one["id"])
     assert [(one["server"], one["state"]) for one in listed] == [
-        (first, "blocked"), (second, "blocked"), (relay, "alert"),
+        (first, "blocked"), (second, "blocked"), (relay, "blocked"),
     ]  # fmt: skip
     for incident in listed:
         story = box.ask("incidents", str(incident["id"]))["story"]

@@ -3,6 +3,7 @@
 import itertools
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from scapy.layers.inet import IP, UDP
@@ -11,10 +12,11 @@ from inline.conftest import Box, wait_for
 from inline.traffic import RAT_HOST, meets
 from ratwall_lab.bulk import BulkClient, bulk_handler
 from ratwall_lab.certificates import Identity, Notary
+from ratwall_lab.clients import fetch
 from ratwall_lab.contexts import client_context, server_context
 from ratwall_lab.endpoint import End
 from ratwall_lab.namespaces import Host
-from ratwall_lab.servers import Server
+from ratwall_lab.servers import Server, web_handler
 from ratwall_lab.topology import Lab
 
 BULK_BYTES, BULK_RATE = 40_000_000, 8_000_000  # five seconds
@@ -183,6 +185,41 @@ def test_an_allow_goes_before_a_quarantine(lab: Lab, box: Box, notary: Notary) -
         assert reaches(lab.anna, address, allowed)
         assert not reaches(lab.anna, address, other)
         box.cli("undo", str(answer["action"]))
+
+
+def test_a_watched_devices_connections_are_followed_to_their_end(
+    lab: Lab, box: Box, notary: Notary
+) -> None:
+    """What is freed for everybody else is copied for as long as the watch holds, and not after."""
+    address, port = lab.internet.address(11), next(ports)
+    seen: set[int] = set()
+
+    def visit(host: Host) -> str:
+        """Fetch a page from a named site; the class that the connection was given."""
+        assert fetch(host, address, port, context, server_name="shop.example").size == 5
+
+        def flow() -> dict[str, Any] | None:
+            flows = (one for one in box.flows(address, port) if one["id"] not in seen)
+            return next((one for one in flows if one["client"] == host.address()), None)
+
+        found = wait_for(flow, 10.0, lambda: f"no new flow of {host.address()}")
+        seen.add(found["id"])
+        return str(found["flow_class"])
+
+    def visits_become(wanted: str) -> None:
+        wait_for(lambda: visit(lab.anna) == wanted, 15.0, lambda: box.cli("flows", address))
+
+    context = client_context("1.2", "1.2")
+    site = server_context(notary.web_site("shop.example"), "1.2", "1.2")
+    with Server(lab.internet, address, port, site, web_handler(b"hello")):
+        visits_become("clean")  # once the server is not new to the box any more
+        answer = box.ask("watch", lab.anna.address(), "--for", "1h", "--reason", "odd")
+        visits_become("observed")
+        assert visit(lab.ben) == "clean"
+        (action,) = [one for one in box.ask("actions") if one["id"] == answer["action"]]
+        assert (action["kind"], action["device"]) == ("watch", lab.anna.address())
+        box.cli("undo", str(answer["action"]))
+        visits_become("clean")
 
 
 @pytest.mark.parametrize("everybody", [True, False], ids=["all", "one device"])

@@ -1,5 +1,6 @@
 """The box is stopped and started again, as by an update or a power cut: what held still holds."""
 
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from inline.conftest import ALONE, Box, started_box, wait_for
+from inline.test_response import reaches
 from inline.traffic import RAT_HOST, meets, meets_far_from_the_server
 from ratwall.controller.blocks import REPORT_LOST
 from ratwall.kernel.sets import Sets
@@ -16,6 +18,8 @@ from ratwall_lab.endpoint import End
 from ratwall_lab.topology import Lab, Mode
 
 BLOCKED, ALLOWED, UNEXPLAINED = 6600, 6601, 6609
+SHOP_PORT = 6603
+LADDER = ("quarantine", "block_device", "watch")
 BLOCK_SECONDS = 3600
 SLACK_SECONDS = 2  # the kernel counts in whole seconds, the ledger in microseconds
 
@@ -39,13 +43,29 @@ def kernel_seconds(box: Box, server: str, port: int) -> int:
 
 
 def actions_of(box: Box) -> dict[int, Any]:
-    """The actions in force by the port they are about."""
-    return {one["server_port"]: one for one in box.ask("actions")}
+    """The actions in force about servers, by the port they are about."""
+    return {one["server_port"]: one for one in box.ask("actions") if one["kind"] not in LADDER}
 
 
-def test_blocks_incidents_and_allows_outlive_the_box(
-    lab: Lab, rat: Identity, tmp_path: Path
+def ladder_of(box: Box) -> dict[str, int]:
+    """What is in force about devices, and until when."""
+    return {one["kind"]: one["expires"] for one in box.ask("actions") if one["kind"] in LADDER}
+
+
+@pytest.fixture
+def shop(lab: Lab) -> Iterator[str]:
+    """A server that anybody may reach; its address."""
+    address = lab.internet.address(5)
+    with lab.internet.enter():
+        listening = socket.create_server((address, SHOP_PORT))
+    with listening:
+        yield address
+
+
+def test_what_holds_and_what_is_allowed_outlives_the_box(
+    lab: Lab, rat: Identity, shop: str, tmp_path: Path
 ) -> None:
+    """Blocks of servers, the upper steps of the ladder, and an allow, each with its time left."""
     server, state, config = lab.internet.address(RAT_HOST), tmp_path / "state", tmp_path / "r.toml"
     config.write_text(f"[block]\nseconds = {BLOCK_SECONDS}\n{ALONE}")
     with started_box(lab, state, "--config", str(config)) as box:
@@ -54,8 +74,16 @@ def test_blocks_incidents_and_allows_outlive_the_box(
         box.cli("allow", f"{server}:{ALLOWED}", "--for", "1h", "--reason", "our own server")
         assert meets(lab, rat, ALLOWED) is End.STOPPED, "allowed: it passes"
         until = incident["blocked_until"]
+        box.cli("quarantine", lab.ben.address(), "--yes", "--for", "1h")
+        box.cli("block", f"{shop}:{SHOP_PORT}", "--device", lab.anna.address(), "--for", "1h")
+        box.cli("watch", lab.anna.address(), "--for", "1h")
+        assert not reaches(lab.anna, shop, SHOP_PORT)
+        ladder = ladder_of(box)
+        assert ladder.keys() == set(LADDER)
         assert box.stop() == 0
     assert meets(lab, rat, 6602) is End.STOPPED, "nothing is inline"
+    assert reaches(lab.anna, shop, SHOP_PORT)
+    assert reaches(lab.ben, shop, SHOP_PORT)
 
     with started_box(lab, state, "--config", str(config)) as box:
         assert meets_far_from_the_server(lab, rat, BLOCKED)
@@ -67,6 +95,11 @@ def test_blocks_incidents_and_allows_outlive_the_box(
         assert 0 < left < BLOCK_SECONDS
         assert abs(kernel_seconds(box, server, BLOCKED) - left) <= SLACK_SECONDS
         assert meets(lab, rat, ALLOWED) is End.STOPPED, "still allowed"
+        assert not reaches(lab.anna, shop, SHOP_PORT)
+        assert not reaches(lab.ben, shop, SHOP_PORT)
+        assert ladder_of(box) == ladder
+        box.cli("release", lab.ben.address())
+        assert reaches(lab.ben, shop, SHOP_PORT)
         actions = wait_for(
             lambda: (found := actions_of(box)).get(UNEXPLAINED) and found,
             20.0,
