@@ -7,6 +7,7 @@ again. The running box takes it between two packets. What goes wrong then puts t
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ratwall.cli.obtaining import obtain
@@ -193,14 +194,17 @@ def _exchange(
     """Put a file in place of the one before and have the box take it, or put it back."""
     name = pack if isinstance(pack, str) else pack.name
     directory.put(name, content)
+    client = Client(options.state_dir / "run" / "reload.sock")
     try:
-        Client(options.state_dir / "run" / "reload.sock").call(PACKS)
+        client.call(PACKS)
         when = "is in force; no connection was touched"
-    except NotRunningError:
-        when = "will be in force when Ratwall is started"
     except RatwallError as error:
-        directory.put(name, before)
-        raise RatwallError(f"{error}; the packs are as they were") from error
+        if not isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError):
+            directory.put(name, before)
+            with suppress(RatwallError):  # whoever has taken it shall go back, as far as it answers
+                client.call(PACKS)
+            raise RatwallError(f"{error}; the packs are as they were") from error
+        when = "will be in force when Ratwall is started"
     now = packs_in_force(options.state_dir, settings.signatures.trust)
     if isinstance(pack, str):
         when = "is gone, and none was shipped under its name"

@@ -14,6 +14,7 @@ import pytest
 
 from ratwall.cli.main import main
 from ratwall.cli.obtaining import obtain
+from ratwall.controller.client import Client
 from ratwall.errors import RatwallError, UsageError
 from ratwall.signatures.pack import SHIPPED, load_packs
 from ratwall.signatures.signed import SIGNED_BYTES_LIMIT, key_id, sign
@@ -311,6 +312,19 @@ def test_when_the_box_does_not_take_it_everything_is_put_back(
     assert complaint == "inspector 1 did not take it; the packs are as they were"
     assert "testrat" not in in_force(shell)
     assert list((shell.state / NAME).iterdir()) == []
+    assert keeper.asked_for_packs == [True, True], "and who took it is told to go back"
+
+
+def test_a_box_that_does_not_answer_is_not_taken_for_one_that_is_off(
+    shell: Shell, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ratwall.cli.signatures.Client", lambda path: Client(path, timeout=0.2))
+    with closing(socket.socket(socket.AF_UNIX)) as deaf:
+        deaf.bind(str(shell.state / "run" / "reload.sock"))
+        deaf.listen()
+        complaint = shell.run("signatures", "update", str(file), code=1)
+    assert "no answer within 0.2 s; the packs are as they were" in complaint
+    assert "testrat" not in in_force(shell)
 
 
 def test_a_damaged_pack_is_told_and_the_exit_code_says_so(
