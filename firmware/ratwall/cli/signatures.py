@@ -104,7 +104,7 @@ def _list(options: argparse.Namespace, found: InForce) -> int:
         rules = sum(len(pack.rules) for pack in found.packs)
         print(f"packs: {len(found.held)}, rules: {rules}")
         for problem in found.problems:
-            print(f"left out: {problem}")
+            print(problem)
     return ExitCode.FAILED if found.problems else ExitCode.OK
 
 
