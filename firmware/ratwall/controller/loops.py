@@ -31,7 +31,6 @@ from ratwall.verdict.finding import Finding
 
 PAIRS_LIMIT = 4096  # devices and servers with failures at one time, some 2 MB
 TOLD_AGAIN_US = 3_600_000_000  # an hour: what goes on all night is told again, not every 5 s
-UNKNOWN_PORT = 0  # the device's own, of an attempt that is read from the ledger
 RESET_BYTES = 60  # of an answer that is a reset and nothing else: IPv6 and TCP headers
 # Where servers of the internet are not: what fails inside the office is not ours to tell.
 INSIDE = tuple(
@@ -77,7 +76,7 @@ class Loops(Listener):
                 if past.received > RESET_BYTES:
                     self._pairs.pop(pair, None)
                 elif past.failed:
-                    attempt = Attempt(past.start, past.port, UNKNOWN_PORT, past.received > 0)
+                    attempt = Attempt(past.start, past.port, past.client_port, past.received > 0)
                     self._attempts(pair).failed(attempt)
             for _, pair, at in told_lately(books.ledger, "loop.", now - TOLD_AGAIN_US):
                 self._told[pair] = at

@@ -26,7 +26,6 @@ from unit.controller.box import FakeSets
 
 TENTH = 10
 attempts.SLEEP_US //= TENTH
-attempts.FAILS_WITHIN_US //= TENTH
 RAT, PATIENT, SERVER = "192.168.1.10", "192.168.1.11", "203.0.113.7"
 PORTS = (6606, 7707, 8808)
 for line in ("link set lo up", *(f"address add {one}/32 dev lo" for one in (RAT, PATIENT, SERVER))):
