@@ -176,6 +176,9 @@ class Observation(Listener):
             if connection not in there:
                 self._table.end(connection, self._clock())
                 self._forget(connection)
+        for connection in [each for each in self._wanted if each not in there]:
+            del self._wanted[connection]
+            self._forget(connection)
 
     def clock_set(self, by: int) -> None:
         """Read again, and hear rhythms, as if the clock had not been set."""
@@ -284,7 +287,8 @@ class Observation(Listener):
             return
         self._wanted[connection] = None
         if len(self._wanted) > WANTED_LIMIT:
-            self._wanted.popitem(last=False)
+            given_up, _ = self._wanted.popitem(last=False)
+            self._forget(given_up)
 
     def _observe(self, connection: Connection, reasons: Collection[Reason], score: int) -> None:
         now = self._clock()
@@ -296,7 +300,8 @@ class Observation(Listener):
             self.evicted += self._change(connection, COPIED, FlowClass.EVICTED)
 
     def _listen(self, connection: Connection, report: FlowReport) -> None:
-        if self.rhythms is not None:
+        # Not to one that had to make room at once: of that nobody would let go.
+        if self.rhythms is not None and (connection in self._table or connection in self._wanted):
             self.rhythms.take_report(connection, report)
 
     def _forget(self, connection: Connection) -> None:

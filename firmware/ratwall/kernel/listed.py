@@ -22,8 +22,9 @@ TABLE = "inet ratwall"
 SET_SIZE = 262_144  # elements of each set; an index has 250,000 indicators at most
 TOLD_SIZE = 4096  # (device, server, port) that were told of within the last seconds
 TOLD_SECONDS = 10  # a RAT tries every five; told that often it is not missed, and floods nobody
-# Copies a second: a worm that tries listed servers is told of; what is above it is told later.
-TELL_RATE, TELL_BURST = 50, 100
+# Copies a second: a worm that tries listed servers is told of; what is above it is told later. Each
+# costs the controller some 35 ms, and anybody can send first packets with any address.
+TELL_RATE, TELL_BURST = 5, 20
 COPY_BYTES = 96  # the headers
 PORTION = 5000  # elements of one transaction: some 30 ms in which nft holds the table
 FAMILIES = (("4", "ip", "ipv4_addr"), ("6", "ip6", "ipv6_addr"))

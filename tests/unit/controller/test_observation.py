@@ -18,6 +18,7 @@ from ratwall.controller.observation import (
     Observation,
 )
 from ratwall.controller.proofs import Connection, Reported
+from ratwall.controller.rhythms import Rhythms
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
 from ratwall.kernel.nflog import Copy
@@ -146,6 +147,26 @@ def test_copies_that_wait_are_bounded_and_leave_with_their_connection(kernel: Ke
     assert {len(copies) for _, copies in observation._early.values()} == {EARLY_COPIES}
     observation.take_event(event(FlowClass.NONE, (CLIENT, EARLY_LIMIT, SERVER, 443), ended=True))
     assert len(observation._early) == EARLY_LIMIT - 1
+
+
+def test_nobody_listens_to_what_had_to_leave_at_once(kernel: Kernel) -> None:
+    """A flood of connections, ended unheard, would fill the memory with their beats."""
+    observation = make(kernel, capacity=2)
+    observation.rhythms = rhythms = Rhythms(lambda server: None, lambda finding: None)
+    for number, score in enumerate((59, 58, 3, 2, 1)):
+        ends = {"client_port": 50_000 + number, "score": score}
+        observation.take_report(flow_report(**{"class": "observed", **ends}), WRITTEN)
+    assert len(rhythms) == 2
+
+
+def test_nobody_listens_to_what_waits_for_its_class_and_has_ended(kernel: Kernel) -> None:
+    observation = make(kernel, seen=False)
+    observation.rhythms = rhythms = Rhythms(lambda server: None, lambda finding: None)
+    observation.take_report(flow_report(**{"class": "clean", "verdict": "clean"}), WRITTEN)
+    observation.take_table({ENDS})
+    assert len(rhythms) == 1
+    observation.take_table(set())
+    assert len(rhythms) == 0
 
 
 def test_a_connection_that_was_cut_meanwhile_stays_cut(kernel: Kernel) -> None:
