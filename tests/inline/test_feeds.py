@@ -116,6 +116,8 @@ def test_a_listed_server_is_refused_at_its_first_packet_and_told(
         assert reaches(lab.anna, address, other), "only that port is listed"
         assert server.visits == [], "not a packet got there"
     case = incident(box, address, "blocked")
+    card = json.loads(lab.anna.run(["ip", "--json", "link", "show", "eth0"]).stdout)[0]
+    assert case["device"]["mac"] == card["address"]
     (said,) = [fact for fact in case["evidence"] if fact["id"] == "feed.address"]
     assert said["points"] == 90
     assert said["text"].startswith("This server, on this port, is on the list own")

@@ -168,6 +168,7 @@ class Feeds(Listener):
                 port,
                 copy.at or self._clock(),
                 (),
+                copy.mac,
             )
 
     def take_event(self, event: FlowEvent) -> None:
@@ -298,7 +299,13 @@ class Feeds(Listener):
         self._meet(connection[0], server, flow.destination_port, self._clock(), (connection,))
 
     def _meet(
-        self, device: str, server: bytes, port: int, now: int, connections: tuple[Connection, ...]
+        self,
+        device: str,
+        server: bytes,
+        port: int,
+        now: int,
+        connections: tuple[Connection, ...],
+        mac: str | None = None,
     ) -> None:
         said = self.indicators.server(server, port, now)
         if said is None:
@@ -306,7 +313,7 @@ class Feeds(Listener):
         evidence, hit = said
         address = str(ip_address(server))
         if self._may_tell((device, address, port), now):
-            self._tell(device, address, port, (evidence,), hit, now, connections)
+            self._tell(device, address, port, (evidence,), hit, now, connections, mac)
 
     def _meet_name(self, flow: FlowEvent) -> None:
         """Tell of a name that a name server was asked for; such an answer cuts nobody off: it can
@@ -340,10 +347,11 @@ class Feeds(Listener):
         hit: Hit,
         now: int,
         connections: tuple[Connection, ...],
+        mac: str | None = None,
     ) -> None:
         facts = {"feed": hit.feed, "seen": hit.seen or None, "acts_until": hit.acts_until}
         self._found(
-            Finding(evidence[0].id, device, server, port, evidence, now, connections, facts)
+            Finding(evidence[0].id, device, server, port, evidence, now, connections, facts, mac)
         )
 
     def _may_tell(self, what: tuple[str, str, int], now: int) -> bool:

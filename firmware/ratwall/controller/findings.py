@@ -69,10 +69,15 @@ class Findings(Listener):
         acts = enforce and mode == "enforce" and not self._paused(finding.device)
         outcome = self._outcome(finding, judgement, enforce=acts)
         books = self._books
-        device_id = books.writer.device(
-            self._neighbours.mac_of(finding.device), finding.device, now
-        )
+        known = self._neighbours.mac_of(finding.device)
+        device_id = books.writer.device(finding.mac or known, finding.device, now)
         incident = books.cases.take_finding(finding, judgement, outcome, device_id, now)
+        if finding.mac is not None and known not in (None, finding.mac):
+            books.cases.set_note(
+                incident,
+                f"sent by the device with the hardware address {finding.mac}; {finding.device} is "
+                f"the address of {known}, who may have nothing to do with it",
+            )
         for watcher in self.watchers:
             watcher(finding)
         books.writer.insert(

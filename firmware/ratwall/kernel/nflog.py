@@ -22,6 +22,7 @@ COMMAND_BIND = 1
 COPY_PACKET = 2
 FLAG_NUMBERED = 1  # NFULNL_CFG_F_SEQ: each copy carries its number
 TIMESTAMP, PAYLOAD, NUMBERED = 3, 9, 12  # NFULA_TIMESTAMP, NFULA_PAYLOAD, NFULA_SEQ
+HARDWARE = 8  # NFULA_HWADDR: struct nfulnl_msg_packet_hw
 GATHER_HUNDREDTHS = 10  # of a second
 GATHER_COPIES = 16  # 16 copies of 96 bytes and their headers fit the kernel's buffer of a page
 RECEIVE_BUFFER = 2 * 1024 * 1024  # bytes: a second of the most that the rules copy
@@ -29,6 +30,8 @@ SEC_USEC = struct.Struct("!QQ")
 NUMBER = struct.Struct("!I")
 FLAGS = struct.Struct("!H")
 MODE = struct.Struct("!IBx")
+HARDWARE_ADDRESS = struct.Struct("!H2x8s")
+MAC_LENGTH = 6
 _MASK = 0xFFFFFFFF
 
 
@@ -39,6 +42,16 @@ class Copy:
     at: int
     datagram: bytes
     number: int | None = None  # the kernel counts the copies of a group
+    hardware: bytes | None = None  # whose card sent it, as the kernel says so
+
+    @property
+    def mac(self) -> str | None:
+        """Return the MAC that sent it, None where the kernel knows none."""
+        if self.hardware is None or len(self.hardware) != HARDWARE_ADDRESS.size:
+            return None
+        length, octets = HARDWARE_ADDRESS.unpack(self.hardware)
+        known = length == MAC_LENGTH and any(octets[:MAC_LENGTH])
+        return octets[:MAC_LENGTH].hex(":") if known else None
 
 
 class CopyReader:
@@ -123,8 +136,7 @@ def decode(data: bytes) -> Iterator[Copy]:
         if stamp is not None and len(stamp) == SEC_USEC.size:
             seconds, microseconds = SEC_USEC.unpack(stamp)
             at = seconds * 1_000_000 + microseconds
-        number = attributes.get(NUMBERED)
-        if number is None or len(number) != NUMBER.size:
-            yield Copy(at, bytes(payload))
-        else:
-            yield Copy(at, bytes(payload), NUMBER.unpack(number)[0])
+        raw = attributes.get(NUMBERED)
+        number = None if raw is None or len(raw) != NUMBER.size else NUMBER.unpack(raw)[0]
+        sender = attributes.get(HARDWARE)
+        yield Copy(at, bytes(payload), number, None if sender is None else bytes(sender))

@@ -17,7 +17,8 @@ Connection = tuple[str, int, str, int]  # client, its port, server, its port
 class Finding:
     """What was found of one device and one server; `at` is UTC microseconds.
 
-    `connections` are alive and belong to it; `facts` is JSON-ready detail for the page.
+    `connections` are alive and belong to it; `facts` is JSON-ready detail for the page; `mac` is
+    whose card sent what it was found by, None if that was not seen.
     """
 
     rule: str  # "rhythm.stock"
@@ -28,3 +29,4 @@ class Finding:
     at: int
     connections: tuple[Connection, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    mac: str | None = None

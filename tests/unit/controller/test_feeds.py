@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -296,6 +297,14 @@ def test_a_name_that_was_looked_up_is_told_and_cuts_nothing(desk: Desk) -> None:
     (said,) = found.evidence
     assert (found.rule, said.points, said.decisive) == ("feed.name", 60, False)
     assert said.text.startswith("The device looked up c2.rat.example. The name asked for is on")
+
+
+def test_who_sent_a_first_packet_is_told_by_the_card(desk: Desk) -> None:
+    sender = bytes.fromhex("000600000200000000660000")
+    desk.copies.waiting = [replace(packet(SERVER), hardware=sender)]
+    desk.feeds.take_copies()
+    (found,) = desk.findings
+    assert found.mac == "02:00:00:00:00:66"
 
 
 def test_what_another_device_looked_up_is_not_said_of_this_one(desk: Desk) -> None:

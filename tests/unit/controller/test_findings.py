@@ -1,7 +1,7 @@
 """What shows over time becomes one story with what is known; it is cut only where that is asked."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,10 @@ class Box:
 
     def __init__(self, folder: Path) -> None:
         self.sets = FakeSets()
-        self.service = Papers(folder, self.sets, FakeWatch()).service()
+        self.neighbour: Callable[[str], str | None] = lambda address: None
+        papers = Papers(folder, self.sets, FakeWatch())
+        papers.neighbour = lambda address: self.neighbour(address)
+        self.service = papers.service()
         self.service.start()
 
 
@@ -190,3 +193,18 @@ def test_what_is_allowed_is_said_to_be(box: Box) -> None:
     box.service.findings.take(finding())
     assert story(box)["state"] == "allowed"
     assert (box.sets.blocked, blocked_for(box)) == ({}, [])
+
+
+def test_what_was_sent_with_anothers_address_is_said_to_be_so(box: Box) -> None:
+    """A first packet needs no answer: the incident is of the card that sent it."""
+    owner, sender = "02:00:00:00:00:01", "02:00:00:00:00:66"
+    neighbours = {CLIENT: owner}
+    box.service.neighbours.forget()
+    box.neighbour = neighbours.get
+    listed = replace(finding(RHYTHM, rule="feed.address"), connections=(), mac=sender)
+    box.service.findings.take(listed)
+    told = story(box)
+    assert told["device"]["mac"] == sender
+    assert told["note"].startswith(f"sent by the device with the hardware address {sender};")
+    box.service.findings.take(replace(listed, mac=owner))
+    assert story(box, 2)["note"] is None

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from ratwall.kernel import netlink
 from ratwall.kernel.nflog import (
+    HARDWARE,
+    HARDWARE_ADDRESS,
     MESSAGE_CONFIG,
     MESSAGE_PACKET,
     NUMBER,
@@ -36,6 +38,17 @@ def test_copies_carry_the_time_at_which_they_passed() -> None:
         Copy(1_750_000_000_250_000, b"E\0datagram"),
         Copy(0, b"another", 7),
     ]
+
+
+def test_copies_tell_whose_card_sent_them() -> None:
+    payload = netlink.attribute(PAYLOAD, b"x")
+    sender = HARDWARE_ADDRESS.pack(6, bytes.fromhex("020000000007"))
+    nobody, odd = HARDWARE_ADDRESS.pack(6, bytes(8)), b"short"
+    for raw, mac in ((sender, "02:00:00:00:00:07"), (nobody, None), (odd, None)):
+        (copy,) = decode(message(MESSAGE_PACKET, netlink.attribute(HARDWARE, raw), payload))
+        assert copy.mac == mac
+    (copy,) = decode(message(MESSAGE_PACKET, payload))
+    assert copy.mac is None
 
 
 def test_what_is_no_copy_is_left_out() -> None:
