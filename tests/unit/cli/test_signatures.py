@@ -11,6 +11,9 @@ from pathlib import Path
 from ssl import DER_cert_to_PEM_cert
 
 import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
+from scapy.utils import wrpcap
 
 from ratwall.cli.main import main
 from ratwall.cli.obtaining import obtain
@@ -22,7 +25,8 @@ from ratwall.signatures.store import NAME, packs_in_force
 from ratwall.supervisor.confine import account
 from ratwall.supervisor.reload import Door
 from ratwall_lab.certificates import Notary
-from ratwall_lab.contexts import server_context
+from ratwall_lab.contexts import client_context, server_context
+from ratwall_lab.handshakes import flights
 from unit.cli.conftest import Shell
 from unit.signatures.packs import MADE, OTHER_SEED, SEED, TRUST, pack, signed
 from unit.wire.x509.minting import mint
@@ -325,6 +329,33 @@ def test_a_box_that_does_not_answer_is_not_taken_for_one_that_is_off(
         complaint = shell.run("signatures", "update", str(file), code=1)
     assert "no answer within 0.2 s; the packs are as they were" in complaint
     assert "testrat" not in in_force(shell)
+
+
+def test_captures_are_judged_by_the_packs_of_a_box_where_that_is_asked_for(
+    shell: Shell, file: Path, notary: Notary, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = server_context(notary.appliance("TestRAT server"), "1.2", "1.2")
+    frames, said = [], {True: 1000, False: 5000}
+    for from_client, data in flights(server, client_context("1.2", "1.2"), None):
+        ends = ("192.168.1.10", "203.0.113.7"), (50_000, 443)
+        (source, destination), (sport, dport) = ends if from_client else (x[::-1] for x in ends)
+        ports = TCP(sport=sport, dport=dport, flags="PA", seq=said[from_client])
+        ports.ack = said[not from_client]
+        frames.append(Ether() / IP(src=source, dst=destination) / ports / data)
+        said[from_client] += len(data)
+    capture = tmp_path / "one.pcap"
+    wrpcap(str(capture), frames)
+    shell.run("signatures", "update", str(file))
+
+    def verdict(*options: str) -> tuple[str, str | None]:
+        main(["replay", "--json", *options, str(capture)])
+        flow = json.loads(capsys.readouterr().out.splitlines()[0])
+        return flow["verdict"], flow["family"]
+
+    assert verdict()[0] != "block"
+    config = str(shell.state / "run" / "settings.toml")
+    assert verdict("--config", config)[0] != "block"
+    assert verdict("--config", config, "--state-dir", str(shell.state)) == ("block", "TestRAT")
 
 
 def test_a_damaged_pack_is_told_and_the_exit_code_says_so(
