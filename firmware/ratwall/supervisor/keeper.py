@@ -58,22 +58,23 @@ class Keeper:
             if self._selector.select(POLL_SECONDS):
                 self._door.accept()
             if hangups or self._door.waiting:
-                hangups.clear()
                 waiting = self._door.take()
-                self._door.answer(waiting, self._take_settings())
+                packs_only = self._door.packs_only and not hangups
+                hangups.clear()
+                self._door.answer(waiting, self._take(packs_only=packs_only))
             now = time.monotonic()
             if now >= look_at:
                 look_at = now + LOOK_SECONDS
                 self._look()
             heartbeat.beat(now)
 
-    def _take_settings(self) -> RatwallError | None:
+    def _take(self, *, packs_only: bool) -> RatwallError | None:
         try:
-            self._reload.apply(hang_up)
+            (self._reload.apply_packs if packs_only else self._reload.apply)(hang_up)
         except RatwallError as error:
-            say(f"settings not taken: {error}")
+            say(f"{'packs' if packs_only else 'settings'} not taken: {error}")
             return error
-        say("settings and signature packs taken anew")
+        say(f"{'' if packs_only else 'settings and '}signature packs taken anew")
         return None
 
 

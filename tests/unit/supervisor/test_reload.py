@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -142,3 +142,38 @@ def test_one_that_left_holds_nobody_up(door: Door, tmp_path: Path) -> None:
         patient.sendall(b'{"command": "reload"}\n')
         door.answer(door.take(), None)
         assert json.loads(patient.recv(100)) == {"ok": True, "result": {}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "packs_only"),
+    [
+        (["packs"], True),
+        (["packs", "packs"], True),
+        (["packs", "reload"], False),
+        (["reload"], False),
+        (["\x00"], False),
+    ],
+)
+def test_packs_alone_are_taken_only_if_nobody_asks_for_more(
+    door: Door, tmp_path: Path, asked: list[str], packs_only: bool
+) -> None:
+    with ExitStack() as stack:
+        for command in asked:
+            each = stack.enter_context(socket.socket(socket.AF_UNIX))
+            each.connect(str(tmp_path / "reload.sock"))
+            each.sendall(json.dumps({"command": command}).encode() + b"\n")
+            door.accept()
+        waiting = door.take()
+        assert door.packs_only is packs_only
+        door.answer(waiting, None)
+    assert door.take() == []
+    assert not door.packs_only, "nobody asks for nothing"
+
+
+def test_packs_are_taken_without_a_look_at_the_settings() -> None:
+    stage = Stage(changed("network", mode="router"))  # which could not be taken
+    stage.reload.apply_packs(stage.hang_up)
+    assert stage.done == ["processes"]
+    silent = Stage(BEFORE, silent=["inspector 1"])
+    with pytest.raises(RatwallError, match="inspector 1 did not take the packs in time"):
+        silent.reload.apply_packs(silent.hang_up)
