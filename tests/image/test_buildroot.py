@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from image.conftest import OVERLAY, ROOT
+from ratwall import __version__
 
 TREE = ROOT / "buildroot"
 BOARDS = sorted(path.parent.name for path in TREE.glob("board/*/meta"))
@@ -254,3 +255,84 @@ def test_no_word_of_a_shell_file_is_left_open() -> None:
     for path in [*TREE.glob("board/*/meta"), *TREE.glob("board/*/*.sh"), TREE / "version.conf"]:
         assert shlex.split(path.read_text(), comments=True)
         subprocess.run(["shellcheck", "--shell=bash", "--exclude=SC2034,SC1091", path], check=True)
+
+
+def run_script(
+    name: str, board: str, folder: Path, **places: Path
+) -> "subprocess.CompletedProcess[str]":
+    """Run one of the scripts that Buildroot calls, as it calls them."""
+    return subprocess.run(
+        [TREE / "scripts" / name, folder, TREE / "board" / board],
+        env={
+            **os.environ,
+            "BR2_EXTERNAL_RATWALL_PATH": str(TREE),
+            **{key: str(path) for key, path in places.items()},
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """A root as Buildroot leaves it, as far as the last script looks at it."""
+    root = tmp_path / "target"
+    for folder in ("etc", "usr/lib", "usr/bin", "usr/sbin", "data"):
+        (root / folder).mkdir(parents=True)
+    (root / "etc/shadow").write_text("root:*:::::::\n")
+    (root / "data/.gitkeep").touch()
+    return root
+
+
+def test_the_root_says_what_it_is_and_has_its_mount_points(target: Path) -> None:
+    done = run_script("post-build", "rpi5", target)
+    assert done.returncode == 0, done.stderr
+    name = f'PRETTY_NAME="Ratwall {__version__}, Raspberry Pi 5'
+    assert name in (target / "etc/os-release").read_text()
+    assert (target / "etc/machine-id").read_bytes() == b""
+    assert (target / "etc/ratwall").is_dir() and (target / "mnt/bootsel").is_dir()
+    assert list(target.rglob(".gitkeep")) == []
+
+
+@pytest.mark.parametrize("unwanted", ["gcc", "pip3", "sshd"])
+def test_a_root_with_a_tool_for_strangers_is_not_built(target: Path, unwanted: str) -> None:
+    (target / "usr/bin" / unwanted).touch()
+    done = run_script("post-build", "rpi5", target)
+    assert done.returncode != 0 and unwanted in done.stderr
+
+
+@pytest.mark.parametrize("entry", ["root::::::::\n", "root:$5$salt$hash:::::::\n", ""])
+def test_a_root_that_root_can_log_in_to_is_not_built(target: Path, entry: str) -> None:
+    (target / "etc/shadow").write_text(entry)
+    done = run_script("post-build", "rpi5", target)
+    assert done.returncode != 0 and "log in" in done.stderr
+
+
+@pytest.mark.parametrize("board", ["rpi4_64", "rpi5"])
+def test_the_image_of_a_pi_is_put_together(board: str, tmp_path: Path) -> None:
+    """From stand-ins for kernel and firmware, by the scripts of the real build."""
+    binaries, build = tmp_path / "images", tmp_path / "build"
+    (binaries / "rpi-firmware").mkdir(parents=True)
+    build.mkdir()
+    for name in ("Image", "board.dtb", "rpi-firmware/start4.elf", "rpi-firmware/fixup4.dat"):
+        (binaries / name).write_bytes(b"x" * 1000)
+    (binaries / "rootfs.squashfs").write_bytes(b"hsqs" * 1000)
+    done = run_script("post-image", board, binaries, BINARIES_DIR=binaries, BUILD_DIR=build)
+    assert done.returncode == 0, done.stderr
+    image = binaries / "ratwall.img"
+
+    def files(start: int) -> set[str]:
+        at = f"{image}@@{start * MEGABYTE}"
+        listed = subprocess.run(
+            ["mdir", "-b", "-i", at], capture_output=True, text=True, check=True
+        )
+        return {line.removeprefix("::/").lower() for line in listed.stdout.split()}
+
+    assert files(1) == {"autoboot.txt"}
+    boot = {"config.txt", "cmdline-a.txt", "cmdline-b.txt", "kernel8.img", "board.dtb"}
+    assert files(17) == files(81) >= boot | {"start4.elf", "fixup4.dat"}
+    for slot, label in (("a", "A"), ("b", "B")):
+        words = (build / f"ratwall-disk/boot/cmdline-{slot}.txt").read_text().split()
+        assert f"root=PARTLABEL=root-{slot}" in words and f"rauc.slot={label}" in words
+    subprocess.run(["sha256sum", "--check", "--quiet", f"{image}.sha256"], cwd=binaries, check=True)
