@@ -8,6 +8,7 @@ loop goes on while the box restarts.
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
@@ -41,7 +42,17 @@ INSIDE = tuple(
 
 ADDRESSES_REMEMBERED = 4096  # 1 MB: what an office talks to within minutes
 
+SERVERS_KEPT = 8  # addresses of a name: two are enough to look at them together
+
 Pair = tuple[str, str]  # device, server
+
+
+@dataclass(slots=True)
+class _Named:
+    """What failed towards one name, whichever of its addresses was tried."""
+
+    attempts: Attempts = field(default_factory=Attempts)
+    servers: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
 
 
 class Loops(Listener):
@@ -53,13 +64,20 @@ class Loops(Listener):
         family_ports: Callable[[], frozenset[int]],
         found: Callable[[Finding], object],
         clock: Callable[[], int],
+        names: Callable[[str], tuple[str, ...]] = lambda server: (),
     ) -> None:
-        """`around` says what else is known of a server, `found` takes what is worth telling."""
+        """`around` says what else is known of a server, `found` takes what is worth telling.
+
+        `names` gives what a server was looked up by: who is called by a name may have many
+        addresses, and each of them is tried once only.
+        """
         self._around = around
         self._family_ports = family_ports
         self._found = found
         self._clock = clock
         self._pairs: OrderedDict[Pair, Attempts] = OrderedDict()
+        self._names = names
+        self._named: OrderedDict[Pair, _Named] = OrderedDict()  # device, name
         self._told: OrderedDict[Pair, int] = OrderedDict()
 
     def __len__(self) -> int:
@@ -73,11 +91,15 @@ class Loops(Listener):
         try:
             for past in contacts.recent(books.ledger, now):
                 pair = past.device, past.server
+                named = None if past.name is None else (past.device, past.name)
                 if past.received > RESET_BYTES:
                     self._pairs.pop(pair, None)
+                    self._named.pop(named or pair, None)
                 elif past.failed:
                     attempt = Attempt(past.start, past.port, past.client_port, past.received > 0)
                     self._attempts(pair).failed(attempt)
+                    if named is not None:
+                        self._by_name(named, past.server).attempts.failed(attempt)
             for _, pair, at in told_lately(books.ledger, "loop.", now - TOLD_AGAIN_US):
                 self._told[pair] = at
         except LedgerError:
@@ -89,12 +111,15 @@ class Loops(Listener):
             moved = self._pairs.setdefault((after, pair[1]), Attempts())
             for attempt in self._pairs.pop(pair).tries:
                 moved.failed(attempt)
+        for key in [one for one in self._named if one[0] == before]:
+            self._named[after, key[1]] = self._named.pop(key)
         for pair in [one for one in self._told if one[0] == before]:
             self._told[after, pair[1]] = self._told.pop(pair)
 
     def clock_set(self, by: int) -> None:
         """Keep the gaps: the kernel's time stamps moved with the clock."""
-        for attempts in self._pairs.values():
+        named = [one.attempts for one in self._named.values()]
+        for attempts in (*self._pairs.values(), *named):
             attempts.tries = deque(
                 (one._replace(start=one.start + by) for one in attempts.tries),
                 attempts.tries.maxlen,
@@ -112,16 +137,29 @@ class Loops(Listener):
         if event.bytes_received > RESET_BYTES:
             if pair in self._pairs:
                 self._pairs.pop(pair)
+            if self._named:
+                for name in self._names(pair[1]):
+                    self._named.pop((pair[0], name), None)
             return
         attempts = self._attempts(pair)
         attempt = Attempt(
             event.started, event.destination_port, event.source_port, event.bytes_received > 0
         )
-        loop = find_loop(attempts) if attempts.failed(attempt) else None
-        if loop is not None and loop.starts[-1] - self._told.get(pair, -TOLD_AGAIN_US) >= (
-            TOLD_AGAIN_US
-        ):
-            self._tell(pair, attempts, loop)
+        if not attempts.failed(attempt):
+            return
+        names = self._names(pair[1])
+        named = None
+        if names:
+            named = self._by_name((pair[0], names[0]), pair[1])
+            named.attempts.failed(attempt)
+        loop = find_loop(attempts)
+        if loop is not None:
+            if self._is_news(pair, loop):
+                self._tell(pair, attempts, loop)
+        elif named is not None and len(named.servers) > 1:
+            loop = find_loop(named.attempts)
+            if loop is not None and self._is_news((pair[0], names[0]), loop):
+                self._tell(pair, named.attempts, loop, names[0])
 
     def _attempts(self, pair: Pair) -> Attempts:
         attempts = self._pairs.setdefault(pair, Attempts())
@@ -130,11 +168,29 @@ class Loops(Listener):
             self._pairs.popitem(last=False)
         return attempts
 
-    def _tell(self, pair: Pair, attempts: Attempts, loop: Loop) -> None:
-        self._told[pair] = loop.starts[-1]
-        self._told.move_to_end(pair)
+    def _by_name(self, key: Pair, server: str) -> "_Named":
+        named = self._named.setdefault(key, _Named())
+        self._named.move_to_end(key)
+        if len(self._named) > PAIRS_LIMIT:
+            self._named.popitem(last=False)
+        named.servers[server] = None
+        named.servers.move_to_end(server)
+        if len(named.servers) > SERVERS_KEPT:
+            named.servers.popitem(last=False)
+        return named
+
+    def _is_news(self, key: Pair, loop: Loop) -> bool:
+        """Say whether a loop was not told of lately, and take note that it is now."""
+        at = loop.starts[-1]
+        if at - self._told.get(key, -TOLD_AGAIN_US) < TOLD_AGAIN_US:
+            return False
+        self._told[key] = at
+        self._told.move_to_end(key)
         if len(self._told) > PAIRS_LIMIT:
             self._told.popitem(last=False)
+        return True
+
+    def _tell(self, pair: Pair, attempts: Attempts, loop: Loop, name: str | None = None) -> None:
         device, server = pair
         ports = attempts.ports
         evidence = loop_evidence(loop, ports, self._around(server), self._family_ports())
@@ -151,6 +207,7 @@ class Loops(Listener):
                     "period_us": loop.gap,
                     "redrawn": False,
                     "ports": list(ports),
+                    **({} if name is None else {"name": name}),
                 },
             )
         )

@@ -57,7 +57,7 @@ INSERT INTO connection (contact, client_port, start, sent, received, failed)
 SELECT id, ?, ?, ?, ?, ? FROM contact WHERE device = ? AND server = ? AND port = ?
 """
 _RECENT: Final = """
-SELECT c.address, n.client_port, c.server, c.port, n.start, n.received, n.failed
+SELECT c.address, n.client_port, c.server, c.port, c.name, n.start, n.received, n.failed
 FROM (SELECT * FROM connection WHERE start > ? AND start <= ? ORDER BY start DESC LIMIT ?) AS n
 JOIN contact AS c ON c.id = n.contact ORDER BY n.start
 """
@@ -96,6 +96,7 @@ class Past:
     client_port: int
     server: str
     port: int
+    name: str | None
     start: int
     received: int
     failed: bool
@@ -142,8 +143,8 @@ def write(
 def recent(ledger: Ledger, now: int) -> Iterator[Past]:
     """Yield the newest connections of the last day that have ended, oldest first."""
     for row in ledger.tuples(_RECENT, (now - DAY, now, RECENT_CONNECTIONS)):
-        device, client_port, server, port, start, received, failed = row
-        yield Past(device, client_port, server, port, start, received, bool(failed))
+        device, client_port, server, port, name, start, received, failed = row
+        yield Past(device, client_port, server, port, name, start, received, bool(failed))
 
 
 def connections(ledger: Ledger, device: int, server: str, now: int) -> list[tuple[int, int]]:

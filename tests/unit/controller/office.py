@@ -47,6 +47,7 @@ class Office:
             lambda: frozenset({6606}),
             self.found.append,
             lambda: self.now,
+            lambda server: self.names.get(server, ()),
         )
         self.models = Models(
             {},

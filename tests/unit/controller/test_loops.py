@@ -1,6 +1,7 @@
 """Ends of connections, as conntrack tells them, become attempts; a loop is told once an hour."""
 
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
 from ratwall.loops.attempts import ENOUGH, SECOND, Surroundings
 from ratwall.verdict.finding import Finding
+from unit.controller.office import Office
 
 DEVICE, SERVER = "192.168.1.10", "203.0.113.7"
 MORNING = 1_750_000_000 * SECOND
@@ -17,11 +19,13 @@ MORNING = 1_750_000_000 * SECOND
 class Watch:
     def __init__(self) -> None:
         self.found: list[Finding] = []
+        self.names: dict[str, tuple[str, ...]] = {}
         self.loops = Loops(
             lambda server: Surroundings(devices=1, named=False),
             lambda: frozenset({6606}),
             self.found.append,
             lambda: MORNING,
+            lambda server: self.names.get(server, ()),
         )
 
     def end(
@@ -139,3 +143,39 @@ def test_whoever_refuses_is_not_waited_for(received: int, told: int) -> None:
     for number in range(ENOUGH):
         watch.end(MORNING + number * 26 * SECOND, received=received)
     assert len(watch.found) == told
+
+
+def test_a_name_with_many_addresses_is_one_server(tmp_path: Path) -> None:
+    """Each address is tried once in a while; the loop is of the name. It goes on over a restart."""
+    office = Office(tmp_path)
+    servers = [f"203.0.113.{number}" for number in range(1, 5)]
+    office.names = dict.fromkeys(servers, ("c2.example",))
+    for number in range(4):
+        office.loop(1, server=servers[number], port=6606)
+    office.restart()
+    for number in range(4, 30):
+        office.loop(1, server=servers[number % 4], port=6606)
+    (finding,) = [one for one in office.found if one.rule == "loop.five-seconds"]
+    assert (finding.facts["name"], len(finding.facts["beats"])) == ("c2.example", ENOUGH)
+    assert finding.server == servers[1], "the one that was tried last"
+    office.stop()
+
+
+def test_an_answer_of_one_address_ends_the_loop_of_the_name(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    servers = [f"203.0.113.{number}" for number in range(1, 4)]
+    office.names = dict.fromkeys(servers, ("shop.example",))
+    for number in range(40):
+        answers = {"sent": 5000, "received": 5000} if number % 5 == 4 else {}
+        office.loop(1, server=servers[number % 3], port=443, **answers)
+    assert "loop.five-seconds" not in office.rules()
+    office.stop()
+
+
+def test_names_are_bounded() -> None:
+    watch = Watch()
+    for number in range(PAIRS_LIMIT + 10):
+        server = f"203.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+        watch.names = {server: (f"n{number}.example",)}
+        watch.end(MORNING, server=server)
+    assert len(watch.loops._named) == PAIRS_LIMIT
