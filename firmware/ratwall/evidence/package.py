@@ -12,6 +12,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ ACTION_COLUMNS = (
     *("id", "created", "kind", "author", "reason", "device", "server", "server_port"),
     *("certificate_sha256", "expires", "undone"),
 )
+_ADDRESS_LIKE = re.compile(r"[0-9a-f.:]+")
 AUDIT_COLUMNS = ("id", "time", "author", "event", "detail")
 
 Row = dict[str, Any]
@@ -130,7 +132,18 @@ def _audit(ledger: Ledger, incident: Row, flows: Sequence[Row]) -> list[Row]:
         .order_by(AuditEntry.id.desc())
         .limit(AUDIT_LIMIT)
     )
-    return list(reversed(ledger.rows(query)))
+    server = incident["server"]
+    return [row for row in reversed(ledger.rows(query)) if names_server(server, row["detail"])]
+
+
+def names_server(server: str, text: str) -> bool:
+    """Say whether a text names this very server: not 203.0.113.70 where 203.0.113.7 is meant."""
+    for word in _ADDRESS_LIKE.findall(text):
+        # An IPv6 address stands in brackets before a port.
+        found = word if ":" in server else word.partition(":")[0]
+        if server in (found, found.rstrip(".:")):
+            return True
+    return False
 
 
 def _der(ledger: Ledger, incident: Row) -> bytes | None:

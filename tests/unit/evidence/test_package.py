@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ratwall.evidence.package import as_bytes, contents
+from ratwall.evidence.package import as_bytes, contents, names_server
 from ratwall.evidence.text import iso
 from ratwall.ledger import contacts, names
 from ratwall.ledger.models import Action, Certificate, Detection, Flow, Incident
@@ -126,6 +126,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         names.write(writer, "kashuub.example", (SERVER,), DEVICE, NOW)
         writer.audit(NOW, "rule", "block", f"{SERVER}:6606: Its name.")
         writer.audit(NOW, "rule", "block", "198.51.100.1:443: somebody else's")
+        writer.audit(NOW, "rule", "block", f"{SERVER}0:443: somebody else's")
         assert writer.flush(durable=False), writer.problem
         yield ledger
 
@@ -237,3 +238,21 @@ def test_how_regular_the_connections_are_is_in_the_story(ledger: Ledger) -> None
     text = files["incident.txt"].decode()
     assert "Regularity of 120 connections in a day: 97 of 100; RITA's beacon score, to" in text
     assert "compare: 812 of 1000" in text
+
+
+@pytest.mark.parametrize(
+    ("server", "text", "named"),
+    [
+        (SERVER, f"{SERVER}:6606 for {DEVICE}: odd", True),
+        (SERVER, f"asked {SERVER}.", True),
+        (SERVER, f"1{SERVER}:443: another", False),
+        ("2001:db8::7", "[2001:db8::7]:443: its name", True),
+        ("2001:db8::7", "2001:db8::7, every port: odd", True),
+        ("2001:db8::7", "[2001:db8::71]:443: another", False),
+        ("2001:db8::7", "[2001:db8::7:1]:443: another", False),
+    ],
+)
+def test_a_line_of_the_audit_trail_is_of_the_server_that_it_names(
+    server: str, text: str, named: bool
+) -> None:
+    assert names_server(server, text) is named
