@@ -5,7 +5,7 @@ makes room; how often that happened is counted, because such a connection went u
 """
 
 from collections import OrderedDict
-from collections.abc import ItemsView
+from collections.abc import ItemsView, KeysView
 from typing import Generic, TypeVar
 
 from ratwall.wire.packet import Segment
@@ -57,6 +57,10 @@ class FlowTable(Generic[Value]):
     def pop(self, key: bytes) -> Value | None:
         """Take the entry out; None when there is none."""
         return self._entries.pop(key, None)
+
+    def keys(self) -> KeysView[bytes]:
+        """A live view of the keys."""
+        return self._entries.keys()
 
     def items(self) -> ItemsView[bytes, Value]:
         """Every key with its entry, least recently used first."""

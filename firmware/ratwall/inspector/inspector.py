@@ -30,12 +30,14 @@ from ratwall.inspector.seen import (
     address_text,
     connection_of,
     facts_of,
+    line_of,
     repeated,
     tracked_of,
 )
 from ratwall.inspector.tracked import Tracked, TrackedTable
 from ratwall.kernel.marks import FlowClass, Marks
 from ratwall.queue.binding import QueuedPacket, Release
+from ratwall.reports.gathering import Line
 from ratwall.settings.schema import Rules
 from ratwall.signatures.endpoint import Endpoint
 from ratwall.signatures.pack import Pack
@@ -72,12 +74,12 @@ class Inspector:
         rules: Rules = _RULES,
         indicators: Indicators | None = None,
         fast: bool = True,
-        report_like: Callable[[Report, "Seen"], None] | None = None,
+        report_like: Callable[[Report, Line], None] | None = None,
     ) -> None:
         """`clock` gives UTC microseconds; `rules` says what each rule may do.
 
         `fast`: take the fast path where there is one. `report_like` takes the report of a
-        connection and another connection that is like it; else that has a whole report as well.
+        connection and what is its own of another like it; else that has a whole report as well.
         """
         self._packs = packs
         self._thresholds = thresholds
@@ -90,7 +92,7 @@ class Inspector:
         self._enforce = enforce
         self._rules = rules
         self._indicators = indicators or Indicators()
-        self.watched: frozenset[str] = frozenset()  # devices watched closely
+        self._watched: frozenset[str] = frozenset()
         self._repeats = Repeats()
         self.fast_path = self._fast_path() if fast else None
         self.allowed_certificates: frozenset[tuple[str, str | None]] = frozenset()
@@ -119,6 +121,18 @@ class Inspector:
     def rules(self, rules: Rules) -> None:
         self._rules = rules
         self._repeats.forget()
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """The devices that are watched closely."""
+        return self._watched
+
+    @watched.setter
+    def watched(self, devices: frozenset[str]) -> None:
+        packed = frozenset(ipaddress.ip_address(device).packed for device in devices)
+        self._watched = devices
+        if self.fast_path is not None:
+            self.fast_path.watched = packed
 
     def look_up_in(self, index: Index) -> None:
         """Judge by this index of the feeds from now on."""
@@ -153,6 +167,7 @@ class Inspector:
         """Return what to do with one packet."""
         if self.fast_path is not None:
             taken = self.fast_path.offer(packet.datagram, packet.mark, packet.hardware_address)
+            self.tell_repeated()
             if taken >= 0:
                 return self._release(packet, FlowClass(taken))
         return self.decide_in_full(packet)
@@ -367,23 +382,17 @@ class Inspector:
             class_mask=marks.class_mask,
             shift=marks.shift,
             enforce=self._enforce,
-            known=lambda key: key in self._table,
+            known=self._table.keys(),
             judge=self._judge_seen,
             spill=self._adopt,
             clock=self._clock,
+            repeats=self._repeats.kept,
+            # What the memory holds of a server may change with any connection to it.
+            doubtful=self._memory.servers,
         )
 
     def _judge_seen(self, seen: "Seen") -> int:
         """Judge a connection on the fast path; what is to be cut, or is odd, leaves it."""
-        likeness = seen.likeness
-        key = None if likeness is None else Repeats.key(likeness)
-        # What the memory holds of a server may change with any connection to it.
-        if self._memory.holds(seen.server) or self._is_watched(seen.device):
-            key = None
-        if key is not None and (repeat := self._repeats.get(key)) is not None:
-            self.judged += 1
-            self._report_like(repeat[1], seen)
-            return int(repeat[0])
         facts = facts_of(seen)
         if facts is None:
             return SLOW
@@ -393,12 +402,23 @@ class Inspector:
         if flow_class is FlowClass.BLOCK:
             return SLOW
         report = self._conclude(tracked, facts, seen.first_seen, judgement, flow_class, now)
-        if key is not None and judgement.verdict is not Verdict.BLOCK:  # an allow may come
-            self._repeats.put(key, flow_class, report)
+        # What is odd is judged each time, and so is whose server or device is.
+        each_time = seen.server in self._memory.servers or self._is_watched(seen.device)
+        if judgement.verdict is Verdict.CLEAN and not each_time and seen.likeness is not None:
+            self._repeats.put(seen.likeness, flow_class, report)
         return int(flow_class)
 
-    def _report_repeated(self, report: Report, seen: "Seen") -> None:
-        self._report(repeated(seen, report))
+    def tell_repeated(self) -> bool:
+        """Report what the fast path has met again; True if there was any. Call it often."""
+        if self.fast_path is None or not self.fast_path.repeated:
+            return False
+        for report, device, port, address, start in self.fast_path.take_repeated():
+            self.judged += 1
+            self._report_like(report, line_of(device, port, address, start))
+        return True
+
+    def _report_repeated(self, report: Report, line: Line) -> None:
+        self._report(repeated(line, report))
 
     def _adopt(self, seen: "Seen") -> None:
         """Go on with a connection that has left the fast path, from what it has said."""

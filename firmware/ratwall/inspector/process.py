@@ -19,12 +19,11 @@ from ratwall.feeds.directory import FeedDirectory
 from ratwall.feeds.index import open_index
 from ratwall.inspector.heartbeat import FEED_SECONDS, NOTICE, Heartbeat
 from ratwall.inspector.inspector import Inspector
-from ratwall.inspector.seen import Seen, line_of, repeated
 from ratwall.kernel.marks import Marks
 from ratwall.queue.binding import PacketQueue
 from ratwall.reports.allows import AllowGathering
 from ratwall.reports.channel import ReportChannel
-from ratwall.reports.gathering import GATHER_SECONDS, Gathering
+from ratwall.reports.gathering import GATHER_SECONDS, Gathering, Line
 from ratwall.settings.load import load_settings
 from ratwall.settings.schema import MODES, Rules, Settings
 from ratwall.signatures.pack import Pack
@@ -94,11 +93,12 @@ class Process:
             heard = self._queue.wait(patience, self._channel.fileno())
             if self._due:
                 self._send_due()
+            repeated = self._inspector.tell_repeated()
             if self._reread:
                 self._reread = False
                 self._read_again()
             now = time.monotonic()
-            if self._gathering.due(now):
+            if repeated or self._gathering.due(now):  # repetitions have waited already
                 self._send_gathered()
             if not fed:
                 heartbeat.beat(now)
@@ -111,6 +111,7 @@ class Process:
                 status_at = now + STATUS_SECONDS
                 self._send(self._status(now))
         self._send_due()
+        self._inspector.tell_repeated()
         self._send_gathered()
         heartbeat.stopping()
         self._queue.close()
@@ -155,14 +156,9 @@ class Process:
             self._gathering.add(report, time.monotonic())
             self._queue.hasten(GATHER_SECONDS)
 
-    def _take_like(self, report: dict[str, Any], seen: Seen) -> None:
-        """Take in a connection like the one that was reported so; nothing that is cut."""
-        if report["verdict"] == "clean":
-            self._gathering.add_like(report, line_of(seen), time.monotonic())
-            self._queue.hasten(GATHER_SECONDS)
-        else:
-            self._due.append(repeated(seen, report))
-            self._queue.hasten(0)
+    def _take_like(self, report: dict[str, Any], line: Line) -> None:
+        """Take in a connection like the one that was reported so; it is clean."""
+        self._gathering.add_like(report, line, time.monotonic())
 
     def _send_due(self) -> None:
         due, self._due = self._due, []

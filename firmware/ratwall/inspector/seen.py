@@ -88,23 +88,22 @@ def tracked_of(seen: Seen, connection: Connection | None) -> Tracked:
     )
 
 
-def repeated(seen: Seen, report: dict[str, Any]) -> dict[str, Any]:
+def line_of(device: bytes, port: int, hardware_address: bytes | None, start: int) -> Line:
+    """Return what is told of a connection behind the report of one that it is like."""
+    mac = None if hardware_address is None else address_text(hardware_address)
+    return packed_text(device), port, mac, start
+
+
+def repeated(line: Line, report: dict[str, Any]) -> dict[str, Any]:
     """Return the report of a connection that is like another one, of which this is the report."""
-    raw = seen.hardware_address
+    client, client_port, mac, start = line
     return {
         **report,
-        "mac": None if raw is None else address_text(raw),
-        "client": packed_text(seen.device),
-        "client_port": seen.device_port,
-        "start": iso_time(seen.first_seen),
+        "mac": mac,
+        "client": client,
+        "client_port": client_port,
+        "start": iso_time(start),
     }
-
-
-def line_of(seen: Seen) -> Line:
-    """Return what is told of a connection behind the report of one that it is like."""
-    raw = seen.hardware_address
-    mac = None if raw is None else address_text(raw)
-    return packed_text(seen.device), seen.device_port, mac, seen.first_seen
 
 
 def connection_of(seen: Seen) -> Connection | None:

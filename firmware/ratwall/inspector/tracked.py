@@ -9,6 +9,7 @@ middle on when its next segment comes.
 """
 
 from collections import OrderedDict
+from collections.abc import KeysView
 from dataclasses import dataclass
 
 from ratwall.flow.connection import Connection
@@ -84,6 +85,10 @@ class TrackedTable:
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._table
+
+    def keys(self) -> KeysView[bytes]:
+        """Return a live view of the keys."""
+        return self._table.keys()
 
     def get(self, key: bytes) -> Tracked | None:
         """Return the connection with a key, which becomes the most recently used."""

@@ -1,9 +1,15 @@
 """What the compiled fast path offers; see fastpath.pyx."""
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Container
+from typing import Any
 
 SLOW: int
 CAPACITY: int
+LIKENESS_LIMIT: int
+
+# Report of the first of its kind; device, its port, hardware address, UTC microseconds.
+Repeated = tuple[dict[str, Any], bytes, int, bytes | None, int]
 
 class Seen:
     """A connection on the fast path, as far as it has come."""
@@ -33,7 +39,9 @@ class FastPath:
     """The connections on it; `offer` it each packet before the slow path."""
 
     enforce: bool
+    watched: Container[bytes]
     taken: int
+    repeated: list[Repeated]
     def __init__(
         self,
         *,
@@ -42,11 +50,14 @@ class FastPath:
         class_mask: int,
         shift: int,
         enforce: bool,
-        known: Callable[[bytes], bool],
+        known: Container[bytes],
         judge: Callable[[Seen], int],
         spill: Callable[[Seen], None],
         clock: Callable[[], int],
+        repeats: OrderedDict[bytes, tuple[int, dict[str, Any]]],
+        doubtful: Container[bytes],
     ) -> None: ...
+    def take_repeated(self) -> list[Repeated]: ...
     def __len__(self) -> int: ...
     def offer(
         self, datagram: bytes, mark: int, hardware_address: Callable[[], bytes | None]

@@ -143,16 +143,45 @@ cdef uint64_t word_sum(const uint8_t *p, Py_ssize_t length) noexcept nogil:
     return total
 
 
-cdef bint _add_hello(bytearray made, bytes data, Py_ssize_t at, bint from_client):
-    """Add what a hello says to its likeness; False if it says something out of order."""
-    cdef const uint8_t *b = <const uint8_t *>PyBytes_AS_STRING(data)
-    cdef Py_ssize_t end = PyBytes_GET_SIZE(data), size
+# A likeness of more bytes is not made: a hello has up to 2 KB, a leaf as many. What is larger is
+# rare, and judged each time.
+LIKENESS_LIMIT = 8192
+cdef enum:
+    ROOM = 8192
+
+
+cdef struct Likeness:
+    Py_ssize_t length  # ROOM + 1 once there was too much
+    uint8_t text[ROOM]
+
+
+cdef int _add(Likeness *made, const uint8_t *data, Py_ssize_t length) noexcept nogil:
+    if made.length + length > ROOM:
+        made.length = ROOM + 1
+        return 0
+    memcpy(made.text + made.length, data, length)
+    made.length += length
+    return 0
+
+
+cdef int _add_number(Likeness *made, uint32_t number) noexcept nogil:
+    return _add(made, <const uint8_t *>&number, 4)
+
+
+cdef bint _add_hello(
+    Likeness *made, const uint8_t *b, Py_ssize_t at, Py_ssize_t end, bint from_client
+) noexcept nogil:
+    """Add what a hello says to a likeness; False if it says something out of order."""
+    cdef Py_ssize_t size, front = made.length
     cdef uint32_t kind
+    cdef uint8_t nothing[2]
+    nothing[0] = nothing[1] = 0
+    _add_number(made, 0)  # its length, when it is known
     if end - at < 38:
         return False
     if from_client:
-        made += data[1:3]  # the record's version
-    made += data[at:at + 2]
+        _add(made, b + 1, 2)  # the record's version
+    _add(made, b + at, 2)
     at += 34
     at += 1 + b[at]
     if from_client:
@@ -164,13 +193,12 @@ cdef bint _add_hello(bytearray made, bytes data, Py_ssize_t at, bint from_client
         size = 3
     if at + size > end:
         return False
-    made += data[at:at + size]  # cipher suites and compression
+    _add(made, b + at, size)  # cipher suites and compression
     at += size
-    if at == end:
-        return True
-    if at + 2 > end or at + 2 + u16(b + at) != end:
-        return False
-    at += 2
+    if at < end:
+        if at + 2 > end or at + 2 + u16(b + at) != end:
+            return False
+        at += 2
     while at < end:
         if at + 4 > end:
             return False
@@ -179,10 +207,15 @@ cdef bint _add_hello(bytearray made, bytes data, Py_ssize_t at, bint from_client
         if at + size > end:
             return False
         if kind == KEY_SHARE or kind == TICKET or kind == PRE_SHARED_KEY or kind == PADDING:
-            made += data[at:at + 2] + b"\0\0"
+            _add(made, b + at, 2)
+            _add(made, nothing, 2)
         else:
-            made += data[at:at + size]
+            _add(made, b + at, size)
         at += size
+    if made.length > ROOM:
+        return False
+    kind = <uint32_t>(made.length - front)
+    memcpy(made.text + front, &kind, 4)
     return True
 
 
@@ -213,20 +246,30 @@ cdef class Seen:
 
         Left out is what a client or a server makes up anew each time: the random numbers, session
         ids, and the content (never the presence) of key shares, tickets and padding. None where the
-        hello cannot be read to its end.
+        hello cannot be read to its end, or it is too much to keep.
         """
-        cdef bytearray asked = bytearray(), answered = bytearray()
-        if not _add_hello(asked, self.hello, RECORD_HEADER + 4, True):
-            return None
-        if not _add_hello(answered, self.server_hello, 0, False):
-            return None
-        # Every part behind its length, so that no two connections read the same.
-        parts = (
-            asked, answered, b"resumed" if self.resumed else b"",
-            self.server, self.server_port.to_bytes(2, "big"),
-            self.chain.to_bytes(4, "big"), self.leaf or b"",
-        )
-        return b"".join([b"%d:%b" % (len(part), part) for part in parts])
+        cdef Likeness made
+        made.length = 0
+        if self._write_likeness(&made):
+            return PyBytes_FromStringAndSize(<const char *>made.text, made.length)
+        return None
+
+    cdef bint _write_likeness(self, Likeness *made):
+        """Write the likeness; every part behind its length, so that no two read the same."""
+        cdef const uint8_t *hello = <const uint8_t *>PyBytes_AS_STRING(self.hello)
+        cdef const uint8_t *answer = <const uint8_t *>PyBytes_AS_STRING(self.server_hello)
+        if not _add_hello(made, hello, RECORD_HEADER + 4, n_bytes(self.hello), True):
+            return False
+        if not _add_hello(made, answer, 0, n_bytes(self.server_hello), False):
+            return False
+        _add_number(made, <uint32_t>self.resumed)
+        _add_number(made, <uint32_t>n_bytes(self.server))
+        _add(made, <const uint8_t *>PyBytes_AS_STRING(self.server), n_bytes(self.server))
+        _add_number(made, <uint32_t>self.server_port)
+        _add_number(made, <uint32_t>self.chain)
+        if self.leaf is not None:
+            _add(made, <const uint8_t *>PyBytes_AS_STRING(self.leaf), n_bytes(self.leaf))
+        return made.length <= ROOM
 
     cdef bytes _joined(self, bint from_client, bytes last, Py_ssize_t at):
         """The payload of one side so far, with one more datagram's."""
@@ -365,23 +408,33 @@ cdef class FastPath:
     """The connections on it; `offer` it each packet before the slow path."""
 
     cdef public bint enforce
+    cdef public object watched  # devices of which nothing is taken for a repetition; packed
     cdef readonly long taken  # packets decided here
-    cdef object _entries, _known, _judge, _spill, _clock
+    cdef readonly list repeated  # connections like one before, until `take_repeated`
+    cdef object _entries, _known, _judge, _spill, _clock, _repeats, _doubtful
     cdef uint32_t _lan, _class_mask, _verdict_mask
     cdef int _shift
     cdef long _held
 
-    def __init__(self, *, lan, to_inspect, class_mask, shift, enforce, known, judge, spill, clock):
-        """Take the marks and four questions to the slow path.
+    def __init__(
+        self, *, lan, to_inspect, class_mask, shift, enforce, known, judge, spill, clock, repeats,
+        doubtful,
+    ):
+        """Take the marks and what to ask of the slow path.
 
-        `known(key)`: does it have this connection? `judge(seen)`: a class, or SLOW where it will
+        `known` holds the keys of its connections. `judge(seen)`: a class, or SLOW where it will
         not be this path that decides. `spill(seen)`: take it over. `clock()`: UTC microseconds.
+        `repeats`: by likeness, in the order of use, the class and the report of connections judged
+        before. `doubtful` holds the servers, packed, that are judged each time.
         """
         self._entries = OrderedDict()
         self._lan, self._class_mask, self._shift = lan, class_mask, shift
         self._verdict_mask = ~(<uint32_t>to_inspect | <uint32_t>class_mask)
         self.enforce = enforce
         self._known, self._judge, self._spill, self._clock = known, judge, spill, clock
+        self._repeats, self._doubtful = repeats, doubtful
+        self.watched = frozenset()
+        self.repeated = []
 
     def __len__(self):
         return len(self._entries)
@@ -393,6 +446,32 @@ cdef class FastPath:
             hardware_address,
         )
         return decided
+
+    def take_repeated(self):
+        """Return the report, device, its port, hardware address and start of what was repeated."""
+        repeated, self.repeated = self.repeated, []
+        return repeated
+
+    cdef int _judged(self, Seen seen) except -2:
+        """Give a connection the class of one that it is like, else have it judged."""
+        cdef Likeness made
+        cdef bytes likeness
+        made.length = 0
+        if (
+            seen.server not in self._doubtful
+            and seen.device not in self.watched
+            and seen._write_likeness(&made)
+        ):
+            likeness = PyBytes_FromStringAndSize(<const char *>made.text, made.length)
+            repeat = self._repeats.get(likeness)
+            if repeat is not None:
+                self._repeats.move_to_end(likeness)
+                self.repeated.append((
+                    repeat[1], seen.device, seen.device_port, seen.hardware_address,
+                    seen.first_seen,
+                ))
+                return repeat[0]
+        return self._judge(seen)
 
     def leave(self, bytes key):
         """Take a connection off this path; None if it was not on it."""
@@ -456,7 +535,7 @@ cdef class FastPath:
                 self.leave(key)
                 seen = None
         if seen is None:
-            if not from_client or flow_class != NONE or self._known(key):
+            if not from_client or flow_class != NONE or key in self._known:
                 return _SLOW
             decided = self._begin(key, p, n, offset, header, size, address, ask, now)
         else:
@@ -550,7 +629,7 @@ cdef class FastPath:
             if shown == ODD:
                 return _SLOW
             if shown == SHOWN:
-                decided = self._judge(seen)
+                decided = self._judged(seen)
                 if decided == _SLOW:
                     return _SLOW
                 seen.judged = decided
@@ -596,6 +675,11 @@ cdef enum:
     ACCEPT = 1  # NF_ACCEPT
     FRONT = 20  # nlmsghdr and nfgenmsg
     VERDICT_LENGTH = 40
+
+
+# As long, and as many, repetitions wait to be told together (see `ratwall.reports.gathering`).
+cdef int64_t GATHER_US = 50000
+cdef Py_ssize_t TOGETHER = 64
 
 
 cdef int64_t monotonic_us() noexcept nogil:
@@ -649,6 +733,7 @@ cdef class QueueReader:
         cdef pollfd watched[2]
         cdef int ready, count = 1 if other < 0 else 2
         cdef bint slow = False, heard = False
+        cdef Py_ssize_t repeated
         cdef int64_t now = monotonic_us(), until
         watched[0].fd, watched[1].fd = self._descriptor, other
         watched[0].events = watched[1].events = POLLIN
@@ -678,6 +763,10 @@ cdef class QueueReader:
                 length = recv(self._descriptor, room, self._size, MSG_DONTWAIT)
                 if length >= 0:
                     slow = not self._settle(<const uint8_t *>room, length)
+                    repeated = len(self._path.repeated)
+                    if repeated:
+                        until = monotonic_us() + (GATHER_US if repeated < TOGETHER else 0)
+                        self._until = until if until < self._until else self._until
                     self._kept = length if slow else 0
                 elif errno != EAGAIN and errno != EINTR and errno != ENOBUFS:
                     raise OSError(errno, "packet queue")

@@ -9,7 +9,7 @@ Design note: no clock and no disk. Times are UTC microseconds passed in; the con
 
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, KeysView, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -104,9 +104,10 @@ class VerdictMemory:
             entry.family, entry.score, entry.learned, entry.port, entry.certificate_sha256
         )
 
-    def holds(self, server: bytes) -> bool:
-        """Say whether anything is known of a server, on whichever port."""
-        return server in self._ports
+    @property
+    def servers(self) -> KeysView[bytes]:
+        """The servers of which anything is known, on whichever port: a live view."""
+        return self._ports.keys()
 
     def learn(
         self,

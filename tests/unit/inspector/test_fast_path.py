@@ -410,3 +410,54 @@ def test_a_report_from_memory_reads_like_one_worked_out() -> None:
     assert first["start"] != second["start"]
     own = ("client_port", "start")
     assert json.dumps({**first, **{name: second[name] for name in own}}) == json.dumps(second)
+
+
+def test_a_watched_device_is_judged_each_time_and_teaches_nothing_to_others() -> None:
+    """Its thresholds are lower, and its connections are observed."""
+    both = Both()
+    ports = iter(range(CLIENT_PORT, CLIENT_PORT + 100))
+
+    def connect() -> FlowClass:
+        port = next(ports)
+        for from_client, data in packets(handshakes()["TLS 1.2"], 1448, 4, port):
+            flow_class = both.send(from_client, data, port)
+        both.agree()
+        return flow_class
+
+    def watch(*devices: str) -> None:
+        for one in both.inspectors.values():
+            one.watched = frozenset(devices)
+
+    device = "192.168.77.11"
+    watch(device)
+    assert connect() is FlowClass.OBSERVED
+    assert both.reports[True][-1]["client"] == device
+    watch()
+    assert connect() is FlowClass.CLEAN
+    assert connect() is FlowClass.CLEAN
+    watch(device)
+    assert connect() is FlowClass.OBSERVED
+
+
+def with_extension(hello: bytes, size: int) -> bytes:
+    """A ClientHello's record with one extension more, of a private number."""
+    body = hello[9:]
+    at = 34 + 1 + body[34]
+    at += 2 + int.from_bytes(body[at : at + 2])
+    at += 1 + body[at]
+    extensions = body[at + 2 :] + b"\xff\x01" + size.to_bytes(2) + bytes(size)
+    body = body[:at] + len(extensions).to_bytes(2) + extensions
+    return hello[:3] + (len(body) + 4).to_bytes(2) + b"\x01" + len(body).to_bytes(3) + body
+
+
+@pytest.mark.parametrize(("size", "kinds_kept"), [(4000, 1), (fastpath.LIKENESS_LIMIT, 0)])
+def test_what_is_too_much_to_keep_is_judged_each_time(size: int, kinds_kept: int) -> None:
+    both = Both()
+    (side, hello), *rest = handshakes()["TLS 1.3"]
+    for port in (CLIENT_PORT, CLIENT_PORT + 1):
+        turns = [(side, with_extension(hello, size)), *rest]
+        for from_client, data in packets(turns, 1448, 4, port):
+            both.send(from_client, data, port)
+        both.agree()
+    assert len(both.reports[True]) == 2
+    assert len(both.inspectors[True]._repeats.kept) == kinds_kept
