@@ -186,6 +186,8 @@ class Observation(Listener):
             self._told_at += by
         if self._quiet_at is not None:
             self._quiet_at += by
+        for connection, (since, copies) in self._early.items():
+            self._early[connection] = since + by, copies
         self._table.clock_set(by)
         if self.rhythms is not None:
             self.rhythms.clock_set(by)

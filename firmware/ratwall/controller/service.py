@@ -97,6 +97,7 @@ class Service:
         self.feeds: Feeds | None = None  # likewise
         self.packs: Packs | None = None
         self.listeners: list[Listener] = []
+        self._heedful: dict[str, list[Listener]] = {"take_report": [], "take_event": []}
         self.clock = clock
         self.sets = sets
         self.started = clock()
@@ -154,6 +155,10 @@ class Service:
     def add(self, listener: Listener) -> None:
         """Have a listener hear all there is to hear; call before `start`."""
         self.listeners.append(listener)
+        for name, heedful in self._heedful.items():
+            # With every connection: who does nothing with it is not asked.
+            if getattr(type(listener), name) is not getattr(Listener, name):
+                heedful.append(listener)
 
     def start(self) -> None:
         """Open the ledger, else one in memory, and put in force what it says."""
@@ -216,7 +221,7 @@ class Service:
         now = self.clock()
         written = self._intake.take(report, now)
         self._tracking.take_report(report, written, now)
-        for listener in self.listeners:
+        for listener in self._heedful["take_report"]:
             listener.take_report(report, written)
 
     def take_events(self) -> None:
@@ -381,7 +386,7 @@ class Service:
         self._tracking.read_table()
 
     def _hand_on(self, event: FlowEvent) -> None:
-        for listener in self.listeners:
+        for listener in self._heedful["take_event"]:
             listener.take_event(event)
 
     def _hand_table(self, there: Set[Connection]) -> None:
