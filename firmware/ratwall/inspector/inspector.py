@@ -33,6 +33,7 @@ from ratwall.inspector.seen import (
     line_of,
     repeated,
     tracked_of,
+    wall_clock,
 )
 from ratwall.inspector.tracked import Tracked, TrackedTable
 from ratwall.kernel.marks import FlowClass, Marks
@@ -385,7 +386,7 @@ class Inspector:
             known=self._table.keys(),
             judge=self._judge_seen,
             spill=self._adopt,
-            clock=self._clock,
+            clock=None if self._clock is wall_clock else self._clock,
             repeats=self._repeats.kept,
             # What the memory holds of a server may change with any connection to it.
             doubtful=self._memory.servers,

@@ -19,6 +19,7 @@ from ratwall.feeds.directory import FeedDirectory
 from ratwall.feeds.index import open_index
 from ratwall.inspector.heartbeat import FEED_SECONDS, NOTICE, Heartbeat
 from ratwall.inspector.inspector import Inspector
+from ratwall.inspector.seen import wall_clock
 from ratwall.kernel.marks import Marks
 from ratwall.queue.binding import PacketQueue
 from ratwall.reports.allows import AllowGathering
@@ -55,7 +56,7 @@ class Process:
             memory=self._memory,
             report=self._take_report,
             report_like=self._take_like,
-            clock=lambda: time.time_ns() // 1000,
+            clock=wall_clock,
             rules=settings.rules,
         )
         self._feeds = FeedDirectory(options.state_dir)

@@ -4,6 +4,7 @@ The fast path is compiled (`ratwall.queue.fastpath`); without it `FastPath` is N
 of this file is used. It decides nothing: facts come from the same readers that the slow path uses.
 """
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from ratwall.flow.connection import Connection
@@ -37,10 +38,16 @@ __all__ = [
     "line_of",
     "repeated",
     "tracked_of",
+    "wall_clock",
 ]
 
 _MAC_LENGTH = 6
 _MESSAGE_HEADER = 4  # type and length of a handshake message
+
+
+def wall_clock() -> int:
+    """UTC microseconds. Who is given this clock may read it by a shorter way."""
+    return time.time_ns() // 1000
 
 
 def address_text(raw: bytes) -> str:

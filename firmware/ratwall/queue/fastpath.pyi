@@ -53,7 +53,7 @@ class FastPath:
         known: Container[bytes],
         judge: Callable[[Seen], int],
         spill: Callable[[Seen], None],
-        clock: Callable[[], int],
+        clock: Callable[[], int] | None,
         repeats: OrderedDict[bytes, tuple[int, dict[str, Any]]],
         doubtful: Container[bytes],
     ) -> None: ...

@@ -38,7 +38,7 @@ cdef extern from "<time.h>" nogil:
         long tv_sec
         long tv_nsec
     int clock_gettime(int clock, timespec *now)
-    int CLOCK_MONOTONIC
+    int CLOCK_MONOTONIC, CLOCK_REALTIME
 
 cdef extern from "<arpa/inet.h>" nogil:
     uint32_t htonl(uint32_t value)
@@ -104,6 +104,12 @@ cdef int DATAGRAMS = 64
 cdef bytes HELLO_RETRY_RANDOM = bytes.fromhex(
     "cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c"
 )
+
+
+cdef inline int64_t clock_us(int clock) noexcept nogil:
+    cdef timespec now
+    clock_gettime(clock, &now)
+    return <int64_t>now.tv_sec * 1000000 + now.tv_nsec // 1000
 
 
 cdef inline uint32_t u16(const uint8_t *p) noexcept nogil:
@@ -423,7 +429,8 @@ cdef class FastPath:
         """Take the marks and what to ask of the slow path.
 
         `known` holds the keys of its connections. `judge(seen)`: a class, or SLOW where it will
-        not be this path that decides. `spill(seen)`: take it over. `clock()`: UTC microseconds.
+        not be this path that decides. `spill(seen)`: take it over. `clock()`: UTC microseconds;
+        without one the machine's is read.
         `repeats`: by likeness, in the order of use, the class and the report of connections judged
         before. `doubtful` holds the servers, packed, that are judged each time.
         """
@@ -528,7 +535,7 @@ cdef class FastPath:
             memcpy(joined + size + 2, one, size + 2)
         key = PyBytes_FromStringAndSize(<char *>joined, 2 * (size + 2))
         cdef Seen seen = self._entries.get(key)
-        cdef int64_t now = self._clock()
+        cdef int64_t now = clock_us(CLOCK_REALTIME) if self._clock is None else self._clock()
         if seen is not None and flow_class == NONE:
             # The same two ports again, as the slow path tells it (`Tracked.is_over`).
             if seen.settled or now - seen.last_seen > (IDLE_US if seen.final < 0 else BURST_US):
@@ -682,12 +689,6 @@ cdef int64_t GATHER_US = 50000
 cdef Py_ssize_t TOGETHER = 64
 
 
-cdef int64_t monotonic_us() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <int64_t>now.tv_sec * 1000000 + now.tv_nsec // 1000
-
-
 cdef class QueueReader:
     """Reads a queue's socket, answers what the fast path decides, and returns the rest.
 
@@ -734,7 +735,7 @@ cdef class QueueReader:
         cdef int ready, count = 1 if other < 0 else 2
         cdef bint slow = False, heard = False
         cdef Py_ssize_t repeated
-        cdef int64_t now = monotonic_us(), until
+        cdef int64_t now = clock_us(CLOCK_MONOTONIC), until
         watched[0].fd, watched[1].fd = self._descriptor, other
         watched[0].events = watched[1].events = POLLIN
         self._until = now + <int64_t>(seconds * 1000000)
@@ -765,20 +766,20 @@ cdef class QueueReader:
                     slow = not self._settle(<const uint8_t *>room, length)
                     repeated = len(self._path.repeated)
                     if repeated:
-                        until = monotonic_us() + (GATHER_US if repeated < TOGETHER else 0)
+                        until = clock_us(CLOCK_MONOTONIC) + (GATHER_US if repeated < TOGETHER else 0)
                         self._until = until if until < self._until else self._until
                     self._kept = length if slow else 0
                 elif errno != EAGAIN and errno != EINTR and errno != ENOBUFS:
                     raise OSError(errno, "packet queue")
             heard = count == 2 and watched[1].revents != 0
             PyErr_CheckSignals()
-            now = monotonic_us()
+            now = clock_us(CLOCK_MONOTONIC)
         PyErr_CheckSignals()
         return slow, heard
 
     def hasten(self, double seconds):
         """Have `wait`, which is under way, end in so many seconds at the latest."""
-        cdef int64_t until = monotonic_us() + <int64_t>(seconds * 1000000)
+        cdef int64_t until = clock_us(CLOCK_MONOTONIC) + <int64_t>(seconds * 1000000)
         if until < self._until:
             self._until = until
 

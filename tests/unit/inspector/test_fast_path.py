@@ -23,6 +23,7 @@ from bench.memory import flood, half_a_hello, inspector
 from bench.profile_inspector import flights
 from fuzz.seeds import CLIENT_PORT, CLIENT_START, SERVER_START, datagram
 from ratwall.inspector.inspector import Inspector
+from ratwall.inspector.seen import wall_clock
 from ratwall.inspector.tracked import CAPACITY, IDLE_US
 from ratwall.kernel.marks import FlowClass, Marks
 from ratwall.queue import fastpath
@@ -31,6 +32,7 @@ from ratwall.selftest.flight import canned_handshake
 from ratwall.signatures.pack import load_packs
 from ratwall.verdict.judge import Thresholds
 from ratwall.verdict.memory import VerdictMemory
+from ratwall.verdict.record import iso_time
 from ratwall_lab.certificates import Notary
 
 MARKS = Marks()
@@ -461,3 +463,24 @@ def test_what_is_too_much_to_keep_is_judged_each_time(size: int, kinds_kept: int
         both.agree()
     assert len(both.reports[True]) == 2
     assert len(both.inspectors[True]._repeats.kept) == kinds_kept
+
+
+def test_the_machines_clock_is_read_alike_in_both_places() -> None:
+    reports: list[dict[str, Any]] = []
+    fast = Inspector(
+        load_packs(),
+        Thresholds(),
+        MARKS,
+        enforce=True,
+        memory=VerdictMemory(),
+        report=reports.append,
+        clock=wall_clock,
+    )
+    assert fast.fast_path is not None
+    before = wall_clock()
+    for from_client, data in packets(handshakes()["TLS 1.3"], 1448, 4, CLIENT_PORT):
+        side = MARKS.lan if from_client else MARKS.wan
+        fast.decide(QueuedPacket(data, side | MARKS.to_inspect, lambda: MAC))
+    assert fast.fast_path.taken >= 3
+    (told,) = reports
+    assert iso_time(before) <= told["start"] <= iso_time(wall_clock())
