@@ -3,13 +3,14 @@
 PYTHON ?= python3
 FILE ?=
 BOARD ?= list
+IMAGE ?= build/lab-image/disk.img
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help root setup run test check lint types replay bench image lock vendor clean
+.PHONY: help root setup run test check lint types replay bench image lab-image qemu hil lock vendor clean
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
 setup: ## install what is missing (system packages as root on Debian, Python packages in .venv)
 	@PYTHON=$(PYTHON) scripts/setup
@@ -39,6 +40,18 @@ bench: root setup ## plain forwarding, accept-all queue, Ratwall and Suricata (i
 
 image: setup ## build a board's image with Buildroot: make image BOARD=rpi5 (BOARD=list: which there are)
 	@scripts/build-image $(BOARD)
+
+lab-image: root ## build an image for the emulator, from Debian packages (minutes; then only what changed)
+	@PYTHON=$(PYTHON) scripts/setup lab-image
+	@scripts/lab-image
+
+qemu: root lab-image ## boot it between an office and an internet; the page is on https://127.0.0.1:8443
+	@PYTHON=$(PYTHON) scripts/setup qemu
+	@$(BIN)/python scripts/qemu $(IMAGE)
+
+hil: root ## test an image as hardware: make hil IMAGE=disk.img (without one: the lab image)
+	@PYTHON=$(PYTHON) scripts/setup qemu
+	@IMAGE=$(IMAGE) $(BIN)/python -m pytest -o test_seconds=900 --durations=0 tests/hil
 
 lock: setup ## move every pinned dependency to its newest version
 	@scripts/lock --upgrade

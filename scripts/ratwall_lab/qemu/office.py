@@ -54,14 +54,15 @@ class Office:
     def box_address(self, timeout: float = LEASE_SECONDS) -> str:
         """Wait for the box to have asked for an address; the newest it got."""
         deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
+        while True:
             # One line a lease: when it ends, MAC, address, name, client id.
             lines = self._leases.read_text().splitlines() if self._leases.exists() else []
             rows = [words for line in lines if len(words := line.split()) == 5]
             if rows:
                 return max(rows, key=lambda words: int(words[0]))[2]
+            if time.monotonic() >= deadline:
+                raise LabError(f"the box has not asked for an address within {timeout:.0f} s")
             time.sleep(POLL_SECONDS)
-        raise LabError(f"the box has not asked for an address within {timeout:.0f} s")
 
     def certificate(self, address: str, timeout: float = LEASE_SECONDS) -> str:
         """Return the certificate that the box shows to the office, in PEM."""

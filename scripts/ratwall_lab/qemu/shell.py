@@ -49,6 +49,12 @@ ExecStart=/bin/sh /run/credentials/@system/{SCRIPT_CREDENTIAL}
 Restart=always
 RestartSec=1
 """
+# An emulated box finds its disk many times later than the slowest real one.
+PATIENT = "[Unit]\nJobRunningTimeoutSec=5min\n"
+PATIENT_FOR = (
+    r"dev-disk-by\x2dpartlabel-data.device",
+    r"dev-disk-by\x2dpartlabel-bootsel.device",
+)
 WANTED = f"[Unit]\nWants={UNIT}\n"
 
 _numbers = itertools.count(1)
@@ -67,6 +73,7 @@ def qemu_arguments(path: Path) -> list[str]:
         f"systemd.extra-unit.{UNIT}": UNIT_TEXT,
         SCRIPT_CREDENTIAL: SCRIPT,
         "systemd.unit-dropin.sysinit.target": WANTED,
+        **{f"systemd.unit-dropin.{device}": PATIENT for device in PATIENT_FOR},
     }
     values = ",".join(
         f"value=io.systemd.credential.binary:{name}={base64.b64encode(text.encode()).decode()}"

@@ -1,0 +1,155 @@
+"""The image as hardware: one boot for all, then each test takes up the box where that boot ended.
+
+`make hil IMAGE=…` runs these; `make test` does not. A test gets a box of its own: a copy-on-write
+disk and the saved state of processors and memory, a few seconds instead of a boot.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hil.stages import PROTECTS, Report, Stages
+from ratwall_lab.certificates import Identity, Notary, asyncrat_family
+from ratwall_lab.namespaces import LabError
+from ratwall_lab.qemu.machine import Machine, Saved
+from ratwall_lab.qemu.office import Office
+from web.conftest import Site, Visitor
+
+IMAGE = Path(os.environ.get("IMAGE") or "build/lab-image/disk.img")
+PASSWORD = "a fine day for a swim"
+# From power-on to "inline and protecting": a minute on a quiet machine with two cores.
+PROTECTING_SECONDS = 480.0
+POLL_SECONDS = 1.0
+REPORT = "boot.json"
+
+
+class Box:
+    """An emulated box in its office."""
+
+    def __init__(self, machine: Machine, office: Office) -> None:
+        self.machine, self.office, self.lab = machine, office, office.lab
+
+    def ask(self, *command: str) -> Any:
+        """What `ratwall COMMAND --json` prints on the box."""
+        return json.loads(self.machine.succeed(f"ratwall {' '.join(command)} --json"))
+
+    def wait_for(self, what: str, condition: Callable[[], Any], timeout: float = 120.0) -> Any:
+        """Wait until a condition holds; its value."""
+        deadline = time.monotonic() + timeout
+        while not (value := condition()):
+            if time.monotonic() > deadline:
+                raise self.machine.failure(f"{what}: not within {timeout:.0f} s")
+            time.sleep(POLL_SECONDS)
+        return value
+
+    def state(self) -> str | None:
+        """What the box says of itself; None while it cannot say."""
+        answer = self.machine.execute("ratwall status --json")
+        return json.loads(answer.output)["state"] if answer.status == 0 else None
+
+    def wait_protecting(self, timeout: float = PROTECTING_SECONDS) -> None:
+        """Wait until the box says that it protects."""
+        self.machine.wait_for_shell()
+        try:
+            self.wait_for("protecting", lambda: self.state() == "protecting", timeout)
+        except LabError as error:
+            seen = self.machine.execute("systemctl --failed; ratwall status; journalctl -b -p 4")
+            raise LabError(f"{error}\n--- on the box ---\n{seen.output[-6000:]}") from error
+
+    def visitor(self) -> Visitor:
+        """Somebody in the office who opens the admin page; enter `lab.anna` to use it."""
+        code = self.machine.execute("cat /var/lib/ratwall/web/setup-code").output.strip()
+        return Visitor(_site(f"https://{self.office.box_address()}", code))
+
+
+def _site(url: str, code: str) -> Site:
+    nobody = subprocess.Popen([sys.executable, "-c", ""], text=True)  # the page's process is on the box
+    nobody.wait()
+    return Site(url, 443, "", code, nobody, Path())
+
+
+@dataclass(frozen=True, slots=True)
+class Booted:
+    """The box after its first boot, held still, and how it got there."""
+
+    saved: Saved
+    report: Report
+
+
+def _kept() -> Booted | None:
+    """The newest box held still of an earlier run, for whoever writes tests; None without one."""
+    for report in sorted(Path("build/hil").resolve().glob(f"*/saved/{REPORT}"), reverse=True):
+        if report.stat().st_mtime > IMAGE.stat().st_mtime:
+            disk, state = report.with_name("disk.qcow2"), report.with_name("state")
+            return Booted(Saved(disk, state), Report(**json.loads(report.read_text())))
+    return None
+
+
+@pytest.fixture(scope="session")
+def folder() -> Path:
+    """Where disks, consoles and sockets go; a socket's path may have 107 characters."""
+    folder = Path("build/hil").resolve() / time.strftime("%H%M%S")
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def office(folder: Path) -> Iterator[Office]:
+    with Office(folder / "office") as office:
+        yield office
+
+
+@pytest.fixture(scope="session")
+def notary() -> Notary:
+    return Notary()
+
+
+@pytest.fixture(scope="session")
+def rat(notary: Notary) -> Identity:
+    return notary.rat(asyncrat_family())
+
+
+@pytest.fixture(scope="session")
+def booted(folder: Path, office: Office, say: Callable[[str], None]) -> Booted:
+    if os.environ.get("HIL_REUSE") and (kept := _kept()):
+        return kept
+    with Machine(IMAGE, folder / "first", office.lab.box) as machine:
+        box = Box(machine, office)
+        with Stages(machine, office) as stages:
+            box.wait_protecting()
+            stages.reach(PROTECTS)
+        stages.ask()
+        say(stages.report.text())
+        saved = machine.save(folder / "saved")
+        (folder / "saved" / REPORT).write_text(stages.dump())
+        return Booted(saved, stages.report)
+
+
+@pytest.fixture(scope="session")
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Print past pytest's capture: the figures of a boot belong into the log of the run."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n{text}", flush=True)
+
+    return say
+
+
+@pytest.fixture
+def box(
+    booted: Booted, folder: Path, office: Office, request: pytest.FixtureRequest
+) -> Iterator[Box]:
+    """A box of this test's own that protects."""
+    name = request.node.name.removeprefix("test_")[:30]
+    with Machine(IMAGE, folder / name, office.lab.box, saved=booted.saved) as machine:
+        yield Box(machine, office)
