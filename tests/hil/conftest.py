@@ -71,7 +71,8 @@ class Box:
 
 
 def _site(url: str, code: str) -> Site:
-    nobody = subprocess.Popen([sys.executable, "-c", ""], text=True)  # the page's process is on the box
+    # The page's process is on the box; this one stands for none.
+    nobody = subprocess.Popen([sys.executable, "-c", ""], text=True)
     nobody.wait()
     return Site(url, 443, "", code, nobody, Path())
 
