@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ratwall.controller.adoption import Adoption
+from ratwall.controller.adoption import TAKEN_A_LOOK, Adoption
 from ratwall.controller.blocks import REPORT_LOST, Action, Actions
 from ratwall.controller.selftest import SERVER as SELFTEST_SERVER
 from ratwall.controller.selftest import SERVER_PORT as SELFTEST_PORT
@@ -62,6 +62,13 @@ def test_what_is_explained_or_gone_or_a_test_is_left_alone(box: Box, actions: Ac
     del box.sets.by_itself[-1]
     assert adoption.look(actions, NOON + LOOK) == 0
     assert [action.reason for action in actions.blocking()] == ["mine"]
+
+
+def test_of_very_many_some_are_taken_at_a_time(box: Box, actions: Actions) -> None:
+    adoption = Adoption(box.sets)
+    box.sets.by_itself = [refused(port=number + 1) for number in range(TAKEN_A_LOOK + 1)]
+    looks = [adoption.look(actions, NOON + number * LOOK) for number in range(4)]
+    assert looks == [0, TAKEN_A_LOOK, 1, 0]
 
 
 def test_a_report_that_was_late_after_all_takes_its_place(
