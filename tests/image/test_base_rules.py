@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from image.conftest import OVERLAY
+from ratwall.kernel.ruleset import SELFTEST_LAN, SELFTEST_WAN
 from ratwall_lab.namespaces import Host
 from ratwall_lab.topology import BOX_WAN_IPV4, OFFICE_IPV4, Lab, Mode
 
@@ -80,6 +81,12 @@ def ruled(
             lab.box.run(["ip", "address", "add", f"{BOX}/24", "dev", "br0"])
         lay(lab, tmp_path_factory.mktemp("rules"), router=mode == "router")
         yield lab
+
+
+def test_the_self_tests_cables_are_let_through() -> None:
+    """By name: with the base rules alone `ratwall selftest` would find a box that forwards nothing."""
+    rule = f'iifname "{SELFTEST_LAN}" oifname "{SELFTEST_WAN}" accept'
+    assert rule in (RULES / "base.nft").read_text()
 
 
 def own(lab: Lab) -> str:

@@ -21,6 +21,8 @@ TREE = ROOT / "buildroot"
 BOARDS = sorted(path.parent.name for path in TREE.glob("board/*/meta"))
 SYMBOL = re.compile(r"\bBR2_[A-Za-z0-9_]+\b")
 SECTOR = 512
+# Where a user does not look, but mke2fs and its like are.
+TOOLS = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
 MEGABYTE = 1024 * 1024
 # From docs/image.md; whatever reads the disk goes by these names.
 LABELS = ["bootsel", "boot-a", "boot-b", "root-a", "root-b", "data"]
@@ -185,14 +187,14 @@ def test_the_disk_of_a_board_adds_up(board: str, tmp_path: Path) -> None:
             *("--rootpath", str(root), "--inputpath", str(given)),
             *("--outputpath", str(made), "--tmppath", str(tmp_path / "work")),
         ],
-        env={**os.environ, **meta},
+        env={**TOOLS, **meta},
         check=True,
         timeout=60,
     )
     image = made / "ratwall.img"
     table = json.loads(
         subprocess.run(
-            ["/usr/sbin/sfdisk", "--json", str(image)], capture_output=True, check=True
+            ["sfdisk", "--json", str(image)], env=TOOLS, capture_output=True, check=True
         ).stdout
     )["partitiontable"]
     parts = table["partitions"]
@@ -264,7 +266,7 @@ def run_script(
     return subprocess.run(
         [TREE / "scripts" / name, folder, TREE / "board" / board],
         env={
-            **os.environ,
+            **TOOLS,
             "BR2_EXTERNAL_RATWALL_PATH": str(TREE),
             **{key: str(path) for key, path in places.items()},
         },
