@@ -84,7 +84,7 @@ def ruled(
 
 
 def test_the_self_tests_cables_are_let_through() -> None:
-    """By name: with the base rules alone `ratwall selftest` would find a box that forwards nothing."""
+    """By name: else `ratwall selftest` would find a box that forwards nothing."""
     rule = f'iifname "{SELFTEST_LAN}" oifname "{SELFTEST_WAN}" accept'
     assert rule in (RULES / "base.nft").read_text()
 
