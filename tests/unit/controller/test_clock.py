@@ -67,8 +67,10 @@ def test_who_slept_is_told_of() -> None:
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office(tmp_path)
+def office(tmp_path: Path) -> Iterator[Office]:
+    office = Office(tmp_path)
+    yield office
+    office.ledger.close()
 
 
 def set_clock(office: Office, by: int) -> None:
