@@ -18,7 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,17 @@ TOLD = (Verdict.ALERT, Verdict.BLOCK)
 CHUNK = 40  # connections that a process takes at a time
 LATEST = {"stock": 4, "redrawn": 12}  # the beat by which it is to be found
 AGAINST = Circumstances(named=False, tls_version="TLS 1.0", devices=1, age=0)
+# As if its hello had named nobody and its server were new here; its TLS is its own.
+UNKNOWN = {"named": False, "devices": 1, "age": 0}
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The first that is told of a connection: its rule and verdict, and when."""
+    """The first that is told of a connection: its rule, verdict and facts, and when."""
 
     rule: str
     verdict: str
+    facts: tuple[str, ...]
     at: float  # seconds on the connection's clock
 
 
@@ -76,15 +79,15 @@ def first_told(one: Simulated, known: Circumstances) -> Found | None:
         if decision is not None:
             verdict = weigh(decision.evidence, limits).verdict
             if verdict in TOLD:
-                return Found(decision.rule, verdict, copy.at)
+                facts = tuple(fact.id for fact in decision.evidence)
+                return Found(decision.rule, verdict, facts, copy.at)
     return None
 
 
-def play_rat(job: tuple[int, bool]) -> dict[str, Any]:
+def play_rat(job: tuple[str, int, bool]) -> dict[str, Any]:
     """Simulate one RAT; its beat number is that of the last ping sent when it was found."""
-    number, redrawn = job
-    table = load()
-    one = rat(f"{table['seed']} rat {redrawn} {number}", table, redrawn=redrawn)
+    seed, number, redrawn = job
+    one = rat(f"{seed} rat {redrawn} {number}", load(), redrawn=redrawn)
     found = first_told(one, around(one))
     if found is None:
         return {"kind": one.kind, "version": one.version, "rule": None}
@@ -99,10 +102,10 @@ def play_rat(job: tuple[int, bool]) -> dict[str, Any]:
     }
 
 
-def play_honest(number: int) -> dict[str, Any]:
+def play_honest(job: tuple[str, int]) -> dict[str, Any]:
     """Simulate one honest connection."""
-    table = load()
-    one = honest(f"{table['seed']} honest {number}", table)
+    seed, number = job
+    one = honest(f"{seed} honest {number}", load())
     known = around(one)
     told = first_told(one, known) if tellable(known) else None
     row: dict[str, Any] = {
@@ -110,26 +113,26 @@ def play_honest(number: int) -> dict[str, Any]:
         "near": one.near,
         "hours": one.seconds / 3600,
         "folded": tellable(known),
-        "told": None if told is None else (told.rule, told.verdict),
+        "told": None if told is None else (told.verdict, *told.facts),
         "against": None,
     }
     if number % round(1 / AGAINST_SHARE) == 0:
-        against = first_told(one, AGAINST)
+        against = first_told(one, replace(known, **UNKNOWN))
         row["against"] = ["nothing"] if against is None else [against.rule, against.verdict]
     return row
 
 
-def rats(number: int, pool: "multiprocessing.pool.Pool") -> list[dict[str, Any]]:
+def rats(seed: str, number: int, pool: "multiprocessing.pool.Pool") -> list[dict[str, Any]]:
     """Return a row for each of `number` RATs, half of them redrawn."""
-    jobs = [(each, each % 2 == 1) for each in range(number)]
+    jobs = [(seed, each, each % 2 == 1) for each in range(number)]
     return pool.map(play_rat, jobs, CHUNK)
 
 
-def honests(hours: float, pool: "multiprocessing.pool.Pool") -> list[dict[str, Any]]:
+def honests(seed: str, hours: float, pool: "multiprocessing.pool.Pool") -> list[dict[str, Any]]:
     """Return rows of honest connections until they are so many hours."""
     rows: list[dict[str, Any]] = []
     done = 0.0
-    for row in pool.imap(play_honest, _numbers(), CHUNK):
+    for row in pool.imap(play_honest, _numbers(seed), CHUNK):
         rows.append(row)
         done += row["hours"]
         if done >= hours:
@@ -137,8 +140,9 @@ def honests(hours: float, pool: "multiprocessing.pool.Pool") -> list[dict[str, A
     return rows
 
 
-def _numbers() -> Iterator[int]:
-    yield from range(10_000_000)
+def _numbers(seed: str) -> Iterator[tuple[str, int]]:
+    for number in range(10_000_000):
+        yield seed, number
 
 
 def delays(rows: Sequence[dict[str, Any]], kind: str) -> dict[str, Any]:
@@ -207,14 +211,17 @@ def plots(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def simulate(number: int, hours: float, processes: int) -> tuple[dict[str, Any], dict[str, str]]:
+def simulate(
+    seed: str, number: int, hours: float, processes: int
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Return figures and charts."""
     started = time.monotonic()
     with multiprocessing.Pool(processes) as pool:
-        of_rats = rats(number, pool)
+        of_rats = rats(seed, number, pool)
         figures: dict[str, Any] = {kind: delays(of_rats, kind) for kind in LATEST}
-        figures["honest"] = mistakes(honests(hours, pool))
+        figures["honest"] = mistakes(honests(seed, hours, pool))
         pool.terminate()
+    figures["seed"] = seed
     figures["took_seconds"] = round(time.monotonic() - started)
     return figures, plots(of_rats)
 
@@ -224,11 +231,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rats", type=int, default=RATS, help="half of them redrawn")
     parser.add_argument("--hours", type=float, default=HOURS, help="of honest connections")
+    parser.add_argument("--seed", default=str(load()["seed"]), help="another draw of the same")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--plots", type=Path, help="write the charts into this folder")
     options = parser.parse_args()
-    figures, charts = simulate(options.rats, options.hours, options.processes)
+    figures, charts = simulate(options.seed, options.rats, options.hours, options.processes)
     print(json.dumps(figures, indent=1))
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")

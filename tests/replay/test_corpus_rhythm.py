@@ -2,8 +2,8 @@
 
 Nobody here made these captures, and nothing of the rhythm code was tuned to the honest ones. What a
 client says is cut to what is copied inline; each stream is judged by its own hello, and once more
-as if it had named no server, spoken TLS 1.0 and met a server that nobody knows: then the rhythm
-alone stands between it and an alert.
+as if it had named no server, its version were not known (any length of a prefix fits) and it met a
+server that nobody knows: then the rhythm alone stands between it and being told of.
 """
 
 import json
@@ -29,7 +29,7 @@ from replay.conftest import Corpus
 GENUINE = ("192.168.100.124:49207", "181.131.218.39:4041")  # AsyncRAT: 14 pings, a bad line
 GENUINE_PERIOD_US = 13_531_000  # as measured on its capture; its timer's deviation is 2.5 ms
 LONG_SECONDS = 30.0  # of a stream in which a stock rhythm would have had time to show
-WORST = Circumstances(named=False, tls_version="TLS 1.0", devices=1, age=0)
+WORST = Circumstances(named=False, tls_version=None, devices=1, age=0)
 
 Ends = tuple[str, str]
 

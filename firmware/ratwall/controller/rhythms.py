@@ -4,8 +4,8 @@ Between the kernel's copies and `ratwall.rhythm`: one trail of records and one l
 each observed connection, dropped with it. It never delays or cuts anything.
 
 Design note: most connections are neither nameless nor old nor rare, or end after a page; their
-bursts cost a few comparisons. How rare a server is takes a query, so it is asked at most once in
-`ASK_AGAIN` bursts.
+bursts cost a few comparisons, and what is settled is not folded again at every beat. How rare a
+server is takes a query, so it is asked at most once in `ASK_AGAIN` bursts.
 """
 
 from collections.abc import Callable
@@ -15,15 +15,15 @@ from typing import Any
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.proofs import Connection
 from ratwall.rhythm.beats import BeatLog
-from ratwall.rhythm.decide import STOCK_BEATS, Circumstances, Decision, decide
+from ratwall.rhythm.decide import LEAST_BURSTS, Circumstances, Decision, decide
 from ratwall.rhythm.records import RecordTrail
 from ratwall.verdict.finding import Finding
 from ratwall.wire.packet import Segment
 
 ASK_AGAIN = 64  # bursts, a quarter of an hour of beats: a server gets known, or stays rare
-# Bursts after which a connection is looked at less often: what beats is found by then, and what
-# begins to beat later, a minute later.
-EAGER, EVERY = 48, 4
+# Bursts after which what is settled is looked at again: a minute of beats and their answers, so
+# that the listing is no older.
+SETTLED = 8
 TOLD_AGAIN = 50  # beats, ten minutes: what goes on is told again, with its newest beats
 
 Rarity = tuple[int, int]  # devices that had to do with a server, microseconds since the first
@@ -36,7 +36,9 @@ class _Listened:
     around: Circumstances = field(default_factory=Circumstances)
     asked_at: int | None = None  # as of which burst the rarity is
     decision: Decision | None = None
-    told: tuple[str, bool, int] | None = None  # rule, with the shape or not, and at which burst
+    decided_at: int = 0  # as of which burst the decision is
+    # Rule, with the shape or not, decisive or not, and at which burst.
+    told: tuple[str, bool, bool, int] | None = None
 
 
 class Rhythms:
@@ -82,7 +84,13 @@ class Rhythms:
         if not records or not flow.log.take(at, records):
             return
         bursts = flow.log.bursts
-        if bursts < STOCK_BEATS or (bursts > EAGER and bursts % EVERY):
+        if bursts < LEAST_BURSTS:
+            return
+        if (
+            flow.decision is not None
+            and flow.decision.settled
+            and (bursts - flow.decided_at < SETTLED)
+        ):
             return
         if flow.asked_at is None or bursts - flow.asked_at >= ASK_AGAIN:
             self._ask(flow, connection[2])
@@ -91,7 +99,7 @@ class Rhythms:
         if decision is not None and (
             flow.decision is None or decision.shape or not flow.decision.shape
         ):
-            flow.decision = decision
+            flow.decision, flow.decided_at = decision, bursts
             self._tell(flow, connection, decision, at)
 
     def rhythm(self, connection: Connection) -> dict[str, Any] | None:
@@ -118,11 +126,11 @@ class Rhythms:
 
     def _tell(self, flow: _Listened, connection: Connection, decision: Decision, at: int) -> None:
         if flow.told is not None:
-            rule, shape, burst = flow.told
-            same = (rule, shape) == (decision.rule, decision.shape)
+            *before, burst = flow.told
+            same = before == [decision.rule, decision.shape, decision.decisive]
             if same and flow.log.bursts - burst < TOLD_AGAIN:
                 return
-        flow.told = (decision.rule, decision.shape, flow.log.bursts)
+        flow.told = (decision.rule, decision.shape, decision.decisive, flow.log.bursts)
         client, _, server, port = connection
         rhythm = decision.rhythm
         self._found(

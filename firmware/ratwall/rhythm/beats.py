@@ -1,13 +1,13 @@
-"""The bursts in which a client writes: when each began and whether it opened as a heartbeat does.
+"""When a client of the families' kind wrote: its bursts, its messages, and what follows a beat.
 
-Pure and bounded: of each connection the newest bursts are kept, a few hundred bytes. It decides
-nothing.
+Pure and bounded: of each connection the newest are kept, a few hundred bytes. It decides nothing.
 
 Design note: these families write the four bytes of a message's length apart from the message, so a
 message begins with a record of fixed size, whatever the message: 4 bytes under TLS 1.3 are a record
 of 21 (RFC 8446 section 5.2: a content type and a tag of 16), under TLS 1.2 with GCM of 28 (RFC 5288
 section 3: 8 of nonce, 16 of tag), under TLS 1.0 with CBC a first byte in a record of its own and
-the rest in another, 32 each (RFC 2246 section 6.2.3.2, and what .NET does against BEAST).
+the rest in another, 32 each (RFC 2246 section 6.2.3.2, and what .NET does against BEAST). There the
+message is parted as well, so three records of 32 come before its rest: any small write is 32, 32.
 """
 
 from array import array
@@ -15,35 +15,46 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from ratwall.rhythm.fold import SECOND, Chains
 from ratwall.rhythm.records import SeenRecord
 from ratwall.wire.tls.registry import ContentType
 
-SECOND: Final = 1_000_000  # microseconds
 # Between two bursts: longer than a message takes to be written, shorter than the shortest period.
 QUIET_US: Final = 400_000
 # A message whose segment was lost comes with the second retransmission at the latest, as a rule;
 # shorter than half the shortest period of the families: no beat is taken for a late message.
 LATE_US: Final = 4_500_000
-KEPT: Final = 64  # bursts: twelve beats and four commands between any two of them
+KEPT: Final = 64  # bursts, and messages: twelve beats with their answers and forty of commands
 PREFIX_LENGTHS: Final = {21: "TLS 1.3", 28: "TLS 1.2", 32: "TLS 1.0"}
 CBC_PREFIX: Final = 32  # comes twice: the first byte, the other three
-ANSWER_US: Final = 2 * SECOND  # to a server's answer to the beat; a slow line and a slow server
+PREFIX_PARTS: Final = 2
+OPEN: Final = 8  # records of prefixes that wait: a ping, its answer, and two of a command's results
+# To the client's answer to a server's answer to a beat; a slow line and a slow server. What a
+# client writes within it of a message belongs to the same event.
+ANSWER_US: Final = 2 * SECOND
+APART_US: Final = 1 * SECOND
+_SIZE_MOST: Final = 0xFFFF  # what fits in what is kept of a length
 
 
 @dataclass(slots=True)
 class BeatLog:
-    """The bursts of one client; times are microseconds of one clock."""
+    """What one client wrote; times are microseconds of one clock."""
 
-    times: "array[int]" = field(default_factory=lambda: array("q"))
-    # For each burst: messages that begin with a record of a length prefix, at most 255.
-    prefixed: bytearray = field(default_factory=bytearray)
+    times: "array[int]" = field(default_factory=lambda: array("q"))  # of bursts
+    sent: "array[int]" = field(default_factory=lambda: array("q"))  # of messages: of their length
+    sizes: "array[int]" = field(default_factory=lambda: array("H"))  # of the records behind it
+    # Messages after a pause, and how they may follow one another as redrawn beats.
+    events: Chains = field(default_factory=Chains)
+    prefix: int = 0  # record length of the prefix that this connection uses; 0: none seen yet
     bursts: int = 0  # all there were
+    messages: int = 0
     _last: int | None = None  # when a record was seen last
     _before: int = 0  # length of the record before, 0 for none in this burst
+    _opened: int = 0  # length of the prefixes that wait for their messages
+    _open: list[int] = field(default_factory=list)  # when their records were seen
 
     def take(self, at: int, records: Sequence[SeenRecord]) -> bool:
-        """Take in the records of one segment; True if a burst began with them, or turned out to
-        hold a message with its length in front."""
+        """Take in the records of one segment; True if a burst began or a message was seen."""
         lengths = [one.length for one in records if one.type == ContentType.APPLICATION_DATA]
         if not lengths:
             return False
@@ -53,10 +64,10 @@ class BeatLog:
         self._last = at
         if begins:
             self._begin(at)
-        before = self.prefixed[-1]
+        before = self.messages
         for length in lengths:
-            self._count(length)
-        return begins or (before == 0 and self.prefixed[-1] > 0)
+            self._count(at, length)
+        return begins or self.messages > before
 
     def clock_set(self, by: int) -> None:
         """Move all times: the clock that they are of was set."""
@@ -77,39 +88,40 @@ class BeatLog:
     def _begin(self, at: int) -> None:
         self.bursts += 1
         self.times.append(at)
-        self.prefixed.append(0)
         self._before = 0
+        self._open.clear()
         if len(self.times) > KEPT:
-            del self.times[0], self.prefixed[0]
+            del self.times[0]
 
-    def _count(self, length: int) -> None:
-        """Count a message when what follows its prefix is seen: the prefix alone says nothing."""
-        before, self._before = self._before, length
-        if before not in PREFIX_LENGTHS:
+    def _count(self, at: int, length: int) -> None:
+        """Count a message when what follows its prefix is seen: the prefix alone says nothing.
+
+        Two messages that are written at about the same time may have their prefixes first.
+        """
+        self._before = length
+        opens = length == self.prefix if self.prefix else length in PREFIX_LENGTHS
+        if opens and (not self._open or length <= self._opened):
+            if length != self._opened:
+                self._opened = length
+                self._open.clear()
+            self._open.append(at)
+            del self._open[:-OPEN]
             return
-        if before == CBC_PREFIX:
-            # 32, 32 is the prefix; 32, N the message. The third of them is counted.
-            if length == CBC_PREFIX:
-                return
-            self._before = 0
-        else:
-            self._before = 0
-        if self.prefixed[-1] < 255:
-            self.prefixed[-1] += 1
+        parts = PREFIX_PARTS if self._opened == CBC_PREFIX else 1
+        if len(self._open) < parts or length <= self._opened:
+            return
+        self._before = 0
+        self.prefix = self._opened
+        began = self._open[0]
+        # The message's own first byte is a record of 32 too, where it was not sent with the rest.
+        del self._open[: parts if parts == 1 else PREFIX_PARTS + 1]
+        self._message(began, length)
 
-    def marked(self) -> list[int]:
-        """Return when the bursts began that hold a message with its length in front."""
-        return [at for at, count in zip(self.times, self.prefixed, strict=True) if count]
-
-    def answers(self, beats: Sequence[int]) -> int:
-        """Return after how many of these beats a second message followed: an answer's answer."""
-        times, prefixed = self.times, self.prefixed
-        found = 0
-        for beat in beats:
-            messages = sum(
-                count
-                for at, count in zip(times, prefixed, strict=True)
-                if 0 <= at - beat <= ANSWER_US
-            )
-            found += messages >= 2
-        return found
+    def _message(self, at: int, size: int) -> None:
+        self.messages += 1
+        if not self.sent or at - self.sent[-1] >= APART_US:
+            self.events.take(at)
+        self.sent.append(at)
+        self.sizes.append(min(size, _SIZE_MOST))
+        if len(self.sent) > KEPT:
+            del self.sent[0], self.sizes[0]

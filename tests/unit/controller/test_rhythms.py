@@ -4,13 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from ratwall.controller.rhythms import EVERY, TOLD_AGAIN, Rhythms
+from ratwall.controller.rhythms import SETTLED, TOLD_AGAIN, Rhythms
+from ratwall.rhythm.beats import BeatLog
+from ratwall.rhythm.decide import Circumstances, Decision, decide
 from ratwall.verdict.finding import Connection, Finding
 from ratwall.wire.packet import Segment
 
 CONNECTION: Connection = ("192.168.77.11", 50001, "203.0.113.9", 6606)
 PERIOD_US = 12_345_000
 MESSAGE_US = 210_000  # from the length to the message, as measured on a genuine capture
+ANSWER_US = 330_000
 EMPTY = Segment(4, b"", b"", 50001, 6606, 0, 0, 0x18, b"", 20, 20, 40)
 
 
@@ -31,9 +34,11 @@ class Client:
         self.rhythms.take_segment(CONNECTION, segment, at)
         self.sequence += len(payload)
 
-    def beat(self, number: int) -> None:
+    def beat(self, number: int, answered: bool = False) -> None:
         self.say(number * PERIOD_US, record(21))
         self.say(number * PERIOD_US + MESSAGE_US, record(69))
+        if answered:
+            self.say(number * PERIOD_US + ANSWER_US, record(21) + record(65))
 
 
 @pytest.fixture
@@ -53,9 +58,37 @@ def test_a_rhythm_is_told_once_and_again_after_many_beats(
     for number in range(1, 4 + TOLD_AGAIN):
         client.beat(number)
         assert [finding.rule for finding in told] == ["rhythm.stock"] * (number >= 4)
-    for number in range(4 + TOLD_AGAIN, 4 + TOLD_AGAIN + EVERY):  # it is looked at less often now
+    for number in range(4 + TOLD_AGAIN, 4 + TOLD_AGAIN + SETTLED):  # it is looked at less often now
         client.beat(number)
     assert [finding.rule for finding in told] == ["rhythm.stock"] * 2
+
+
+def test_it_is_told_again_when_it_may_be_cut_for(client: Client, told: list[Finding]) -> None:
+    """A few answers have to be seen; without them it is no more than watched."""
+    client.rhythms.note(CONNECTION, named=False, tls_version="TLS 1.3")
+    for number in range(1, 10):
+        client.beat(number, answered=number > 4)
+    assert [any(fact.decisive for fact in one.evidence) for one in told] == [False, True]
+
+
+def test_what_is_settled_is_folded_only_now_and_then(
+    client: Client, told: list[Finding], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.rhythms.note(CONNECTION, named=False, tls_version="TLS 1.3")
+    folded = []
+
+    def counted(log: BeatLog, around: Circumstances) -> Decision | None:
+        folded.append(log.bursts)
+        return decide(log, around)
+
+    monkeypatch.setattr("ratwall.controller.rhythms.decide", counted)
+    for number in range(1, 6):
+        client.beat(number, answered=True)
+    assert told[-1].evidence[0].decisive
+    folded.clear()
+    for number in range(6, 6 + 10 * SETTLED):
+        client.beat(number, answered=True)
+    assert len(folded) <= 10
 
 
 def test_the_listing_says_the_weightiest_that_was_found(client: Client) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from ratwall.rhythm.beats import SECOND, BeatLog
 from ratwall.rhythm.decide import (
+    PING_MOST,
     RARE_AGE_US,
     RARE_DEVICES,
     REDRAWN_BEATS,
@@ -30,7 +31,8 @@ def beating(
         at = beat * period
         log.take(at, [SeenRecord(23, length) for length in shape])
         if answered:
-            log.take(at + ANSWER_AFTER, [SeenRecord(23, length) for length in (21, 65)])
+            answer = (*shape[:-1], 80)
+            log.take(at + ANSWER_AFTER, [SeenRecord(23, length) for length in answer])
     return log
 
 
@@ -59,15 +61,62 @@ def test_a_known_named_server_may_beat_like_that() -> None:
         (Circumstances(named=True, tls_version="TLS 1.3", devices=1, age=0), "alert"),
         (Circumstances(named=None, tls_version=None, devices=1, age=0), "alert"),
         (Circumstances(named=None), None),
+        # 21 bytes are the length of four under TLS 1.3 alone.
+        (Circumstances(named=False, tls_version="TLS 1.2", devices=1, age=0), "watch"),
     ],
 )
-def test_the_second_fact_decides(around: Circumstances, expected: str | None) -> None:
-    assert verdict(decide(beating(STOCK_BEATS), around)) == expected
+def test_the_other_facts_decide(around: Circumstances, expected: str | None) -> None:
+    shape = (32, 32, 32, 80) if around.old else STOCK
+    log = beating(STEADY_BEATS, shape=shape)
+    assert verdict(decide(log, around)) == expected
 
 
-def test_without_the_answers_answer_a_new_nameless_server_is_not_cut() -> None:
-    decision = decide(beating(STOCK_BEATS, answered=False), NEW_HERE)
-    assert verdict(decision) == Verdict.ALERT
+@pytest.mark.parametrize(
+    ("around", "expected"),
+    [
+        (Circumstances(named=False, tls_version="TLS 1.0", devices=1, age=0), "block"),
+        (Circumstances(named=False, tls_version="TLS 1.0", devices=9, age=RARE_AGE_US), "watch"),
+        (NEW_HERE, "watch"),
+    ],
+)
+def test_without_the_answers_answer_it_takes_all_the_others(
+    around: Circumstances, expected: str
+) -> None:
+    log = beating(STOCK_BEATS, shape=(32, 32, 32, 80) if around.old else STOCK, answered=False)
+    assert verdict(decide(log, around)) == expected
+
+
+def test_a_redrawn_rhythm_is_nothing_without_answers() -> None:
+    """Many programs have some message every ten to fifteen seconds."""
+    log, at = BeatLog(), 0
+    for gap in (10.1, 14.9, 12.2, 11.0, 13.7, 10.6, 14.2, 12.9, 10.3, 14.6, 11.8, 13.1, 10.9):
+        log.take(at, [SeenRecord(23, length) for length in STOCK])
+        at += round(gap * SECOND)
+    assert log.events.length >= REDRAWN_BEATS
+    assert decide(log, NEW_HERE) is None
+
+
+@pytest.mark.parametrize(("over", "rule"), [(-1, "rhythm.stock"), (0, "rhythm.stock"), (1, None)])
+def test_a_ping_is_short(over: int, rule: str | None) -> None:
+    """What comes to the second by chance is as long as other messages."""
+    log = beating(STOCK_BEATS, shape=(21, PING_MOST + over))
+    found = decide(log, NEW_HERE)
+    assert (None if found is None else found.rule) == rule
+
+
+def test_the_first_message_may_be_longer() -> None:
+    log = BeatLog()
+    log.take(0, [SeenRecord(23, length) for length in (21, 1200)])
+    for beat in range(1, STOCK_BEATS):
+        for later, size in ((0, 69), (ANSWER_AFTER, 65)):
+            log.take(beat * 12_345_000 + later, [SeenRecord(23, length) for length in (21, size)])
+    assert verdict(decide(log, NEW_HERE)) == Verdict.BLOCK
+
+
+@pytest.mark.parametrize("period", [2, 4, 5])
+def test_a_faster_timer_is_not_taken_for_the_stock_rhythm(period: int) -> None:
+    found = decide(beating(40, period * SECOND, answered=False), NEW_HERE)
+    assert found is None or found.rule == "rhythm.steady"
 
 
 @pytest.mark.parametrize(("beats", "found"), [(-1, False), (0, True), (1, True)])

@@ -17,9 +17,9 @@ from ratwall_lab.rhythms import honest, load, rat
 
 RATS = 300
 HONEST = 40
-# Kind, beat, and how many of the 300 are to be found by it: some ten fewer than are. A beat that is
-# lost, or falls into the results of a command, makes it one or two beats more.
-FOUND = [("stock", 4, 280), ("stock", 6, 296), ("redrawn", 12, 282)]
+# Kind, beat, and how many of the 300 are to be found by it: a few fewer than are. Two beats that
+# are lost, or fall into the results of a command, make it one or two beats more.
+FOUND = [("stock", 4, 294), ("stock", 6, 298), ("redrawn", 12, 285)]
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +29,18 @@ def table() -> dict[str, Any]:
 
 @pytest.mark.parametrize(("kind", "beat", "least"), FOUND)
 def test_rats_are_found_within_a_few_beats(kind: str, beat: int, least: int) -> None:
-    rows = [play_rat((number, kind == "redrawn")) for number in range(RATS)]
+    seed = str(load()["seed"])
+    rows = [play_rat((seed, number, kind == "redrawn")) for number in range(RATS)]
     in_time = [row for row in rows if row["rule"] and row["beat"] <= beat]
     assert len(in_time) >= least, [row for row in rows if row not in in_time]
 
 
 def test_no_honest_program_is_taken_for_a_rat(table: dict[str, Any]) -> None:
-    """None is cut; who is told of at all is counted in the full run."""
     for number in range(HONEST):
         one = honest(f"small {number}", table)
         known = around(one)
         found = first_told(one, known) if tellable(known) else None
-        assert found is None or found.verdict != "block", (one.kind, known, found)
+        assert found is None, (one.kind, known, found)
 
 
 def test_what_has_no_second_fact_is_never_told(table: dict[str, Any]) -> None:
