@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = tuple(str(ROOT / name) for name in ("firmware", "web", "scripts"))
 READY_LINE = "ratwall: ready"
 READY_SECONDS = 60.0  # the first start makes a certificate and a ledger; a Pi takes its time
-END_SECONDS = 15.0  # `ratwall run` gives each of its three processes up to 5 s
+END_SECONDS = 20.0  # `ratwall run` gives each of its three processes up to 5 s; and a busy machine
 SETUP_CODE = re.compile(r"set-up code (\S+)")
 FINGERPRINT = re.compile(r"fingerprint (\S+)")
 
@@ -42,8 +42,94 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
+class Running:
+    """`ratwall run` in the box from its start on; what it says is kept line by line."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        state: Path,
+        arguments: Sequence[str],
+        *,
+        page: socket.socket | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """`page` is handed over as the admin page's socket; `say` gets every line as it comes."""
+        self.lab, self.state = lab, state
+        self.output: list[str] = []
+        self._say = say
+        self._changed = threading.Condition()
+        handed = [] if page is None else [page.fileno()]
+        activation = [sys.executable, "-m", "ratwall_lab.activation"]
+        self.process: subprocess.Popen[str] = lab.box.popen(
+            [
+                *([*activation, str(handed[0])] if handed else []),
+                *(sys.executable, "-m", "ratwall", "run", "--lan", "lan", "--wan", "wan"),
+                *("--mode", lab.mode, "--state-dir", str(state), *arguments),
+            ],
+            env=_environment(),
+            pass_fds=handed,
+            # A session of its own: Ctrl-C is for whoever runs the lab, and takes it down in order.
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, name="lab ratwall output")
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            text = line.rstrip()
+            self._say(text)
+            with self._changed:
+                self.output.append(text)
+                self._changed.notify_all()
+        self.process.wait()
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait_line(self, part: str, timeout: float = READY_SECONDS) -> str:
+        """Wait for a line of output that holds `part`; LabError with what came instead."""
+
+        def found() -> str | None:
+            return next((line for line in self.output if part in line), None)
+
+        with self._changed:
+            self._changed.wait_for(lambda: found() or self.process.poll() is not None, timeout)
+            line = found()
+        if line is None:
+            raise LabError(f"no line with {part!r} in:\n" + "\n".join(self.output))
+        return line
+
+    def wait_end(self, timeout: float = END_SECONDS) -> int:
+        """Wait until it has ended and all it said is here; return its exit code."""
+        code = self.process.wait(timeout)
+        self._reader.join()
+        return code
+
+    def stop(self) -> int:
+        """End it as a service manager would and return its exit code."""
+        self.process.terminate()
+        try:
+            return self.wait_end()
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.wait_end()
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a `ratwall` command against it, as a technician would."""
+        argv = self.argv(*words)
+        return subprocess.run(argv, env=_environment(), capture_output=True, text=True, check=False)
+
+    def argv(self, *words: str) -> list[str]:
+        """Return the command line of a `ratwall` command against it."""
+        return [sys.executable, "-m", "ratwall", *words, "--state-dir", str(self.state)]
+
+
 class Ratwall:
-    """`ratwall run` in the box; a context manager, inline on entry."""
+    """`ratwall run` in the box, its page on this machine; a context manager, inline on entry."""
 
     def __init__(
         self,
@@ -59,9 +145,7 @@ class Ratwall:
         self.setup_code: str | None = None
         self.fingerprint: str | None = None
         self._page, self._arguments, self._say = page, arguments, say
-        self._ready = threading.Event()
-        self._process: subprocess.Popen[str] | None = None
-        self._reader = threading.Thread(target=self._listen_to, name="lab ratwall output")
+        self._running: Running | None = None
 
     @property
     def url(self) -> str:
@@ -70,34 +154,29 @@ class Ratwall:
         return f"https://{host}:{port}"
 
     @property
+    def running(self) -> Running:
+        """The process; LabError before it has begun."""
+        if self._running is None:
+            raise LabError("ratwall does not run")
+        return self._running
+
+    @property
     def pid(self) -> int:
         """The process id of `ratwall run`."""
-        if self._process is None:
-            raise LabError("ratwall does not run")
-        return self._process.pid
+        return self.running.process.pid
 
     def __enter__(self) -> Self:
         host, port = self._page.getsockname()[:2]
-        argv = [
-            *(sys.executable, "-m", "ratwall_lab.activation", str(self._page.fileno())),
-            *(sys.executable, "-m", "ratwall", "run", "--lan", "lan", "--wan", "wan"),
-            *("--mode", self.lab.mode, "--state-dir", str(self.state)),
-            *("--web", f"{host}:{port}", *self._arguments),
-        ]
-        # A session of its own: Ctrl-C is for the demo, which takes things down in order.
-        self._process = self.lab.box.popen(
-            argv,
-            env=_environment(),
-            pass_fds=(self._page.fileno(),),
-            start_new_session=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._reader.start()
-        if not self._ready.wait(READY_SECONDS) or self._process.poll() is not None:
-            self.end()
-            raise LabError(f"`ratwall run` did not say '{READY_LINE}'; its own words are above")
+        arguments = ["--web", f"{host}:{port}", *self._arguments]
+        running = Running(self.lab, self.state, arguments, page=self._page, say=self._hear)
+        self._running = running
+        try:
+            running.wait_line(READY_LINE)
+        except LabError as error:
+            running.stop()
+            raise LabError(
+                f"`ratwall run` did not say '{READY_LINE}'; its own words are above"
+            ) from error
         return self
 
     def __exit__(
@@ -110,39 +189,21 @@ class Ratwall:
 
     def end(self) -> int:
         """End it as a service manager would and return its exit code."""
-        if self._process is None:
-            raise LabError("ratwall does not run")
-        self._process.terminate()
-        try:
-            code = self._process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
-        self._reader.join()
-        return code
+        return self.running.stop()
 
     def ask(self, *command: str) -> Any:
         """Return what `ratwall COMMAND --json` prints; LabError with its complaint."""
-        argv = [sys.executable, "-m", "ratwall", *command, "--json", "--state-dir", str(self.state)]
-        done = subprocess.run(argv, env=_environment(), capture_output=True, text=True, check=False)
+        done = self.running.command(*command, "--json")
         if done.returncode != 0:
             raise LabError(f"ratwall {' '.join(command)}: {done.stderr.strip()}")
         return json.loads(done.stdout)
 
-    def _listen_to(self) -> None:
-        process = self._process
-        if process is None or process.stdout is None:
-            return
-        for line in process.stdout:
-            text = line.rstrip()
-            if found := SETUP_CODE.search(text):
-                self.setup_code = found[1]
-            if found := FINGERPRINT.search(text):
-                self.fingerprint = found[1]
-            self._say(text)
-            if text == READY_LINE:
-                self._ready.set()
-        self._ready.set()  # it has ended: nobody need wait for it
+    def _hear(self, line: str) -> None:
+        if found := SETUP_CODE.search(line):
+            self.setup_code = found[1]
+        if found := FINGERPRINT.search(line):
+            self.fingerprint = found[1]
+        self._say(line)
 
 
 def _environment() -> dict[str, str]:

@@ -7,10 +7,6 @@ run` as a user starts it; what it knows is asked with the command line, as a tec
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +15,9 @@ from typing import Any
 
 import pytest
 
+from ratwall_lab.box import READY_LINE, Running
 from ratwall_lab.certificates import Identity, Notary, asyncrat_family
 from ratwall_lab.topology import Lab, Mode
-
-READY_SECONDS = 40.0
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -32,61 +26,15 @@ def _root_or_skip() -> None:
         pytest.skip("inline tests make network namespaces: run as root")
 
 
-class Box:
+class Box(Running):
     """A running `ratwall run` in the box of a lab."""
 
     def __init__(self, lab: Lab, state: Path, *options: str) -> None:
-        self.lab = lab
-        self.state = state
-        self.output: list[str] = []
-        self.process: subprocess.Popen[str] = lab.box.popen(
-            [*self._ratwall("run"), "--lan", "lan", "--wan", "wan", "--mode", lab.mode]
-            + ["--web", "127.0.0.1:8443", *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._changed = threading.Condition()
-        self._reader = threading.Thread(target=self._read, name="ratwall output")
-        self._reader.start()
-
-    def _ratwall(self, command: str) -> list[str]:
-        return [sys.executable, "-m", "ratwall", command, "--state-dir", str(self.state)]
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._changed:
-                self.output.append(line.rstrip("\n"))
-                self._changed.notify_all()
-        self.process.wait()
-        with self._changed:
-            self._changed.notify_all()
-
-    def wait_line(self, part: str, timeout: float = READY_SECONDS) -> str:
-        """Wait for a line of output that holds `part`."""
-
-        def found() -> str | None:
-            return next((line for line in self.output if part in line), None)
-
-        with self._changed:
-            self._changed.wait_for(lambda: found() or self.process.poll() is not None, timeout)
-            line = found()
-        assert line is not None, f"no line with {part!r} in:\n" + "\n".join(self.output)
-        return line
-
-    def stop(self) -> int:
-        """SIGTERM, and the exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(20)
-        self._reader.join()
-        return code
+        super().__init__(lab, state, ["--web", "127.0.0.1:8443", *options])
 
     def cli(self, command: str, *arguments: str, check: bool = True) -> str:
         """Run a `ratwall` command against this box; its output."""
-        done = subprocess.run(
-            [*self._ratwall(command), *arguments], check=False, capture_output=True, text=True
-        )
+        done = self.command(command, *arguments)
         assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -205,7 +153,7 @@ def started_box(lab: Lab, state: Path, *options: str) -> Iterator[Box]:
     """The same on a state directory that is kept."""
     box = Box(lab, state, *options)
     try:
-        box.wait_line("ratwall: ready")
+        box.wait_line(READY_LINE)
         yield box
     finally:
         if box.process.poll() is None:

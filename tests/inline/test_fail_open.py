@@ -295,7 +295,7 @@ def test_supervisor_killed(place: Mode, notary: Notary, rat: Identity, tmp_path:
             for module in ("ratwall.inspector", "ratwall.controller", "ratwall_web"):
                 wait_for(lambda m=module: not still_runs(box, m), 5.0, lambda: "an orphan lives")
             box.wait_line("its rules are removed")
-            box._reader.join()
+            box.wait_end()
             with running_box(own, tmp_path) as again:
                 wait_cut(own, rat, time.monotonic())
                 wait_told(again, "was not running")
@@ -318,7 +318,7 @@ def test_supervisor_and_guard_killed(
             os.kill(box.process.pid, signal.SIGSTOP)  # it must not start another guard
             os.kill(guard, signal.SIGKILL)
             box.process.kill()
-            box._reader.join()
+            box.wait_end()
             assert rules_left(own) != before
             words = [sys.executable, "-m", "ratwall", "doctor", "--state-dir", str(box.state)]
             found = own.box.run([*words], check=False)

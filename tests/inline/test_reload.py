@@ -63,7 +63,7 @@ def settings(box: Box, folder: Path) -> Iterator[Path]:
 
 def reload(box: Box) -> tuple[int, str]:
     """`ratwall reload`: exit code and complaint."""
-    argv = [*box._ratwall("reload")]
+    argv = box.argv("reload")
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     return done.returncode, done.stderr
 
@@ -223,7 +223,7 @@ def test_a_hangup_signal_does_the_same(lab: Lab, box: Box, settings: Path) -> No
 
 
 def test_without_a_box_there_is_nobody_to_ask(tmp_path: Path, box: Box) -> None:
-    argv = [word.replace(str(box.state), str(tmp_path)) for word in box._ratwall("reload")]
+    argv = [word.replace(str(box.state), str(tmp_path)) for word in box.argv("reload")]
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     assert done.returncode == 4
     assert "Ratwall is not running" in done.stderr

@@ -75,7 +75,7 @@ def passes(lab: Lab, address: str, port: int, stranger: Identity) -> bool:
 def update(box: Box, path: Path, content: bytes, *options: str) -> tuple[int, str]:
     """`ratwall signatures update`: exit code and complaint."""
     path.write_bytes(content)
-    argv = [*box._ratwall("signatures"), "update", str(path), *options]
+    argv = [*box.argv("signatures"), "update", str(path), *options]
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     return done.returncode, done.stderr
 
