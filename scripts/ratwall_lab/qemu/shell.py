@@ -49,12 +49,21 @@ ExecStart=/bin/sh /run/credentials/@system/{SCRIPT_CREDENTIAL}
 Restart=always
 RestartSec=1
 """
-# An emulated box finds its disk many times later than the slowest real one.
-PATIENT = "[Unit]\nJobRunningTimeoutSec=5min\n"
-PATIENT_FOR = (
-    r"dev-disk-by\x2dpartlabel-data.device",
-    r"dev-disk-by\x2dpartlabel-bootsel.device",
-)
+# An emulated box finds its disk and its ports many times later than the slowest real one.
+DEVICE_PATIENCE = "[Unit]\nJobRunningTimeoutSec=5min\n"
+PORTS_PATIENCE = "[Service]\nEnvironment=RATWALL_TRIES=2400\nTimeoutStartSec=5min\n"
+SERVICE_PATIENCE = "[Service]\nTimeoutStartSec=5min\n"
+PATIENCE = {
+    r"dev-disk-by\x2dpartlabel-data.device": DEVICE_PATIENCE,
+    r"dev-disk-by\x2dpartlabel-bootsel.device": DEVICE_PATIENCE,
+    "ratwall-ports.service": PORTS_PATIENCE,
+    "ratwall-seed.service": SERVICE_PATIENCE,
+    "ratwall-prepare.service": SERVICE_PATIENCE,
+    "ratwall-rules.service": SERVICE_PATIENCE,
+    "ratwall-web.service": SERVICE_PATIENCE,
+    "ratwall-inspector@0.service": SERVICE_PATIENCE,
+    "ratwall-inspector@1.service": SERVICE_PATIENCE,
+}
 WANTED = f"[Unit]\nWants={UNIT}\n"
 
 _numbers = itertools.count(1)
@@ -73,7 +82,7 @@ def qemu_arguments(path: Path) -> list[str]:
         f"systemd.extra-unit.{UNIT}": UNIT_TEXT,
         SCRIPT_CREDENTIAL: SCRIPT,
         "systemd.unit-dropin.sysinit.target": WANTED,
-        **{f"systemd.unit-dropin.{device}": PATIENT for device in PATIENT_FOR},
+        **{f"systemd.unit-dropin.{unit}": text for unit, text in PATIENCE.items()},
     }
     values = ",".join(
         f"value=io.systemd.credential.binary:{name}={base64.b64encode(text.encode()).decode()}"
