@@ -12,7 +12,7 @@ from ratwall_lab.day import Service as Site
 
 # What is told of, and why that is right: nobody in the office can know it better than its owner.
 JUSTIFIED = {
-    "198.51.100.91": "one device, a server of this week, a length before each block, every 12 s",
+    "198.51.100.91": "a model: one device, a server of this week, a block every 12 s",
 }
 RAT = Site("", "198.51.100.99", 6606, named=False)
 

@@ -97,6 +97,7 @@ def resolvers(path: Path = Path("/etc/resolv.conf")) -> list[str]:
 
 def find_bridge(lan: str, wan: str) -> str:
     """Return the bridge that both interfaces are ports of, UsageError otherwise."""
+    check_ports(lan, wan)
     links = existing_links()
     masters = {links[lan], links[wan]}
     bridge = masters.pop()

@@ -1,4 +1,4 @@
-"""Which addresses a bridge spares because the office's router may have them."""
+"""What is read of the links: the bridge of the ports, and the addresses that it spares."""
 
 import os
 import subprocess
@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from ratwall.kernel.links import hidden_routers
+from ratwall.errors import UsageError
+from ratwall.kernel.links import find_bridge, hidden_routers
 
 SCRIPT = r"""
 from ipaddress import ip_address
@@ -42,3 +43,11 @@ def test_a_bridge_without_an_address_spares_all_that_is_none_of_the_internets() 
 
 def test_a_router_knows_where_it_sends_to() -> None:
     assert hidden_routers(None) == []
+
+
+def test_a_port_that_is_not_there_is_named_with_those_that_are() -> None:
+    """A slow driver: the unit that starts too early says so in one line, and is started again."""
+    with pytest.raises(
+        UsageError, match=r"--wan: no interface 'none-wan' here; there are: .*\blo\b"
+    ):
+        find_bridge("lo", "none-wan")
