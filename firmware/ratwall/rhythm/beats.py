@@ -71,8 +71,10 @@ class BeatLog:
 
     def clock_set(self, by: int) -> None:
         """Move all times: the clock that they are of was set."""
-        for number, at in enumerate(self.times):
-            self.times[number] = at + by
+        for kept in (self.times, self.sent, self._open):
+            for number, at in enumerate(kept):
+                kept[number] = at + by
+        self.events.clock_set(by)
         if self._last is not None:
             self._last += by
 

@@ -119,6 +119,11 @@ class Chains:
         if len(times) > EVENTS:
             del times[0], lengths[0], self._back[0]
 
+    def clock_set(self, by: int) -> None:
+        """Move all times: the clock that they are of was set."""
+        for number, at in enumerate(self.times):
+            self.times[number] = at + by
+
     @property
     def length(self) -> int:
         """How many beats the longest chain has that ends at the newest event."""

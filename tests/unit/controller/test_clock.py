@@ -131,8 +131,8 @@ def test_a_rhythm_inside_a_connection_goes_on_over_a_step(by: int) -> None:
     for _ in range(2):
         assert log.take(at, beat)
         at += 12 * SECOND
-    times = log.marked()
-    assert [later - one for one, later in pairwise(times)] == [12 * SECOND] * 3
+    for times in (log.times, log.sent, log.events.times):
+        assert [later - one for one, later in pairwise(times)] == [12 * SECOND] * 3
 
 
 class Stepped:
