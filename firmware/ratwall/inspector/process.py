@@ -147,8 +147,10 @@ class Process:
 
     def _take_report(self, report: dict[str, Any]) -> None:
         """Send what is cut at once, what is suspicious when the packets at hand have their
-        verdicts, and the rest together with others."""
+        verdicts, and the rest together with others; what came before a cut goes before it."""
         if report["class"] == "block":
+            self._send_due()
+            self._send_gathered()
             self._send(report)
         elif report["verdict"] != "clean":
             self._due.append(report)
