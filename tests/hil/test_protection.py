@@ -33,7 +33,7 @@ def test_a_rat_is_cut_an_honest_page_passes_and_the_owner_reads_why(
 
 
 def test_nothing_of_the_box_answers_on_the_internets_side(box: Box) -> None:
-    address = box.office.box_address()
+    address = box.address()
     answered = [port for port in TCP_PORTS if is_answered(box.lab.internet, address, port)]
     assert answered == []
     ping = box.lab.internet.run(["ping", "-c", "2", "-W", "2", address], check=False)
