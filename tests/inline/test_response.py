@@ -42,6 +42,16 @@ def reaches(host: Host, address: str, port: int) -> bool:
     return True
 
 
+def quarantined_by_mac(lab: Lab, box: Box, address: str, port: int) -> Any:
+    """Let Anna be known by her MAC, from a visit, and quarantine her; what the box answered."""
+    with BulkClient(lab.anna, address, port, client_context()) as client:
+        client.wait_received(100_000)
+    wait_for(lambda: box.flow(address, port), 5.0, lambda: "no flow")
+    answer = box.ask("quarantine", lab.anna.address(), "--yes", "--for", "1h")
+    assert answer["mac"] is not None
+    return answer
+
+
 def datagram_comes_back(lab: Lab, host: Host, address: str, port: int) -> bool:
     """Whether a datagram gets to a server and its answer back."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -136,11 +146,7 @@ def test_another_address_is_no_way_out_of_a_quarantine(lab: Lab, box: Box, notar
     plain = server_context(notary.web_site("shop.example"))
     slow = bulk_handler(BULK_BYTES, BULK_RATE)
     with Server(lab.internet, address, port, plain, slow):
-        with BulkClient(lab.anna, address, port, client_context()) as client:
-            client.wait_received(100_000)  # so that the ledger knows her MAC
-        wait_for(lambda: box.flow(address, port), 5.0, lambda: "no flow")
-        answer = box.ask("quarantine", lab.anna.address(), "--yes", "--for", "1h")
-        assert answer["mac"] is not None
+        answer = quarantined_by_mac(lab, box, address, port)
         other = lab.anna.address().rpartition(".")[0] + ".99"
         lab.anna.run(["ip", "address", "add", f"{other}/24", "dev", "eth0"])
         try:
@@ -157,11 +163,7 @@ def test_a_quarantined_device_takes_nobody_along(lab: Lab, box: Box, notary: Not
     plain = server_context(notary.web_site("shop.example"))
     slow = bulk_handler(BULK_BYTES, BULK_RATE)
     with Server(lab.internet, address, port, plain, slow):
-        with BulkClient(lab.anna, address, port, client_context()) as client:
-            client.wait_received(100_000)  # so that the ledger knows her MAC
-        wait_for(lambda: box.flow(address, port), 5.0, lambda: "no flow")
-        answer = box.ask("quarantine", lab.anna.address(), "--yes", "--for", "1h")
-        assert answer["mac"] is not None
+        answer = quarantined_by_mac(lab, box, address, port)
         forged = bytes(IP(src=lab.ben.address(), dst=address) / UDP(sport=9, dport=9) / b"from Ben")
         with lab.anna.enter():
             mouth = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)

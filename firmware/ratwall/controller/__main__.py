@@ -57,6 +57,8 @@ def main() -> None:
         ) from error
     # First of all: a second controller must not touch the ledger of the first.
     doors = open_doors(run_directory, options.inspector_group, options.web_group)
+    routes = options.mode == "router"
+    bridge = None if routes else find_bridge(options.lan, options.wan)
     service = Service(
         settings,
         enforce=_enforces(settings, options),
@@ -67,14 +69,12 @@ def main() -> None:
                 Marks(settings.kernel.mark_mask),
                 options.lan,
                 options.wan,
-                routes=options.mode == "router",
+                routes=routes,
             )
         ),
         watch=watch,
         never_block=_never_block(settings),
-        spared=hidden_routers(
-            find_bridge(options.lan, options.wan) if options.mode == "bridge" else None
-        ),
+        spared=hidden_routers(bridge),
         neighbour=_neighbour,
         clock=lambda: time.time_ns() // 1000,
         origin=_origin(),
@@ -92,11 +92,10 @@ def main() -> None:
         )
         print("ready", flush=True)
 
-    routes = options.mode == "router"
     capacity = Capacity(
         Marks(settings.kernel.mark_mask),
         # A bridge's ports are one interface to the inet hooks.
-        (options.lan, options.wan) if routes else (find_bridge(options.lan, options.wan),),
+        (options.lan, options.wan) if bridge is None else (bridge,),
         settings.kernel.connections,
         routes=routes,
     )

@@ -12,16 +12,15 @@ A judged connection is told to the controller exactly once. What is not TLS, or 
 up unread, gives none: the one is observed, the other counted.
 """
 
-import base64
 import ipaddress
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from ratwall.feeds.index import Index
 from ratwall.feeds.match import Indicators, only_named
 from ratwall.flow.connection import Connection
 from ratwall.flow.opening import PROXIED
 from ratwall.flow.table import flow_key
+from ratwall.inspector.outcome import Report, class_of, is_allowed, is_believed, report_of
 from ratwall.inspector.repeats import Repeats
 from ratwall.inspector.seen import (
     SLOW,
@@ -42,12 +41,11 @@ from ratwall.reports.gathering import Line
 from ratwall.settings.schema import Rules
 from ratwall.signatures.endpoint import Endpoint
 from ratwall.signatures.pack import Pack
-from ratwall.verdict.judge import Judgement, Remembered, Thresholds, Verdict, judge
+from ratwall.verdict.judge import Judgement, Thresholds, Verdict, judge
 from ratwall.verdict.memory import VerdictMemory
-from ratwall.verdict.record import flow_record
 from ratwall.wire.checksum import checksum_valid
 from ratwall.wire.errors import ParseError
-from ratwall.wire.packet import Segment, TcpFlag, parse_segment
+from ratwall.wire.packet import Segment, parse_segment
 from ratwall.wire.replace import is_urgent, replace_payload
 from ratwall.wire.reset import rewrite_to_reset
 from ratwall.wire.tls.conversation import ConversationState
@@ -55,8 +53,6 @@ from ratwall.wire.tls.facts import TlsFacts
 
 WATCHED_LESS = 15  # points fewer make a watched device's connection odd, or an alert: a weak fact
 _RULES = Rules()
-
-Report = dict[str, Any]
 
 
 class Inspector:
@@ -245,7 +241,7 @@ class Inspector:
             tracked.judged = self._classify(tracked, connection)
             tracked.judged_at = connection.released(to_client=True)
         if tracked.judged is not None and (
-            not self.enforce or _is_believed(tracked, connection, from_client, segment)
+            not self.enforce or is_believed(tracked, connection, from_client, segment)
         ):
             tracked.final = tracked.judged
             tracked.unheard = not connection.asked
@@ -336,8 +332,13 @@ class Inspector:
         judgement = judge(
             self._packs, thresholds, facts, endpoint, remembered, now, self.rules, listed
         )
-        allowed = self._is_allowed(tracked, facts, remembered)
-        flow_class = self._class_of(judgement, facts, hidden=hidden or watched, allowed=allowed)
+        flow_class = class_of(
+            judgement,
+            facts,
+            hidden=hidden or watched,
+            allowed=is_allowed(self.allowed_certificates, tracked.device, facts, remembered),
+            enforce=self.enforce,
+        )
         return judgement, flow_class
 
     def _is_watched(self, device: bytes) -> bool:
@@ -359,7 +360,7 @@ class Inspector:
         if facts.certificate is not None and learns:
             sha256 = facts.certificate.sha256
             self._memory.learn(tracked.server, tracked.server_port, judgement, sha256, now)
-        report = self._record(tracked, facts, first_seen, judgement, flow_class)
+        report = report_of(tracked, facts, first_seen, judgement, flow_class, enforce=self.enforce)
         self._report(report)
         return report
 
@@ -427,60 +428,6 @@ class Inspector:
         self._table.begin(seen.key, tracked)
         self._table.weigh(tracked)
 
-    def _class_of(
-        self, judgement: Judgement, facts: TlsFacts, *, hidden: bool, allowed: bool
-    ) -> FlowClass:
-        if judgement.verdict is Verdict.BLOCK:
-            if allowed:
-                return FlowClass.EXEMPT
-            cut = self.enforce and judgement.enforced
-            return FlowClass.BLOCK if cut else FlowClass.OBSERVED
-        nameless = facts.sni is None
-        if hidden or nameless or facts.preamble or judgement.verdict is not Verdict.CLEAN:
-            return FlowClass.OBSERVED
-        return FlowClass.CLEAN
-
-    def _is_allowed(self, tracked: Tracked, facts: TlsFacts, remembered: Remembered | None) -> bool:
-        """Say whether the certificate shown, or the one remembered of the server, is allowed."""
-        if not self.allowed_certificates:
-            return False
-        certificate = facts.certificate
-        if certificate is not None:
-            sha256 = certificate.sha256
-        elif remembered is not None:
-            sha256 = remembered.certificate_sha256
-        else:
-            return False
-        device = str(ipaddress.ip_address(tracked.device))
-        return bool({(sha256, None), (sha256, device)} & self.allowed_certificates)
-
-    def _record(
-        self,
-        tracked: Tracked,
-        facts: TlsFacts,
-        first_seen: int,
-        judgement: Judgement,
-        flow_class: FlowClass,
-    ) -> Report:
-        der = facts.certificate_der if judgement.verdict is not Verdict.CLEAN else None
-        return {
-            "type": "flow",
-            "class": flow_class.name.lower(),
-            "enforced": self.enforce and judgement.enforced,
-            "proxied": tracked.alone,
-            "mac": tracked.hardware_address,
-            "der": None if der is None else base64.b64encode(der).decode(),
-            **flow_record(
-                client=tracked.device,
-                client_port=tracked.device_port,
-                server=tracked.server,
-                server_port=tracked.server_port,
-                start_us=first_seen,
-                facts=facts,
-                judgement=judgement,
-            ),
-        }
-
 
 def _begin(segment: Segment, from_client: bool, now: int, packet_class: FlowClass) -> Tracked:
     source = segment.source, segment.source_port
@@ -489,25 +436,6 @@ def _begin(segment: Segment, from_client: bool, now: int, packet_class: FlowClas
     # One that is being read, and not known here: by an inspector before this one.
     late = packet_class is FlowClass.WATCH
     return Tracked(Connection(now, keep_text=True, late=late), *device, *server)
-
-
-def _is_believed(
-    tracked: Tracked, connection: Connection, from_client: bool, segment: Segment
-) -> bool:
-    """Say whether the class that a connection was judged to get can be given to it now.
-
-    A server may say things that its client throws away: out of date, out of place, addressed too
-    far. What frees a connection is believed when the client has acknowledged it; then it is the
-    one text that the client reads. It says so with its next message, which every handshake has.
-    """
-    if tracked.judged in (FlowClass.BLOCK, FlowClass.EXEMPT) or tracked.judged_at is None:
-        return True
-    if connection.out_of_turn:
-        return False
-    if not connection.carried_tls or connection.facts.picked_up or connection.hopeless:
-        return True
-    behind = (segment.acknowledgement - tracked.judged_at) & 0xFFFFFFFF
-    return from_client and bool(segment.flags & TcpFlag.ACK) and behind < 0x80000000
 
 
 def _hardware_address(packet: QueuedPacket) -> str | None:

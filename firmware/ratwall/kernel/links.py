@@ -38,8 +38,8 @@ def existing_links() -> dict[str, str | None]:
     return {link["ifname"]: link.get("master") for link in ip_json("link", "show")}
 
 
-def check_ports(lan: str, wan: str) -> None:
-    """Raise UsageError unless both interfaces exist and differ."""
+def check_ports(lan: str, wan: str) -> dict[str, str | None]:
+    """Return all links with their bridges; UsageError unless both ports exist and differ."""
     if lan == wan:
         raise UsageError(
             f"--lan and --wan: two different interfaces are needed, found {lan!r} twice"
@@ -49,6 +49,7 @@ def check_ports(lan: str, wan: str) -> None:
         if name not in links:
             known = ", ".join(sorted(links))
             raise UsageError(f"{option}: no interface {name!r} here; there are: {known}")
+    return links
 
 
 def own_addresses() -> list[str]:
@@ -97,8 +98,7 @@ def resolvers(path: Path = Path("/etc/resolv.conf")) -> list[str]:
 
 def find_bridge(lan: str, wan: str) -> str:
     """Return the bridge that both interfaces are ports of, UsageError otherwise."""
-    check_ports(lan, wan)
-    links = existing_links()
+    links = check_ports(lan, wan)
     masters = {links[lan], links[wan]}
     bridge = masters.pop()
     if masters or bridge is None:
