@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"feeds: {options.what}: expected nothing behind it, found {options.file}")
     directory = FeedDirectory(options.state_dir)
     if options.what == "update":
-        _update(options.state_dir, directory)
+        _update(options.state_dir)
     elif not directory.path.is_dir():
         raise NotRunningError(
             f"{directory.path}: no lists there; start Ratwall with: ratwall run, or name the right "
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace, directory: FeedDirectory) -> int:
     """Print the feeds; exit code 1 after an update that brought an error."""
-    _, states = directory.states()
+    states = directory.states()
     failed = options.what == "update" and any(state.error is not None for state in states)
     code = ExitCode.FAILED if failed else ExitCode.OK
     if options.json:
@@ -94,7 +94,7 @@ def _ago(microseconds: int | None) -> str:
     return "never" if microseconds is None else ago(microseconds)
 
 
-def _update(state_dir: Path, directory: FeedDirectory) -> None:
+def _update(state_dir: Path) -> None:
     """Have all lists looked at, and wait until what they list is in force."""
     client = Client(state_dir / "run" / "control.sock")
     run = client.call("feeds_update", author=AUTHOR)["run"]
@@ -105,7 +105,7 @@ def _update(state_dir: Path, directory: FeedDirectory) -> None:
                 f"feeds: not done after {WAIT_SECONDS:.0f} s; the box goes on; see: ratwall feeds"
             )
         time.sleep(POLL_SECONDS)
-    if directory.states()[0] < run or status["problem"] is not None:
+    if status["looked"] < run or status["problem"] is not None:
         raise RatwallError(status["problem"] or "feeds: the lists were not looked at")
 
 

@@ -57,7 +57,7 @@ def start_child(module: str, arguments: list[str]) -> Child:
 
 
 class Feeds(Listener):
-    """Hears of connections and of the time; `updated` counts the runs over the lists."""
+    """Hears of connections and of the time, and has the lists looked at; it numbers these looks."""
 
     def __init__(
         self,
@@ -102,6 +102,8 @@ class Feeds(Listener):
         self._lay = False
         self._lay_again = 0  # when, after a failure; 0: it did not fail
         self._told: OrderedDict[tuple[str, str, int], int] = OrderedDict()
+        self._begun = 0  # the number of the look begun last
+        self._looked = 0  # of the last one that ended well
         self.problem: str | None = None  # why lists are not looked at, or not laid
 
     def start(self, books: Books) -> None:
@@ -118,12 +120,13 @@ class Feeds(Listener):
 
     def facts(self) -> dict[str, Any]:
         """Return what the status says of feeds."""
-        _, states = self._directory.states()
+        states = self._directory.states()
         return {
             "indicators": len(self.indicators.index),
             "made": self.indicators.index.made or None,
             "mode": self._mode,
             "settled": self._running is None and not self._lay and not self._forced,
+            "looked": self._looked,
             "failed": [state.name for state in states if state.error is not None],
             "problem": self.problem,
             "lists": [
@@ -140,11 +143,12 @@ class Feeds(Listener):
         }
 
     def update(self) -> int:
-        """Have all lists looked at now; return the number of the run that will have done so."""
-        run, _ = self._directory.states()
+        """Have all lists looked at now; return the number of the look that will have done so.
+
+        That is one which has not begun: one that runs may have passed what was changed.
+        """
         self._forced = True
-        looks = self._running is not None and self._running[0] == "look"
-        return run + (2 if looks else 1)
+        return self._begun + 1
 
     def rules_again(self) -> None:
         """Fill the sets: the rules were put in anew."""
@@ -208,6 +212,7 @@ class Feeds(Listener):
             if self._forced:
                 arguments.append("--forced")
             self._forced = False
+            self._begun += 1
             self._run("look", "ratwall.feeds", arguments, now)
 
     def stop(self) -> None:
@@ -223,7 +228,7 @@ class Feeds(Listener):
         if now < self._look_at:
             return False
         self._look_at = now + LOOK_US
-        _, states = self._directory.states()
+        states = self._directory.states()
         sources = sources_of(self._settings()[0].feeds)
         return wants_run(sources, states, self.indicators.index.made, now)
 
@@ -248,11 +253,13 @@ class Feeds(Listener):
             self._failed(what, now)
             return
         self.problem = None
-        if what == "look" and changed:
+        if what == "lay":
+            self._meet_running()
+            return
+        self._looked = self._begun
+        if changed:
             self._open()
             self._lay = True
-        elif what == "lay":
-            self._meet_running()
 
     def _failed(self, what: str, now: int) -> None:
         """Have the sets filled later if that failed; lists are looked at again by themselves."""

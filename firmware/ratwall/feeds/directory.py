@@ -98,23 +98,22 @@ class FeedDirectory:
         self.path.mkdir(mode=0o755, exist_ok=True)
         self.path.chmod(0o755)
 
-    def states(self) -> tuple[int, list[FeedState]]:
-        """Return the number of the last run, and what is known of each feed."""
+    def states(self) -> list[FeedState]:
+        """Return what is known of each feed."""
         known = {each.name for each in fields(FeedState)}
         try:
             with self._state.open("rb") as file:
                 document = json.loads(file.read(STATE_LIMIT))
-            found = [
+            return [
                 FeedState(**{key: value for key, value in row.items() if key in known})
                 for row in document["feeds"]
             ]
-            return int(document["run"]), found
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return 0, []
+            return []
 
-    def write_states(self, run: int, states: list[FeedState]) -> None:
+    def write_states(self, states: list[FeedState]) -> None:
         """Replace what is known of the feeds."""
-        document = {"run": run, "feeds": [each.as_dict() for each in states]}
+        document = {"feeds": [each.as_dict() for each in states]}
         self._replace(self._state, json.dumps(document, indent=1).encode())
 
     def held(self, name: str) -> bytes | None:

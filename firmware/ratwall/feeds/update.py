@@ -45,7 +45,7 @@ class Update:
     def run(self, sources: Iterable[FeedSource], *, forced: bool) -> bool:
         """Do one; True if there is a new index. OSError if the disk refuses."""
         wanted = list(sources)
-        run, before = self._directory.states()
+        before = self._directory.states()
         known = {each.name: each for each in before}
         states: list[FeedState] = []
         changed = len(before) != len(wanted)
@@ -61,14 +61,14 @@ class Update:
             if forced or state.is_due(self._clock()):
                 state.checked, told = self._clock(), state.error
                 state.error = BROKEN_OFF
-                self._directory.write_states(run, [*states, *_later(known, wanted, states)])
+                self._directory.write_states([*states, *_later(known, wanted, states)])
                 state.error = told
                 changed |= self._look(state)
         self._directory.drop_others({source.name for source in wanted})
         if changed or self._is_old(states):
             self._index(states)
             changed = True
-        self._directory.write_states(run + 1, states)
+        self._directory.write_states(states)
         return changed
 
     def _is_old(self, states: Iterable[FeedState]) -> bool:
