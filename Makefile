@@ -22,7 +22,7 @@ run: root setup ## lay out a small network, go inline, show what is cut; the pag
 	@$(BIN)/python scripts/demo
 
 test: setup ## run every test (inline and browser tests need root)
-	@$(BIN)/python -m pytest
+	@scripts/run-tests
 
 check: setup lint types test ## everything that CI runs
 
@@ -51,7 +51,7 @@ qemu: root lab-image ## boot it between an office and an internet; the page is o
 
 hil: root ## test an image as hardware: make hil IMAGE=disk.img (without one: the lab image)
 	@PYTHON=$(PYTHON) scripts/setup qemu
-	@IMAGE=$(IMAGE) $(BIN)/python -m pytest -o test_seconds=900 --durations=0 tests/hil
+	@IMAGE=$(IMAGE) scripts/run-tests -o test_seconds=900 --durations=0 tests/hil
 
 lock: setup ## move every pinned dependency to its newest version
 	@scripts/lock --upgrade
