@@ -1,0 +1,1 @@
+"""`scripts/flash`: an image onto a card or disk, with a seed in it, and read back."""
