@@ -122,6 +122,23 @@ class Observation(Listener):
             flow["rhythm"] = None if self.rhythms is None else self.rhythms.rhythm(ends)
         return listed
 
+    def now(self) -> int:
+        """Return the time by the clock that connections are observed by."""
+        return self._clock()
+
+    def standing(self, connection: Connection) -> tuple[tuple[str, ...], int]:
+        """Return why a connection is observed, and its score."""
+        return self._table.standing(connection)
+
+    def resume(self, connection: Connection, reasons: Collection[str], score: int) -> bool:
+        """Observe a connection again that was observed in an earlier life of the controller.
+
+        False if there is no room for it.
+        """
+        known = frozenset(reason for reason in Reason if reason.name in reasons)
+        self._observe(connection, known or frozenset({Reason.UNJUDGED}), score)
+        return connection in self._table
+
     def cut(self, connection: Connection) -> bool:
         """Have the kernel refuse a live connection; False if it is gone, or allowed."""
         return self._change(connection, CUTTABLE, FlowClass.BLOCK)

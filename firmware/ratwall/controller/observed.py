@@ -130,6 +130,13 @@ class ObservedTable:
         """Return all of them."""
         return tuple(self._flows)
 
+    def standing(self, connection: Connection) -> tuple[tuple[str, ...], int]:
+        """Return the names of a connection's reasons, and its score."""
+        flow = self._flows.get(connection)
+        if flow is None:
+            return (), 0
+        return tuple(sorted(reason.name for reason in flow.reasons)), flow.score
+
     def end(self, connection: Connection, now: int) -> None:
         """Take note that a connection ended."""
         if self.forget(connection):

@@ -8,7 +8,7 @@ bursts cost a few comparisons, and what is settled is not folded again at every 
 server is takes a query, so it is asked at most once in `ASK_AGAIN` bursts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,10 @@ ASK_AGAIN = 64  # bursts, a quarter of an hour of beats: a server gets known, or
 # that the listing is no older.
 SETTLED = 8
 TOLD_AGAIN = 50  # beats, ten minutes: what goes on is told again, with its newest beats
+# A log is worth writing again when it has grown by a quarter, at most by this: a quarter of what it
+# holds. So a kill loses one beat of four and two of twelve.
+GROWN_PART, GROWN_MOST = 4, 16
+LASTING_BURSTS = 2  # a gap, the least that is worth keeping; nearly every page has fewer
 
 Rarity = tuple[int, int]  # devices that had to do with a server, microseconds since the first
 
@@ -39,6 +43,31 @@ class _Listened:
     decided_at: int = 0  # as of which burst the decision is
     # Rule, with the shape or not, decisive or not, and at which burst.
     told: tuple[str, bool, bool, int] | None = None
+    written: int | None = None  # as of which burst it is in the ledger
+    earlier: bool = False  # it was heard in an earlier life of the controller
+
+    @property
+    def speaks(self) -> bool:
+        """Whether anything may ever be told of it: most connections have no such fact."""
+        around = self.around
+        return self.log.bursts >= LASTING_BURSTS and (around.nameless or around.old or around.rare)
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether what was written of it is out of date."""
+        if self.written is None:
+            return True
+        grown = self.log.bursts - self.written
+        return grown >= min(GROWN_MOST, max(1, self.written // GROWN_PART))
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What must last of one connection: its beats, what is known of it, and what was told."""
+
+    log: BeatLog
+    around: Circumstances
+    told: tuple[str, bool, bool, int] | None
 
 
 class Rhythms:
@@ -55,10 +84,16 @@ class Rhythms:
     def __len__(self) -> int:
         return len(self._flows)
 
+    def __contains__(self, connection: Connection) -> bool:
+        return connection in self._flows
+
     def take_report(self, connection: Connection, report: FlowReport) -> None:
         """Note what a hello said of a connection that is observed."""
         picked_up = any(fact["id"] == "flow.picked-up" for fact in report.evidence)
         named = None if picked_up else report.sni is not None
+        flow = self._flows.get(connection)
+        if flow is not None and flow.earlier and not picked_up:
+            del self._flows[connection]  # its hello was seen: the same ends, but another connection
         self.note(connection, named=named, tls_version=report.tls_version)
 
     def note(self, connection: Connection, *, named: bool | None, tls_version: str | None) -> None:
@@ -73,6 +108,41 @@ class Rhythms:
         """Keep the gaps: the kernel's time stamps moved with the clock."""
         for flow in self._flows.values():
             flow.log.clock_set(by)
+            flow.written = None
+
+    def unwritten(self, *, all_of_it: bool) -> Iterator[tuple[Connection, Past]]:
+        """Yield what is worth writing down, what was told of first, then the longest heard.
+
+        `all_of_it`: whatever has changed, as before an end. What is taken counts as written.
+        """
+        due = [
+            (connection, flow)
+            for connection, flow in self._flows.items()
+            if flow.speaks and (flow.has_grown or (all_of_it and flow.log.bursts != flow.written))
+        ]
+        due.sort(key=lambda one: (one[1].decision is None, -one[1].log.messages))
+        for connection, flow in due:
+            flow.written = flow.log.bursts
+            yield connection, Past(flow.log, flow.around, flow.told)
+
+    def write_anew(self) -> None:
+        """Take note that nothing is written: another ledger was begun."""
+        for flow in self._flows.values():
+            flow.written = None
+
+    def restore(self, connection: Connection, past: Past) -> None:
+        """Go on with a connection that was heard in an earlier life, and still runs."""
+        here = self._flows.get(connection)
+        if here is None or here.log.bursts < past.log.bursts:
+            trail = RecordTrail() if here is None else here.trail
+            self._flows[connection] = _Listened(
+                trail,
+                past.log,
+                past.around,
+                told=past.told,
+                written=past.log.bursts,
+                earlier=True,
+            )
 
     def take_segment(self, connection: Connection, segment: Segment, at: int) -> None:
         """Take in a copy of what a client said; `at` is UTC microseconds."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from ratwall.controller.beacons import Beacons
 from ratwall.controller.contacts import Contacts
+from ratwall.controller.hearing import Hearing
 from ratwall.controller.lookups import Lookups, start_child
 from ratwall.controller.loops import Loops
 from ratwall.controller.modelling import Models
@@ -48,7 +49,7 @@ def wire(
         service.remembers,
         service.clock,
     )
-    observation.rhythms = Rhythms(service.rarity, found)
+    rhythms = observation.rhythms = Rhythms(service.rarity, found)
     observation.paused = service.responses.paused
     naming = service.naming = Naming(answers, service.clock)
 
@@ -81,6 +82,7 @@ def wire(
         naming,
         service.ladder,
         observation,
+        Hearing(observation, rhythms),
         Lookups(
             lambda: (service.effective(), service.enforce),
             service.rarity,

@@ -260,6 +260,31 @@ class Connection(LedgerModel):
     failed = BooleanField()
 
 
+class Heard(LedgerModel):
+    """What was heard of an observed connection that runs: its beats, and what else is known of it.
+
+    Times and lengths of records, never what they hold. `reasons` are why it is observed.
+    """
+
+    id = AutoField()
+    client = TextField()
+    client_port = IntegerField()
+    server = TextField()
+    server_port = IntegerField()
+    last = IntegerField(index=True)
+    named = BooleanField(null=True)
+    tls_version = TextField(null=True)
+    score = IntegerField()
+    reasons = TextField()
+    told = TextField(null=True)
+    beats = TextField()
+
+    class Meta:
+        """One row a connection."""
+
+        indexes = ((("client", "client_port", "server", "server_port"), True),)
+
+
 class BeaconScore(LedgerModel):
     """How regular a device's connections with a server are: by our measure, and by RITA's.
 

@@ -18,6 +18,7 @@ from ratwall.ledger.models import (
     Detection,
     Device,
     Flow,
+    Heard,
     HourlyRollup,
     Incident,
     Lookup,
@@ -35,6 +36,7 @@ NAMES_ROWS = 200_000  # a table: some 30 MB; an office meets a tenth as many nam
 CONTACTS_ROWS = 50_000  # some 12 MB; forty devices with two hundred servers each have 8,000
 CONNECTIONS_ROWS = 100_000  # some 6 MB; a busy day of forty devices has 15,000
 SCORES_ROWS = 4_000
+HEARD_ROWS = 8192  # some 10 MB; twice what is observed at one time by default
 VACUUM_PAGES = 4096  # 16 MB of free pages handed back to the file system in one step
 
 
@@ -94,6 +96,8 @@ def _forget_contacts(ledger: Ledger, before: int, now: int) -> int:
             met,
             (Contact.connections > Contact.failures) | (Contact.handshakes > 0),
         )
+        or _delete(ledger, Heard, Heard.last < now - DAY, Heard.last)
+        or _delete_beyond(ledger, Heard, HEARD_ROWS, Heard.last)
         or _delete(ledger, BeaconScore, scored < before, scored)
         or _delete_beyond(ledger, BeaconScore, SCORES_ROWS, scored)
     )
@@ -124,6 +128,7 @@ def _forget_oldest(ledger: Ledger, now: int) -> int:
             _delete(ledger, model, None, order)
             for model, order in (
                 (Connection, Connection.start),
+                (Heard, Heard.last),
                 (BeaconScore, BeaconScore.at),
                 (Contact, Contact.last_seen),
             )

@@ -11,9 +11,10 @@ message is parted as well, so three records of 32 come before its rest: any smal
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import accumulate, pairwise
+from typing import Any, Final, Self
 
 from ratwall.rhythm.fold import SECOND, Chains
 from ratwall.rhythm.records import SeenRecord
@@ -78,6 +79,42 @@ class BeatLog:
         if self._last is not None:
             self._last += by
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is kept, JSON-ready; of times the first, then the steps."""
+        return {
+            "times": _steps(self.times),
+            "sent": _steps(self.sent),
+            "sizes": list(self.sizes),
+            "prefix": self.prefix,
+            "bursts": self.bursts,
+            "messages": self.messages,
+            "last": self._last,
+        }
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
+        """Go on with what `as_dict` gave; ValueError if it is not of that form.
+
+        A message that was under way is lost, and of redrawn beats what was older than the rest.
+        """
+        try:
+            times, sent = (
+                array("q", list(accumulate(kept[key]))[-KEPT:]) for key in ("times", "sent")
+            )
+            sizes = array("H", kept["sizes"][-KEPT:])
+            prefix, bursts, messages = (int(kept[key]) for key in ("prefix", "bursts", "messages"))
+            last = int(kept["last"])
+        except (KeyError, TypeError, OverflowError) as error:
+            raise ValueError(f"no beats: {error!r}") from error
+        in_order = all(one <= later for row in (times, sent) for one, later in pairwise(row))
+        if not in_order or len(sent) != len(sizes) or prefix not in (0, *PREFIX_LENGTHS):
+            raise ValueError("no beats: they contradict each other")
+        log = cls(times, sent, sizes, prefix=prefix, bursts=bursts, messages=messages, _last=last)
+        for number, at in enumerate(sent):
+            if not number or at - sent[number - 1] >= APART_US:
+                log.events.take(at)
+        return log
+
     def _is_late_message(self, gap: int, lengths: Sequence[int]) -> bool:
         """Say whether records after a pause are the message that an open prefix is waiting for."""
         prefix = self._before
@@ -127,3 +164,8 @@ class BeatLog:
         self.sizes.append(min(size, _SIZE_MOST))
         if len(self.sent) > KEPT:
             del self.sent[0], self.sizes[0]
+
+
+def _steps(times: "array[int]") -> list[int]:
+    """Return times as the first and the steps to the next, which are short to write."""
+    return [*times[:1], *(later - one for one, later in pairwise(times))]

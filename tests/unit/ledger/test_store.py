@@ -18,6 +18,7 @@ from ratwall.ledger.models import (
     Contact,
     Detection,
     Device,
+    Heard,
     LedgerModel,
     Lookup,
     Name,
@@ -36,7 +37,7 @@ from ratwall.ledger.store import (
 
 MODELS = LedgerModel.__subclasses__()
 # Tables that later migrations made.
-SINCE_VERSION_1 = (Detection, Name, Resolution, Lookup, Contact, Connection, BeaconScore)
+SINCE_VERSION_1 = (Detection, Name, Resolution, Lookup, Contact, Connection, BeaconScore, Heard)
 VERSION_1 = Path(__file__).parent / "version1.sql"
 FIXTURE_MAKER = Path(__file__).parents[3] / "scripts" / "make-ledger-fixture"  # made it
 READER = """
