@@ -120,6 +120,18 @@ class IncidentBook:
         )
         return max(open_ones, key=lambda incident: incident.updated, default=None)
 
+    def clock_set(self, by: int, since: int) -> list[Incident]:
+        """Move the times of what happened since a time by a step of the clock; return what moved.
+
+        What is from an earlier life of the controller stays, as with actions.
+        """
+        moved = [incident for incident in self._by_id.values() if incident.updated >= since]
+        for incident in moved:
+            incident.updated += by
+            if incident.opened >= since:
+                incident.opened += by
+        return moved
+
     def forget_old(self, now: int) -> None:
         """Let go of incidents that no repeat can join any more."""
         for incident in list(self._by_id.values()):

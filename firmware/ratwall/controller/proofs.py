@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from ratwall.controller.clock import moved
 from ratwall.kernel.conntrack import FlowEvent
 
 AT_HAND_LIMIT = 8192  # connections, 2 MB; a report and its proof are milliseconds apart
@@ -63,6 +64,10 @@ class Proofs:
         if reported is None:
             _put(self._proven, connection, now)
         return reported
+
+    def clock_set(self, by: int) -> None:
+        """Let proofs wait for their reports as long as before: the clock was set."""
+        moved(self._proven, by)
 
     def connections(self) -> tuple[Connection, ...]:
         """Return the connections that were reported and have not ended."""

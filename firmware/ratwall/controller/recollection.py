@@ -81,13 +81,25 @@ class Recollection:
         entry = self._memory.learn(packed, port, judgement, sha256, now)
         if entry is None:
             return None
+        self._write(server, entry)
+        return entry.as_dict()
+
+    def clock_set(self, by: int, since: int, until: int) -> dict[str, Any]:
+        """Let what was learned between two times be as old as it was, though the clock was set.
+
+        Return the message that makes the inspectors do the same.
+        """
+        for entry in self._memory.clock_set(by, since, until):
+            self._write(str(ipaddress.ip_address(entry.server)), entry)
+        return {"type": "clock", "by": by, "since": since, "until": until}
+
+    def _write(self, server: str, entry: MemoryEntry) -> None:
         values = {"entry": json.dumps(entry.as_dict())}
         self._writer.run(
-            Remembered.insert(server=server, server_port=port, **values).on_conflict(
+            Remembered.insert(server=server, server_port=entry.port, **values).on_conflict(
                 conflict_target=[Remembered.server, Remembered.server_port], update=values
             )
         )
-        return entry.as_dict()
 
     def forget(self, server: str, port: int) -> dict[str, Any]:
         """Drop an endpoint; return the message that makes the inspectors drop it too."""

@@ -372,6 +372,9 @@ class Service:
         self.writer.clock_set()
         self.actions.clock_set(by, self.started)
         self.responses.begun(by, self.started)
+        self.books.cases.clock_set(by, self.started)
+        self._tracking.clock_set(by)
+        self.push(self.memory.clock_set(by, self.started, self.clock() - by))
         for listener in self.listeners:
             listener.clock_set(by)
         for watcher in self.clock_watchers:

@@ -107,6 +107,10 @@ class Tracking:
         if self._table_unread:
             self._take_table()
 
+    def clock_set(self, by: int) -> None:
+        """Let proofs wait for their reports as long as before: the clock was set."""
+        self._proofs.clock_set(by)
+
     def read_table(self) -> None:
         """Read the table: nobody listened for a while, as when the machine slept."""
         self._take_table()

@@ -205,6 +205,9 @@ class Process:
                     self._memory.merge(MemoryEntry.from_dict(item) for item in message["entries"])
                 case "forget":
                     self._memory.forget(ip_address(message["server"]).packed, message["port"])
+                case "clock":
+                    times = (int(message[key]) for key in ("by", "since", "until"))
+                    self._memory.clock_set(*times)
                 case "mode":
                     self._inspector.enforce = bool(message["enforce"])
                 case "feeds":

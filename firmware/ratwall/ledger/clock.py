@@ -14,6 +14,7 @@ _SEEN: Final = {
     "contact": ("first_seen", "last_seen"),
     "connection": ("start",),
     "flow": ("start", "end"),
+    "detection": ("time",),
     "name": ("first_seen", "last_seen"),
     "resolution": ("first_seen", "last_seen"),
     "lookup": ("first_seen", "last_seen"),

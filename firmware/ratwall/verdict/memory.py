@@ -10,7 +10,7 @@ Design note: no clock and no disk. Times are UTC microseconds passed in; the con
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Iterable, KeysView, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from ratwall.errors import UsageError
@@ -156,6 +156,18 @@ class VerdictMemory:
             held = self._entries.get((entry.server, entry.port))
             if held is None or held.learned < entry.learned:
                 self._put(entry)
+
+    def clock_set(self, by: int, since: int, until: int) -> list[MemoryEntry]:
+        """Move what was learned between two times by a step of the clock; return what moved.
+
+        What is older was learned by another clock; what is newer, by this one after it was set.
+        """
+        moved = []
+        for key, entry in self._entries.items():
+            if since <= entry.learned <= until:
+                self._entries[key] = replace(entry, learned=entry.learned + by)
+                moved.append(self._entries[key])
+        return moved
 
     def _live(self, key: tuple[bytes, int], now: int) -> MemoryEntry | None:
         entry = self._entries.get(key)

@@ -4,10 +4,12 @@ import random
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ratwall.controller.clock import ASLEEP_US, STEP_US, ClockWatch
+from ratwall.controller.proofs import WAIT_US, Proofs, Reported
 from ratwall.controller.service import COUNTERS_US, YOUNG_US
 from ratwall.ledger import queries
 from ratwall.rhythm.beats import BeatLog
@@ -22,6 +24,7 @@ from unit.controller.box import (
     Running,
     clean,
     eventually,
+    report,
 )
 from unit.controller.office import MAC, SECOND, Office
 
@@ -225,3 +228,75 @@ def test_a_clock_set_right_after_the_start_makes_nobody_old(
     stepped.turn()
     stepped.running.stop()
     assert first_seen(box) == [NOON + (YEAR if corrected else 0)]
+
+
+def test_an_attempt_joins_its_incident_whatever_the_clock_says(box: Box, stepped: Stepped) -> None:
+    """A day after it was opened by the clock, and a minute after it by the time that passed."""
+    inspector = FakeInspector(box.state)
+    inspector.send(report())
+    eventually(lambda: len(incidents(box)) == 1)
+    looks = box.watch.dumps
+    box.now += 25 * HOUR
+    eventually(lambda: box.watch.dumps > looks)  # the step was seen
+    stepped.pass_by(60)
+    inspector.send(report(client_port=50_001))
+    eventually(lambda: [one["count"] for one in incidents(box)] == [2])
+    (one,) = incidents(box)
+    assert (one["opened"], one["updated"]) == (NOON + 25 * HOUR, box.now)
+    inspector.close()
+
+
+@pytest.mark.parametrize("by", STEPS)
+def test_an_incident_of_an_earlier_life_stays_when_it_was(box: Box, by: int) -> None:
+    """It was opened by a clock that was right as far as anybody knows."""
+    first = Running(box)
+    inspector = FakeInspector(box.state)
+    inspector.send(report())
+    eventually(lambda: len(incidents(box)) == 1)
+    inspector.close()
+    first.stop()
+    box.now += SECOND
+    second = Stepped(box)
+    looks = box.watch.dumps
+    box.now += by
+    eventually(lambda: box.watch.dumps > looks)
+    second.running.stop()
+    assert [one["opened"] for one in incidents(box)] == [NOON]
+
+
+@pytest.mark.parametrize("by", [YEAR, -YEAR])
+def test_the_verdict_memory_outlives_a_step_of_a_year(box: Box, stepped: Stepped, by: int) -> None:
+    """It lasts a month: a clock that is put right must not make it old, here or in inspectors."""
+    inspector = FakeInspector(box.state)
+    inspector.send(report())
+    (learned,) = inspector.receive_until("memory")["entries"]
+    box.now += by
+    told = inspector.receive_until("clock")
+    assert told == {"type": "clock", "by": by, "since": NOON, "until": NOON}
+    stepped.turn()
+    assert stepped.running.service.remembers(SERVER, 6606)
+    inspector.close()
+    fresh = FakeInspector(box.state)
+    assert fresh.receive_until("memory")["entries"] == [{**learned, "learned": NOON + by}]
+    fresh.close()
+    stepped.running.stop()
+    again = Running(box)
+    assert again.service.remembers(SERVER, 6606)
+    again.stop()
+
+
+@pytest.mark.parametrize("by", STEPS)
+def test_a_proof_waits_for_its_report_as_long_as_before(by: int) -> None:
+    line = Proofs()
+    ends = CLIENT, 50_000, SERVER, 6606
+    line.prove(ends, NOON)
+    line.clock_set(by)
+    assert line.report(ends, Reported(5, 2), NOON + by + WAIT_US - 1)
+    line.prove(ends, NOON)
+    line.clock_set(by)
+    assert not line.report(ends, Reported(5, 2), NOON + by + WAIT_US)
+
+
+def incidents(box: Box) -> list[dict[str, Any]]:
+    with box.reading() as ledger:
+        return queries.incidents(ledger)

@@ -210,3 +210,14 @@ def test_whatever_happens_it_stays_bounded_and_sane(
         assert len(memory.entries()) <= 4
         keys = {(entry.server, entry.port) for entry in memory.entries()}
         assert len(keys) == len(memory.entries())
+
+
+def test_a_clock_that_is_set_moves_what_was_learned_by_it() -> None:
+    """What is older was learned by another clock, what is newer by this one since it was set."""
+    memory, day = VerdictMemory(), 24 * 3600 * 1_000_000
+    for port, learned in ((1, NOW - 1), (2, NOW), (3, NOW + 5), (4, NOW + 6)):
+        memory.learn(C2, port, BLOCK, BAD, learned)
+    moved = memory.clock_set(day, NOW, NOW + 5)
+    assert [(entry.port, entry.learned - day) for entry in moved] == [(2, NOW), (3, NOW + 5)]
+    held = [entry.learned - NOW for entry in memory.entries()]
+    assert held == [-1, day, day + 5, 6]
