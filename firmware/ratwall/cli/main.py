@@ -38,6 +38,7 @@ COMMANDS = {
     "evidence": Entry("ratwall.cli.evidence", "pack all that is known of an incident"),
     "flows": Entry("ratwall.cli.flows", "list judged connections"),
     "names": Entry("ratwall.cli.names", "list the names that devices asked for"),
+    "contacts": Entry("ratwall.cli.contacts", "list which device has to do with which server"),
     "explain": Entry("ratwall.cli.explain", "say why a connection scored what it scored"),
     "devices": Entry("ratwall.cli.devices", "list the devices that were seen"),
     "actions": Entry("ratwall.cli.actions", "list what is in force: blocks, allows, pauses"),

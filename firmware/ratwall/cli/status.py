@@ -65,7 +65,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         f"  uninspected  {_missed(missed)}",
         *_conntrack(facts.get("conntrack"), missed),
         f"  observed     {_observed(facts['observed'])}",
-        f"  ledger       {ledger['path']}, {size(ledger['bytes'])}",
+        f"  ledger       {ledger['path']}, {size(ledger['bytes'])}{_left_out(facts['contacts'])}",
         f"  self-test    {_selftest(facts['selftest'])}",
         f"  version      {facts['version']}",
         *_passed(facts["passed"]),
@@ -156,6 +156,12 @@ def _observed(observed: dict[str, Any] | None) -> str:
     if unread := observed["uncopied"] + observed["lost"]:
         text += f", {count(unread, 'segment')} of them not read"
     return text
+
+
+def _left_out(contacts: dict[str, int] | None) -> str:
+    if contacts is None or not contacts["left_out"]:
+        return ""
+    return f"; {count(contacts['left_out'], 'connection')} not counted among the contacts"
 
 
 def _selftest(result: dict[str, Any] | None) -> str:

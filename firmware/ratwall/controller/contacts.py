@@ -63,7 +63,7 @@ class Contacts(Listener):
         """`mac_of` asks the kernel; `names` gives what a server was looked up by."""
         self.moved: list[Callable[[str, str], None]] = []
         self.written: list[Callable[[int, str], None]] = []  # told of device's id and server
-        self.left_out = 0  # connections that did not fit a batch
+        self.left_out = 0  # reports and ends of connections that did not fit a batch
         self._mac_of = mac_of
         self._names = names
         self._clock = clock
@@ -96,7 +96,9 @@ class Contacts(Listener):
         if report.mac is not None and self._macs.get(report.client) != (report.mac, 0):
             _keep(self._macs, report.client, (report.mac, 0))
         seen = self._of((report.client, report.server, report.server_port), report.start)
-        if seen is not None:
+        if seen is None:
+            self.left_out += 1
+        else:
             seen.handshakes += 1
 
     def take_event(self, event: FlowEvent) -> None:
@@ -143,6 +145,10 @@ class Contacts(Listener):
         """Write what is left."""
         self._write(self._clock())
 
+    def facts(self) -> dict[str, int]:
+        """Return the counts for the status."""
+        return {"waiting": len(self._seen), "left_out": self.left_out}
+
     def usual_hour(self, address: str, server: str) -> int:
         """Return the TLS connections of a device's busiest hour with any other server, of a week.
 
@@ -185,7 +191,7 @@ class Contacts(Listener):
             if address not in self._ids:
                 new += 1
                 if new > NEW_DEVICES:
-                    self.left_out += 1
+                    self.left_out += seen.connections + seen.handshakes
                     continue
             device = self._device(address, now)
             places[key] = place = (device, server, port)

@@ -18,6 +18,7 @@ from ratwall.controller.books import Books, open_books
 from ratwall.controller.captures import Captures
 from ratwall.controller.clock import ClockWatch
 from ratwall.controller.complaints import Complaints
+from ratwall.controller.contacts import Contacts
 from ratwall.controller.counters import Counters
 from ratwall.controller.feeds import Feeds
 from ratwall.controller.findings import Findings
@@ -94,6 +95,7 @@ class Service:
         self.captures: Captures | None = None  # likewise
         self.naming: Naming | None = None  # likewise; without it no server has a name
         self.models: Models | None = None
+        self.contacts: Contacts | None = None
         self.feeds: Feeds | None = None  # likewise
         self.packs: Packs | None = None
         self.listeners: list[Listener] = []

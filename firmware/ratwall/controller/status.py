@@ -52,6 +52,7 @@ def status(
         "feeds": None if service.feeds is None else service.feeds.facts(),
         "signatures": None if service.packs is None else service.packs.facts(),
         "names": None if service.naming is None else service.naming.facts(),
+        "contacts": None if service.contacts is None else service.contacts.facts(),
         "blocks": len({block.endpoint for block in service.actions.blocking()}),
         "kernel_problem": service.kernel_problem or (capacity.problem if capacity else None),
         "ledger": {

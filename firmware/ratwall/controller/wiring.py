@@ -60,7 +60,7 @@ def wire(
         known = service.rarity(server)
         return Surroundings(devices=None if known is None else known[0], named=named(server))
 
-    contacts = Contacts(service.neighbours.mac_of, naming.of, service.clock)
+    contacts = service.contacts = Contacts(service.neighbours.mac_of, naming.of, service.clock)
     loops = Loops(around, lambda: packs.ports, found, service.clock, naming.of)
     models = service.models = Models(
         packs.groups,

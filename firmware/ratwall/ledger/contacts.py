@@ -21,6 +21,7 @@ BASELINE_US: Final = 7 * DAY  # an office's week has all that it does regularly
 # Read at a start, in a third of a second: more than a busy day of forty devices has.
 RECENT_CONNECTIONS: Final = 20_000
 SCORED_CONNECTIONS: Final = 17_280  # of one pair: one every five seconds, all day
+RARE_DEVICES: Final = 2  # that know a server: what a business uses is on more of its devices
 RITA_PARTS: Final = ("total", "times", "sizes", "duration", "histogram")
 
 Row = dict[str, Any]
@@ -73,6 +74,24 @@ _KNOWN: Final = """
 SELECT device, MIN(first_seen) FROM contact
 WHERE server = ? AND (connections > failures OR handshakes > 0) GROUP BY device
 """
+
+_KEPT: Final = ("connections", "failures", "sent", "received", "handshakes")
+# Of each server how many devices had an answer of it, and when the first did.
+_LISTING: Final = f"""
+WITH known AS (
+  SELECT server, COUNT(DISTINCT device) AS devices, MIN(first_seen) AS since FROM contact
+  WHERE connections > failures OR handshakes > 0 GROUP BY server)
+SELECT c.id, c.device, c.address, d.mac, d.name, c.server, c.port, c.name, c.first_seen,
+  c.last_seen, {", ".join(f"c.{column}" for column in _KEPT)}, COALESCE(k.devices, 0), k.since
+FROM contact AS c LEFT JOIN device AS d ON d.id = c.device LEFT JOIN known AS k
+  ON k.server = c.server
+WHERE {{}} ORDER BY c.last_seen DESC, c.id DESC LIMIT ?
+"""  # noqa: S608  # column names of ours
+_MENTIONS: Final = """
+instr(lower(c.address || ' ' || COALESCE(d.mac, '') || ' ' || COALESCE(d.name, '') || ' '
+  || c.server || ' ' || c.port || ' ' || COALESCE(c.name, '')), ?) > 0
+"""
+_IS_NEW: Final = "(k.devices IS NULL OR (k.devices <= ? AND k.since > ?))"
 
 
 @dataclass(slots=True)
@@ -169,6 +188,48 @@ def busiest(ledger: Ledger, device: int, now: int) -> list[tuple[str, int]]:
 def known_since(ledger: Ledger, server: str) -> dict[int, int]:
     """Return which devices have had an answer of a server, and when they first met it."""
     return dict(ledger.tuples(_KNOWN, (server,)))
+
+
+def listing(
+    ledger: Ledger,
+    words: Sequence[str] = (),
+    *,
+    now: int,
+    new: bool = False,
+    limit: int = 50,
+) -> list[Row]:
+    """Return contacts that mention every word, the newest first; `new`: those that are no habit.
+
+    `standing` is "failed" where the server never answered anybody, "new" where it is rare as the
+    models take it (RARE_DEVICES at most, the first less than a week ago), else "baseline";
+    `devices` and `since` are of the server, whichever device it was.
+    """
+    conditions = [_MENTIONS] * len(words)
+    values: list[str | int] = [word.lower() for word in words]
+    if new:
+        conditions.append(_IS_NEW)
+        values += [RARE_DEVICES, now - BASELINE_US]
+    where = " AND ".join(conditions) or "1"
+    return [_contact(row, now) for row in ledger.tuples(_LISTING.format(where), (*values, limit))]
+
+
+def _contact(row: tuple[Any, ...], now: int) -> Row:
+    number, device, address, mac, name, server, port, called, first, last, *counts = row
+    *kept, devices, since = counts
+    rare = devices <= RARE_DEVICES and (since is None or now - since < BASELINE_US)
+    return {
+        "id": number,
+        "device": {"id": device, "address": address, "mac": mac, "name": name},
+        "server": server,
+        "server_port": port,
+        "name": called,
+        "first_seen": first,
+        "last_seen": last,
+        **dict(zip(_KEPT, kept, strict=True)),
+        "standing": "failed" if not devices else "new" if rare else "baseline",
+        "devices": devices,
+        "since": since,
+    }
 
 
 def addresses(ledger: Ledger) -> dict[str, int]:

@@ -14,7 +14,7 @@ from ratwall.controller.messages import COUNTERS
 from ratwall.errors import ExitCode
 from ratwall.feeds.directory import FeedState
 from ratwall.feeds.formats import read_feed
-from ratwall.ledger import models, names
+from ratwall.ledger import contacts, models, names
 from ratwall.ledger.store import FILE_NAME, open_ledger
 from ratwall.ledger.writer import LedgerWriter
 from ratwall.replay.command import Summary
@@ -88,6 +88,8 @@ def test_the_keys_of_every_json_output_are_documented(
     with open_ledger(shell.state / FILE_NAME) as ledger:
         writer = LedgerWriter(ledger)
         names.write(writer, "kashuub.example", (SERVER,), CLIENT, 1)
+        place = writer.device(None, CLIENT, 1), SERVER, 6606
+        contacts.write(writer, [(place, CLIENT, None, contacts.Seen(1, 1))], [], 1)
         assert writer.flush(durable=False)
     status, incident = shell.json("status"), shell.json("incidents")[0]
     story, flow = shell.json("incidents", "1"), shell.json("flows", "--verdict", "block")[0]
@@ -115,6 +117,7 @@ def test_the_keys_of_every_json_output_are_documented(
         "`explain`: `thresholds`": explained["thresholds"],
         "`explain`: `changed`": ["id", "kind", "author", "reason", "device", "expires"],
         "`names`": shell.json("names", "kashuub")[0],
+        "`contacts`": shell.json("contacts")[0],
         "`devices`": shell.json("devices")[0],
         "`actions`": shell.json("actions", "--all")[0],
         "`allow`, `block`, `keep`": shell.json("keep", "1"),
