@@ -11,12 +11,14 @@ from typing import Final, TypeVar
 
 from ratwall.controller.messages import FlowReport
 from ratwall.controller.proofs import Connection
+from ratwall.controller.ranked import Ranked
 from ratwall.detections.history import DAY, HOUR, HOURS, Beat, History, Rarity
 
 PAIRS_LIMIT: Final = 8192  # device and server, 12 MB: forty devices with two hundred servers each
 STARTS_KEPT: Final = 64  # of the newest connections: five minutes of the five-second loop
 FAILED_KEPT: Final = 256  # of the last hour, of which a model wants ten
 GENERAL: Final = "general."  # rules about TLS at large: old appliances say hello like that too
+SPECIAL_RANK: Final = 8  # above that of the most connections: 64 are a power of seven
 PORTS_KEPT: Final = 16  # of one server, and connections that run: more is a scan, not a list
 
 Key = TypeVar("Key")
@@ -27,7 +29,6 @@ Pair = tuple[str, str]  # device, server
 class _Contact:
     """One device and one server."""
 
-    last: int
     named: bool = False
     self_signed: bool = False
     odd_certificate: str | None = None
@@ -73,14 +74,15 @@ class Histories:
     def __init__(self, groups: dict[str, str]) -> None:
         """`groups` tells of each rule of the signature packs what it is about."""
         self._groups = groups
-        self._contacts: OrderedDict[Pair, _Contact] = OrderedDict()
+        self._contacts: Ranked[Pair, _Contact] = Ranked(PAIRS_LIMIT, _telling, DAY)
 
     def __len__(self) -> int:
         return len(self._contacts)
 
     def take_report(self, report: FlowReport) -> Pair:
         """Take in a judged TLS connection; its pair."""
-        contact = self._contact((report.client, report.server), report.start)
+        pair = report.client, report.server
+        contact = self._contacts.get(pair) or _Contact()
         hour = report.start // HOUR
         contact.hours[hour] = contact.hours.get(hour, 0) + 1
         if len(contact.hours) > HOURS:
@@ -99,20 +101,23 @@ class Histories:
                 contact.odd_certificate = str(fact["text"])
             elif group == "hello" and not fact["id"].startswith(GENERAL):
                 contact.odd_fingerprint = str(fact["text"])
-        return report.client, report.server
+        self._contacts.put(pair, contact, report.start)
+        return pair
 
     def take_failure(self, pair: Pair, port: int, at: int) -> None:
         """Take in a connection that was refused or never answered."""
-        contact = self._contact(pair, at)
+        contact = self._contacts.get(pair) or _Contact()
         contact.starts.append(at)
         contact.attempts.append(at)
         contact.failures.append(at)
         _note(contact.failed_ports, port)
+        self._contacts.put(pair, contact, at)
 
     def take_beat(self, pair: Pair, beat: Beat, at: int) -> None:
         """Take in a rhythm that was heard inside a connection."""
-        contact = self._contact(pair, at)
+        contact = self._contacts.get(pair) or _Contact()
         contact.beat, contact.beat_at = beat, at
+        self._contacts.put(pair, contact, at)
 
     def take_end(self, connection: Connection) -> None:
         """Take in that a connection has ended."""
@@ -192,29 +197,28 @@ class Histories:
         """
         for pair in [one for one in self._contacts if one[0] == before]:
             old = self._contacts.pop(pair)
+            if old is None:
+                continue
             old.running.clear()
-            new = self._contacts.setdefault((after, pair[1]), old)
-            if new is not old:
-                new.take_over(old)
+            moved = after, pair[1]
+            new = self._contacts.get(moved) or _Contact()
+            new.take_over(old)
+            self._contacts.put(moved, new, max((*new.starts, new.beat_at)))
 
     def clock_set(self, by: int) -> None:
         """Move all times: the clock was set."""
         hours = round(by / HOUR)
         for contact in self._contacts.values():
-            contact.last += by
             contact.beat_at += by
             contact.hours = {hour + hours: count for hour, count in contact.hours.items()}
             for times in (contact.starts, contact.attempts, contact.failures):
                 for number, at in enumerate(times):
                     times[number] = at + by
+        self._contacts.clock_set(by)
 
     def forget_old(self, now: int) -> None:
         """Let go of what has not been used for a day."""
-        while self._contacts:
-            pair, contact = next(iter(self._contacts.items()))
-            if now - contact.last < DAY:
-                return
-            del self._contacts[pair]
+        self._contacts.forget_stale(now)
 
     def _busiest_elsewhere(self, pair: Pair, this_hour: int) -> int:
         """Return the most TLS connections that the device made to another server in an hour."""
@@ -233,15 +237,12 @@ class Histories:
             if key[0] == pair[0] and key[1] != pair[1]:
                 yield contact
 
-    def _contact(self, pair: Pair, at: int) -> _Contact:
-        contact = self._contacts.get(pair)
-        if contact is None:
-            contact = self._contacts[pair] = _Contact(at)
-            if len(self._contacts) > PAIRS_LIMIT:
-                self._contacts.popitem(last=False)
-        contact.last = max(contact.last, at)
-        self._contacts.move_to_end(pair)
-        return contact
+
+def _telling(contact: _Contact) -> int:
+    """Return how much a contact may tell: a beat or an oddity before connections, by their power of
+    two; what was tried once has the least."""
+    special = contact.beat or contact.odd_certificate or contact.odd_fingerprint
+    return len(contact.starts).bit_length() + (SPECIAL_RANK if special else 0)
 
 
 def _note(kept: "OrderedDict[Key, None]", key: Key) -> None:

@@ -15,12 +15,14 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from ratwall.controller.books import Books
 from ratwall.controller.clock import moved
 from ratwall.controller.listener import Listener
+from ratwall.controller.ranked import Ranked
 from ratwall.controller.rows import told_lately
 from ratwall.kernel.conntrack import FlowEvent
 from ratwall.kernel.marks import FlowClass
 from ratwall.ledger import contacts
 from ratwall.ledger.store import LedgerError
 from ratwall.loops.attempts import (
+    ENOUGH,
     Attempt,
     Attempts,
     Loop,
@@ -31,6 +33,9 @@ from ratwall.loops.attempts import (
 from ratwall.verdict.finding import Finding
 
 PAIRS_LIMIT = 4096  # devices and servers with failures at one time, some 2 MB
+# What is no loop any more leaves first: two attempts of one are half a minute apart at most, and
+# told two minutes late.
+OVER_US = 600_000_000
 TOLD_AGAIN_US = 3_600_000_000  # an hour: what goes on all night is told again, not every 5 s
 RESET_BYTES = 60  # of an answer that is a reset and nothing else: IPv6 and TCP headers
 # Where servers of the internet are not: what fails inside the office is not ours to tell.
@@ -55,8 +60,13 @@ class _Named:
     servers: "OrderedDict[str, None]" = field(default_factory=OrderedDict)
 
 
+def _tries(attempts: Attempts) -> int:
+    """Return how near attempts are to a loop."""
+    return min(len(attempts.tries), ENOUGH)
+
+
 class Loops(Listener):
-    """One entry a device and server, the least recently used leaves first."""
+    """One entry a device and server; who failed only once or twice leaves first."""
 
     def __init__(
         self,
@@ -75,9 +85,12 @@ class Loops(Listener):
         self._family_ports = family_ports
         self._found = found
         self._clock = clock
-        self._pairs: OrderedDict[Pair, Attempts] = OrderedDict()
+        self._pairs: Ranked[Pair, Attempts] = Ranked(PAIRS_LIMIT, _tries, OVER_US)
         self._names = names
-        self._named: OrderedDict[Pair, _Named] = OrderedDict()  # device, name
+        # By device and name.
+        self._named: Ranked[Pair, _Named] = Ranked(
+            PAIRS_LIMIT, lambda named: _tries(named.attempts), OVER_US
+        )
         self._told: OrderedDict[Pair, int] = OrderedDict()
 
     def __len__(self) -> int:
@@ -85,7 +98,7 @@ class Loops(Listener):
 
     def start(self, books: Books) -> None:
         """Take over what failed lately; with another ledger it goes on as it was."""
-        if self._pairs:
+        if len(self._pairs):
             return
         now = self._clock()
         try:
@@ -93,13 +106,13 @@ class Loops(Listener):
                 pair = past.device, past.server
                 named = None if past.name is None else (past.device, past.name)
                 if past.received > RESET_BYTES:
-                    self._pairs.pop(pair, None)
-                    self._named.pop(named or pair, None)
+                    self._pairs.pop(pair)
+                    self._named.pop(named or pair)
                 elif past.failed:
                     attempt = Attempt(past.start, past.port, past.client_port, past.received > 0)
-                    self._attempts(pair).failed(attempt)
+                    self._failed(pair, attempt)
                     if named is not None:
-                        self._by_name(named, past.server).attempts.failed(attempt)
+                        self._failed_by_name(named, past.server, attempt)
             for _, pair, at in told_lately(books.ledger, "loop.", now - TOLD_AGAIN_US):
                 self._told[pair] = at
         except LedgerError:
@@ -108,11 +121,13 @@ class Loops(Listener):
     def move(self, before: str, after: str) -> None:
         """Go on with a device that has another address now."""
         for pair in [one for one in self._pairs if one[0] == before]:
-            moved = self._pairs.setdefault((after, pair[1]), Attempts())
-            for attempt in self._pairs.pop(pair).tries:
-                moved.failed(attempt)
+            gone = self._pairs.pop(pair)
+            for attempt in () if gone is None else gone.tries:
+                self._failed((after, pair[1]), attempt)
         for key in [one for one in self._named if one[0] == before]:
-            self._named[after, key[1]] = self._named.pop(key)
+            named = self._named.pop(key)
+            if named is not None and named.attempts.tries:
+                self._named.put((after, key[1]), named, named.attempts.tries[-1].start)
         for pair in [one for one in self._told if one[0] == before]:
             self._told[after, pair[1]] = self._told.pop(pair)
 
@@ -124,6 +139,8 @@ class Loops(Listener):
                 (one._replace(start=one.start + by) for one in attempts.tries),
                 attempts.tries.maxlen,
             )
+        self._pairs.clock_set(by)
+        self._named.clock_set(by)
         moved(self._told, by)
 
     def take_event(self, event: FlowEvent) -> None:
@@ -135,23 +152,21 @@ class Loops(Listener):
             return
         pair = event.ends[0], event.ends[2]
         if event.bytes_received > RESET_BYTES:
-            if pair in self._pairs:
-                self._pairs.pop(pair)
-            if self._named:
+            self._pairs.pop(pair)
+            if len(self._named):
                 for name in self._names(pair[1]):
-                    self._named.pop((pair[0], name), None)
+                    self._named.pop((pair[0], name))
             return
-        attempts = self._attempts(pair)
         attempt = Attempt(
             event.started, event.destination_port, event.source_port, event.bytes_received > 0
         )
-        if not attempts.failed(attempt):
+        attempts = self._failed(pair, attempt)
+        if attempts is None:
             return
         names = self._names(pair[1])
         named = None
         if names:
-            named = self._by_name((pair[0], names[0]), pair[1])
-            named.attempts.failed(attempt)
+            named = self._failed_by_name((pair[0], names[0]), pair[1], attempt)
         loop = find_loop(attempts)
         if loop is not None:
             if self._is_news(pair, loop):
@@ -161,22 +176,22 @@ class Loops(Listener):
             if loop is not None and self._is_news((pair[0], names[0]), loop):
                 self._tell(pair, named.attempts, loop, names[0])
 
-    def _attempts(self, pair: Pair) -> Attempts:
-        attempts = self._pairs.setdefault(pair, Attempts())
-        self._pairs.move_to_end(pair)
-        if len(self._pairs) > PAIRS_LIMIT:
-            self._pairs.popitem(last=False)
+    def _failed(self, pair: Pair, attempt: Attempt) -> Attempts | None:
+        """Take in an attempt; all of that pair, None if it is one of the same."""
+        attempts = self._pairs.get(pair) or Attempts()
+        if not attempts.failed(attempt):
+            return None
+        self._pairs.put(pair, attempts, attempt.start)
         return attempts
 
-    def _by_name(self, key: Pair, server: str) -> "_Named":
-        named = self._named.setdefault(key, _Named())
-        self._named.move_to_end(key)
-        if len(self._named) > PAIRS_LIMIT:
-            self._named.popitem(last=False)
+    def _failed_by_name(self, key: Pair, server: str, attempt: Attempt) -> "_Named":
+        named = self._named.get(key) or _Named()
+        named.attempts.failed(attempt)
         named.servers[server] = None
         named.servers.move_to_end(server)
         if len(named.servers) > SERVERS_KEPT:
             named.servers.popitem(last=False)
+        self._named.put(key, named, attempt.start)
         return named
 
     def _is_news(self, key: Pair, loop: Loop) -> bool:

@@ -29,6 +29,9 @@ from ratwall.ledger.store import Ledger, LedgerError, LedgerRefusedError
 WAITING_LIMIT = 20_000  # rows, some 20 MB: several minutes of a busy office without a disk
 CACHE_LIMIT = 4096  # devices and certificates whose ids are at hand: more than an office has
 SEEN_US = 60_000_000  # "last seen" is exact to the minute: it need not be written for every flow
+# Certificates kept whole that wait for the disk: 4 MB at most, as each has 8 KB at most. What finds
+# no room is kept when the certificate is seen again.
+DER_WAITING = 512
 HOUR = 3_600_000_000  # microseconds
 NUMBERED = (Device, Certificate, Incident, Flow, Action, Detection, AuditEntry)
 
@@ -57,7 +60,8 @@ class LedgerWriter:
         self._waiting: deque[_Waiting] = deque()
         self._devices: dict[str, int] = {}
         self._certificates: dict[str, int] = {}
-        self._with_der: set[int] = set()
+        self._with_der: set[int] = set()  # of those at hand
+        self._der_waiting = 0
         self._touched: dict[tuple[Any, int], tuple[int, Any]] = {}
         self._seen: dict[tuple[Any, int], dict[str, Any]] = {}
         self._counts: dict[int, dict[str, int]] = {}
@@ -134,10 +138,14 @@ class LedgerWriter:
                 certificate_id = int(found["id"])
                 if not found["bare"]:
                     self._with_der.add(certificate_id)
-            _remember(self._certificates, sha256, certificate_id)
+            gone = _remember(self._certificates, sha256, certificate_id)
+            if gone is not None:
+                self._with_der.discard(gone)
         news: dict[str, Any] = {}
-        if der is not None and certificate_id not in self._with_der:
+        waits = self._der_waiting < DER_WAITING
+        if der is not None and certificate_id not in self._with_der and waits:
             news["der"] = der
+            self._der_waiting += 1
             self._with_der.add(certificate_id)
         self._touch(Certificate, certificate_id, certificate_id in self._with_der, news, now)
         return certificate_id
@@ -152,7 +160,18 @@ class LedgerWriter:
             del self._touched[next(iter(self._touched))]
         self._touched[key] = (now, state)
         known = {name: value for name, value in values.items() if value is not None}
+        if key not in self._seen and len(self._seen) >= 2 * CACHE_LIMIT:
+            self._give_up_seen(next(iter(self._seen)))  # the disk has refused for long
         self._seen.setdefault(key, {}).update({**known, "last_seen": now})
+
+    def _give_up_seen(self, key: tuple[Any, int]) -> None:
+        """Let go of what was to be written of one row, which is written anew when it is seen."""
+        given_up = self._seen.pop(key)
+        self._touched.pop(key, None)
+        if "der" in given_up:
+            self._der_waiting -= 1
+            self._with_der.discard(key[1])
+        self.lost += 1
 
     def clock_set(self) -> None:
         """Write anew when something was last seen: the clock was set."""
@@ -218,6 +237,7 @@ class LedgerWriter:
         self._waiting.clear()
         self._seen.clear()
         self._counts.clear()
+        self._der_waiting = 0
         self.problem = None
 
     def _write_seen_and_counts(self) -> None:
@@ -303,8 +323,8 @@ def _alike(waiting: Iterable[_Waiting]) -> Iterator[Sequence[_Waiting]]:
         yield together
 
 
-def _remember(cache: dict[str, int], key: str, row_id: int) -> None:
-    """Keep an id at hand; the one that came first goes when there are too many."""
-    if len(cache) >= CACHE_LIMIT:
-        del cache[next(iter(cache))]
+def _remember(cache: dict[str, int], key: str, row_id: int) -> int | None:
+    """Keep an id at hand; the one that came first goes when there are too many, and is returned."""
+    gone = cache.pop(next(iter(cache))) if len(cache) >= CACHE_LIMIT else None
     cache[key] = row_id
+    return gone

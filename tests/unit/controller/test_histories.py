@@ -100,9 +100,10 @@ def test_what_was_not_used_for_a_day_is_forgotten(gathered: Histories) -> None:
 
 
 def test_a_scan_of_the_whole_internet_is_bounded(
-    gathered: Histories, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(histories, "PAIRS_LIMIT", 50)
+    gathered = Histories({})
     for number in range(60):
         gathered.take_failure((CLIENT, f"203.0.113.{number}"), 1 + number, NOW + number)
     assert len(gathered) == 50

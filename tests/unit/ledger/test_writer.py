@@ -240,3 +240,50 @@ def test_ids_at_hand_are_bounded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch
     hand.flush()
     assert len(hand._devices) == 3
     assert hand.device(None, "192.168.1.0", now) == first  # found again in the ledger
+
+
+def certificate(number: int) -> dict[str, Any]:
+    """The facts of a certificate of its own."""
+    return {
+        "sha256": f"{number:064x}", "sha1": f"{number:040x}", "subject": "CN=x", "issuer": "CN=x",
+        "serial": "1", "not_before": None, "not_after": None, "key_type": "rsa", "key_bits": 2048,
+        "signature_algorithm": "sha256WithRSAEncryption", "self_issued": True,
+    }  # fmt: skip
+
+
+def test_what_waits_for_a_disk_that_refuses_is_bounded(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, now: int
+) -> None:
+    """A flood of new certificates, each kept whole, while nothing can be written."""
+    monkeypatch.setattr(writer, "CACHE_LIMIT", 8)
+    monkeypatch.setattr(writer, "DER_WAITING", 5)
+    hand = LedgerWriter(ledger)
+    for number in range(100):
+        hand.certificate(certificate(number), b"der", now)
+        hand.device(f"02:00:00:00:01:{number:02x}", f"192.168.1.{number}", now)
+    assert len(hand._seen) == 16
+    assert sum("der" in values for values in hand._seen.values()) <= 5
+    assert len(hand._with_der) <= 5
+    assert hand.lost == 200 - 16
+    assert hand.flush()
+    assert len(ledger.rows(Certificate.select())) == 100
+    # Who found no room has it now, when it is seen again.
+    for number in range(90, 100):
+        hand.certificate(certificate(number), b"der", now + SEEN_US)
+        assert hand.flush()
+    kept = Certificate.select().where(Certificate.der.is_null(False), Certificate.id > 90)
+    assert len(ledger.rows(kept)) == 10
+
+
+def test_which_certificates_are_kept_whole_is_known_of_those_at_hand_only(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, now: int
+) -> None:
+    monkeypatch.setattr(writer, "CACHE_LIMIT", 8)
+    hand = LedgerWriter(ledger)
+    for number in range(50):
+        hand.certificate(certificate(number), b"der", now)
+        assert hand.flush()
+    assert len(hand._with_der) == 8
+    hand.certificate(certificate(0), b"other", now + 1)  # not at hand, and known to have its own
+    assert hand.flush()
+    assert {row["der"] for row in ledger.rows(Certificate.select())} == {b"der"}
