@@ -4,6 +4,7 @@ import argparse
 import grp
 import logging
 import os
+import shutil
 import signal
 import sys
 import time
@@ -79,6 +80,7 @@ def main() -> None:
         clock=lambda: time.time_ns() // 1000,
         origin=_origin(),
         steady=lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000,
+        free_bytes=lambda: shutil.disk_usage(options.state_dir).free,
     )
 
     def read_again() -> None:

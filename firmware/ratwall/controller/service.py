@@ -7,6 +7,7 @@ it: what the kernel or the disk refuses is told in the status and tried again.
 
 import json
 import logging
+import sys
 from collections.abc import Callable, Collection, Set
 from dataclasses import asdict, replace
 from ipaddress import IPv4Network, IPv6Network
@@ -78,8 +79,10 @@ class Service:
         clock: Callable[[], int],
         origin: str = "",
         steady: Callable[[], int] | None = None,
+        free_bytes: Callable[[], int] = lambda: sys.maxsize,
     ) -> None:
-        """`open_ledger` may raise LedgerError; `neighbour` gives the MAC of an address on the LAN.
+        """`open_ledger` may raise LedgerError; `neighbour` gives the MAC of an address on the LAN;
+        `free_bytes` is what the ledger's disk still takes, as far as somebody can tell.
 
         `never_block` are the box's and its gateways' addresses too, `spared` networks.
 
@@ -116,7 +119,7 @@ class Service:
         self._counters_due = 0
         self._counters = Counters(sets, self.complaints)
         self._adoption = Adoption(sets)
-        self._storage = Storage(open_ledger, self.started)
+        self._storage = Storage(open_ledger, free_bytes, self.started)
         self._intake = Intake(
             self.neighbours,
             self.complaints,
@@ -323,6 +326,10 @@ class Service:
     def urgent(self) -> bool:
         """Whether what waits should be written at once."""
         return self.books.urgent
+
+    def shortage(self) -> str | None:
+        """Say that the ledger's disk is full, or nearly so; None while there is room."""
+        return self._storage.shortage()
 
     def ledger_bytes(self) -> int:
         """Return the size of what the ledger holds, 0 if it cannot be read."""

@@ -115,6 +115,8 @@ def _notice(service: Service) -> str | None:
         )
     if service.writer.lost:
         return f"{service.writer.lost} rows could not be written since the start"
+    if shortage := service.shortage():
+        return shortage
     try:
         return queries.notes(service.ledger).get(SET_ASIDE_NOTE)
     except LedgerError as error:

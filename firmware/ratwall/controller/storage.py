@@ -7,7 +7,7 @@ nothing is kept. It writes no row itself but those of retention.
 import logging
 from collections.abc import Callable
 
-from ratwall.ledger.store import Ledger, LedgerError, open_in_memory
+from ratwall.ledger.store import WAL_BYTES, Ledger, LedgerError, open_in_memory
 from ratwall.ledger.writer import LedgerWriter
 from ratwall.settings.schema import LedgerLimits
 
@@ -18,15 +18,22 @@ RETENTION_BYTES = 4_000_000  # of growth: as much may the ledger outgrow its lim
 REOPEN_US = 60_000_000  # how often a ledger that could not be opened is tried again
 MEGABYTE = 1_000_000
 MEMORY_MEGABYTES = 16  # of a ledger in memory: what a box of 512 MB can spare
+# Below this the disk is called full. A write-ahead log may grow to half of it before its rows come
+# into the ledger: a person hears of it before the first row is refused.
+SHORT_BYTES = 2 * WAL_BYTES
 
 
 class Storage:
     """`problem` says why there is no ledger on disk, None if there is one."""
 
-    def __init__(self, open_ledger: Callable[[], Ledger], now: int) -> None:
-        """`open_ledger` may raise LedgerError; `now` is UTC microseconds."""
+    def __init__(
+        self, open_ledger: Callable[[], Ledger], free_bytes: Callable[[], int], now: int
+    ) -> None:
+        """`open_ledger` may raise LedgerError; `free_bytes` says how much the disk still takes and
+        may raise OSError; `now` is UTC microseconds."""
         self.problem: str | None = None
         self._open_ledger = open_ledger
+        self._free_bytes = free_bytes
         self._retained_bytes = 0  # what the ledger held after the last look at its limits
         self._retention_due = now + RETENTION_US
         self._reopen_due = 0
@@ -54,6 +61,20 @@ class Storage:
         except LedgerError:
             return False
         return True
+
+    def shortage(self) -> str | None:
+        """Say that the disk is full, or nearly so; None while there is room."""
+        try:
+            free = self._free_bytes()
+        except OSError as error:
+            return f"nobody can tell how full the disk is: {error.strerror}"
+        if free >= SHORT_BYTES:
+            return None
+        return (
+            f"the disk is full ({free // MEGABYTE} MB left): the office is protected, but new "
+            "history may be lost; make room with a smaller [ledger] max_megabytes or [capture] "
+            "max_megabytes"
+        )
 
     def clock_set(self, by: int) -> None:
         """Wait as long as before, though the clock was set."""

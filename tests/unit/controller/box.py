@@ -139,6 +139,7 @@ class Box:
     web_group: int | None = None
     neighbour: Callable[[str], str | None] = lambda address: None
     steady: Callable[[], int] | None = None
+    free_bytes: int = 1 << 40
     listeners: list[Listener] = field(default_factory=list)
 
     def service(self) -> Service:
@@ -153,6 +154,7 @@ class Box:
             spared=self.spared,
             neighbour=lambda address: self.neighbour(address),
             clock=lambda: self.now,
+            free_bytes=lambda: self.free_bytes,
             steady=self.steady,
         )
 

@@ -49,6 +49,16 @@ def test_without_a_usable_disk_it_protects_and_says_that_nothing_is_kept(box: Bo
     running.stop()
 
 
+def test_the_status_says_that_the_disk_is_full_before_a_row_is_refused(box: Box) -> None:
+    running = Running(box)
+    box.free_bytes = storage.SHORT_BYTES
+    assert running.call("status")["ledger"]["notice"] is None
+    box.free_bytes = storage.SHORT_BYTES - 1
+    notice = running.call("status")["ledger"]["notice"]
+    assert notice.startswith("the disk is full (33 MB left): the office is protected, but")
+    running.stop()
+
+
 def test_a_broken_ledger_is_set_aside_and_the_status_says_so(box: Box) -> None:
     (box.state / FILE_NAME).write_bytes(b"#" * 8192)
     running = Running(box)
