@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from image.conftest import OVERLAY
+from image.conftest import OVERLAY, UNITS
 
 SCRIPT = OVERLAY / "usr/lib/ratwall/ports"
+CAME = OVERLAY / "usr/lib/ratwall/port-came"
+# In systemd's place: it starts the script that the unit starts, and notes what it was asked for.
+SYSTEMCTL = """#!/bin/sh
+echo "$@" >> "$RATWALL_RUN/asked"
+if [ "$1 $2" = "restart ratwall-ports.service" ]; then exec "$RATWALL_SCRIPT"; fi
+"""
 PCI = "devices/pci0000:00/0000:00:1c.0/0000:{:02d}:00.0"
 USB = "devices/platform/soc/usb1/1-1/1-1:1.0"
 
@@ -40,10 +46,30 @@ class Machine:
 
     def ports(self, tries: int = 0) -> dict[str, str]:
         """What the units are told."""
+        self._run(SCRIPT, os.environ["PATH"], tries)
+        return self.told()
+
+    def port_came(self) -> list[str]:
+        """What systemd is asked for when udev has seen a port."""
+        tools, asked = self._settings.parent / "tools", self.run_directory / "asked"
+        tools.mkdir(exist_ok=True)
+        (tools / "systemctl").write_text(SYSTEMCTL)
+        (tools / "systemctl").chmod(0o755)
+        asked.unlink(missing_ok=True)
+        self._run(CAME, f"{tools}:{os.environ['PATH']}", 0)
+        return asked.read_text().splitlines() if asked.exists() else []
+
+    def told(self) -> dict[str, str]:
+        """What the units were told last."""
+        lines = (self.run_directory / "ratwall/ports").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def _run(self, script: Path, path: str, tries: int) -> None:
         subprocess.run(
-            [SCRIPT],
+            [script],
             env={
-                "PATH": os.environ["PATH"],
+                "PATH": path,
+                "RATWALL_SCRIPT": str(SCRIPT),
                 "RATWALL_SYS": str(self._net),
                 "RATWALL_RUN": str(self.run_directory),
                 "RATWALL_SETTINGS": str(self._settings),
@@ -55,8 +81,6 @@ class Machine:
             timeout=30,
             stderr=subprocess.DEVNULL,
         )
-        lines = (self.run_directory / "ratwall/ports").read_text().splitlines()
-        return dict(line.split("=", 1) for line in lines)
 
     def network(self, name: str) -> str:
         return (self.run_directory / "systemd/network" / name).read_text()
@@ -110,6 +134,37 @@ def test_without_two_ports_networkd_still_bridges_what_comes(machine: Machine) -
     machine.port("eth0", PCI.format(1))
     assert machine.ports(tries=1) == told("bridge", "none-lan", "eth0")
     assert list((machine.run_directory / "systemd/network").iterdir()) == []
+
+
+def test_a_port_that_comes_late_is_taken_up_and_one_on_top_is_not(machine: Machine) -> None:
+    machine.port("eth1", PCI.format(2))
+    machine.ports(tries=1)
+    assert machine.port_came() == ["restart ratwall-ports.service"], "it is still the only one"
+
+    machine.port("eth0", PCI.format(1))
+    taken_up = ["restart ratwall-ports.service", "try-reload-or-restart systemd-networkd.service"]
+    assert machine.port_came() == taken_up
+    # As if it had been there from the start: the first on the bus is the internet's.
+    assert machine.told() == told("bridge", "eth1", "eth0")
+    assert "Name=eth1 eth0\n" in machine.network("50-ratwall-port.network")
+
+    machine.port("eth2", PCI.format(0))
+    assert machine.port_came() == []
+    assert machine.told() == told("bridge", "eth1", "eth0")
+
+
+def test_udev_has_each_wired_port_taken_up_by_a_unit_of_its_own() -> None:
+    (rule,) = (
+        line
+        for line in (OVERLAY / "usr/lib/udev/rules.d/90-ratwall-ports.rules")
+        .read_text()
+        .splitlines()
+        if not line.startswith("#")
+    )
+    assert 'ENV{SYSTEMD_WANTS}+="ratwall-port@$name.service"' in rule
+    text = (UNITS / "ratwall-port@.service").read_text()
+    assert "ExecStart=/usr/lib/ratwall/port-came" in text
+    assert "RemainAfterExit" not in text, "the same port may come again"
 
 
 def test_router_mode_makes_no_bridge_and_serves_the_office(machine: Machine) -> None:

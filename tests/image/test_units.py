@@ -11,7 +11,7 @@ import pytest
 from image.conftest import OVERLAY, PACKAGED, ROOT, UNITS
 
 # Instances stand for their template.
-INSTANCES = {"ratwall-inspector@": "0", "ratwall-console@": "tty1"}
+INSTANCES = {"ratwall-inspector@": "0", "ratwall-console@": "tty1", "ratwall-port@": "eth0"}
 # Exposure as `systemd-analyze security` counts it, 0 to 10. What strangers' bytes reach has the
 # least; the keeper and the controller change the kernel and cannot do with as little.
 LIMITS = {
@@ -20,6 +20,7 @@ LIMITS = {
     "ratwall-console@tty1.service": 2.0,
     "ratwall-prepare.service": 2.0,
     "ratwall-seed.service": 2.0,
+    "ratwall-port@eth0.service": 2.0,
     "ratwall-controller.service": 2.5,
     "ratwall-rules.service": 3.0,
     "ratwall-ports.service": 2.5,
