@@ -9,17 +9,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from hil.figures import Figures
 from hil.stages import PROTECTS, Report, Stages
 from ratwall_lab.certificates import Identity, Notary, asyncrat_family
 from ratwall_lab.namespaces import LabError
-from ratwall_lab.qemu.machine import Machine, Saved
+from ratwall_lab.qemu.machine import MEMORY_MB, Machine, Saved
 from ratwall_lab.qemu.office import Office
 from web.conftest import Site, Visitor
 
@@ -29,6 +32,8 @@ PASSWORD = "a fine day for a swim"
 PROTECTING_SECONDS = 480.0
 POLL_SECONDS = 1.0
 REPORT = "boot.json"
+FIGURES = pytest.StashKey[Figures]()
+PowerOn = Callable[..., "Box"]
 
 
 class Box:
@@ -133,8 +138,15 @@ def rat(notary: Notary) -> Identity:
 
 
 @pytest.fixture(scope="session")
-def booted(folder: Path, office: Office, say: Callable[[str], None]) -> Booted:
+def figures(request: pytest.FixtureRequest) -> Figures:
+    """What is measured on the way: printed at the end, and kept."""
+    return request.config.stash.setdefault(FIGURES, Figures(IMAGE))
+
+
+@pytest.fixture(scope="session")
+def booted(folder: Path, office: Office, figures: Figures) -> Booted:
     if os.environ.get("HIL_REUSE") and (kept := _kept()):
+        figures.boot(kept.report)
         return kept
     with Machine(IMAGE, folder / "first", office.lab.box) as machine:
         box = Box(machine, office)
@@ -142,22 +154,10 @@ def booted(folder: Path, office: Office, say: Callable[[str], None]) -> Booted:
             box.wait_protecting()
             stages.reach(PROTECTS)
         stages.ask()
-        say(stages.report.text())
+        figures.boot(stages.report)
         saved = machine.save(folder / "saved")
         (folder / "saved" / REPORT).write_text(stages.dump())
         return Booted(saved, stages.report)
-
-
-@pytest.fixture(scope="session")
-def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Print past pytest's capture: the figures of a boot belong into the log of the run."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-
-    def say(text: str) -> None:
-        with capture.global_and_fixture_disabled():
-            print(f"\n{text}", flush=True)
-
-    return say
 
 
 @pytest.fixture
@@ -168,3 +168,39 @@ def box(
     name = request.node.name.removeprefix("test_")[:30]
     with Machine(IMAGE, folder / name, office.lab.box, saved=booted.saved) as machine:
         yield Box(machine, office)
+
+
+@pytest.fixture
+def power_on(
+    booted: Booted, folder: Path, office: Office, request: pytest.FixtureRequest
+) -> Iterator[PowerOn]:
+    """Switch on a box of this test's own, whose disk is as it was after the first boot.
+
+    `memory_mb` and `units` as for Machine; `image` boots another disk; a `name` used before has the
+    box of that name, off by now, switched on again.
+    """
+    with ExitStack() as machines:
+
+        def power_on(
+            name: str = "box",
+            *,
+            image: Path | None = None,
+            memory_mb: int = MEMORY_MB,
+            units: Mapping[str, str] = MappingProxyType({}),
+        ) -> Box:
+            where = folder / f"{request.node.name.removeprefix('test_')[:24]}-{name}"
+            machine = Machine(
+                image or booted.saved.disk, where, office.lab.box, memory_mb=memory_mb, units=units
+            )
+            return Box(machines.enter_context(machine), office)
+
+        yield power_on
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    figures = config.stash.get(FIGURES, None)
+    if figures is not None:
+        terminalreporter.section(f"what was measured (kept in {figures.keep()})")
+        terminalreporter.line(figures.text())

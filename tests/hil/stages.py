@@ -22,6 +22,8 @@ MARKS = {
     "root file system": r"Welcome to ",
     "network": r"Started .*(systemd-networkd|Network Configuration)",
 }
+# The most memory that each unit ever had, in bytes.
+PEAKS = "systemctl show --property=Id,MemoryPeak 'ratwall-*.service' --state=active"
 # What the box is asked once it protects.
 QUESTIONS = {
     "failed units": "systemctl --failed --plain --no-legend",
@@ -30,6 +32,11 @@ QUESTIONS = {
     "taint": "cat /proc/sys/kernel/tainted",
     "writable root": "touch /usr/written 2>&1 && echo yes || true",
     "memory": "grep -E '^Mem(Total|Available)' /proc/meminfo",
+    "root file system": 'python3 -c \'import os; s = os.statvfs("/");'
+    " print(s.f_frsize * s.f_blocks)'",
+    "peaks": PEAKS,
+    "libraries": "python3 -c 'import importlib.metadata as m;"
+    ' print(*sorted({d.name + " " + d.version for d in m.distributions()}), sep="\\n")\'',
     "units": "systemd-analyze time 2>&1 | head -1; systemd-analyze blame --no-pager | head -20",
 }
 PASSES = "office traffic passes"

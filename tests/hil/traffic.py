@@ -1,6 +1,8 @@
 """What goes through the box: a look-alike's handshake, an honest page, a scan of its address."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hil.conftest import Box
 from ratwall_lab.certificates import Identity, Notary
@@ -19,10 +21,11 @@ END_SECONDS = 60.0  # an emulated box forwards slowly when the machine under it 
 PORT = 6606
 
 
-def attack(
+@contextmanager
+def under_attack(
     box: Box, rat: Identity, index: int = 0, port: int = PORT
-) -> tuple[Attempt, list[Visit]]:
-    """Let anna's device connect once to a look-alike's server; how both ends saw it."""
+) -> Iterator[tuple[IdleClient, Server]]:
+    """Have anna's device connect once to a look-alike's server, whatever becomes of the box."""
     lab = box.lab
     address = lab.internet.address(index)
     handler, context = idle_handler(rat_shape("1.0")), rat_server_context(rat, "1.0")
@@ -32,6 +35,14 @@ def attack(
             lab.anna, [address], [port], rat_client_context("1.0"), rat_shape("1.0"), attempts=1
         ) as client,
     ):
+        yield client, server
+
+
+def attack(
+    box: Box, rat: Identity, index: int = 0, port: int = PORT
+) -> tuple[Attempt, list[Visit]]:
+    """Let anna's device connect once to a look-alike's server; how both ends saw it."""
+    with under_attack(box, rat, index, port) as (client, server):
         attempt = client.wait_attempts(1)[0]
         attempt.wait_end(END_SECONDS)
         for visit in list(server.visits):

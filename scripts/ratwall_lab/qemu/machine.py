@@ -13,9 +13,10 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from ratwall_lab.namespaces import Host, run_tool
 from ratwall_lab.qemu import shell as shell_channel
@@ -29,6 +30,7 @@ FIRMWARE = Path("/usr/share/ovmf/OVMF.fd")  # keeps no variables: all a box need
 DISK_SIZE = "3G"  # larger than the image, so that the data partition has something to grow into
 MEMORY_MB = 1024
 CPUS = 2
+FIRST_PORT_SLOT = 8  # on the PCI bus, so that the box finds its ports in this order
 BOOT_SECONDS = 420.0  # 40 s on a quiet machine with two cores; a loaded one takes its time
 COMMAND_SECONDS = 60.0
 POLL_SECONDS = 0.5
@@ -57,15 +59,18 @@ class Machine:
         memory_mb: int = MEMORY_MB,
         shell: bool = True,
         saved: Saved | None = None,
+        units: Mapping[str, str] = MappingProxyType({}),
         options: Sequence[str] = (),
     ) -> None:
         """`folder` keeps disk, sockets and console; `cables` is the namespace where its ports end;
-        `saved` is taken up instead of powering on; `options` go to QEMU as they are."""
+        `saved` is taken up instead of powering on; `units` are changes of the box's units, by name;
+        `options` go to QEMU as they are."""
         self.image, self.folder, self.cables = image, folder, cables
         self.memory_mb = memory_mb
         self.disk = folder / "disk.qcow2"
         self.console = Console(folder / "console.log")
         self._saved, self._has_shell, self._options = saved, shell, tuple(options)
+        self._units = units
         self._process: subprocess.Popen[bytes] | None = None
         self._qmp: Qmp | None = None
         self._shell: Shell | None = None
@@ -230,11 +235,11 @@ class Machine:
             *("-qmp", f"unix:{folder / 'qmp.sock'},server=on,wait=off"),
         ]
         for number, (port, tap) in enumerate(zip(PORTS, taps, strict=False)):
-            device = f"virtio-net-pci,netdev={port},addr={8 + number},romfile="
+            device = f"virtio-net-pci,netdev={port},addr={FIRST_PORT_SLOT + number},romfile="
             argv += ["-netdev", f"tap,id={port},fd={tap}"]
             argv += ["-device", f"{device},mac=52:54:00:52:57:{number:02x}"]
         if self._has_shell:
-            argv += shell_channel.qemu_arguments(folder / "shell.sock")
+            argv += shell_channel.qemu_arguments(folder / "shell.sock", self._units)
         if saved is not None:
             argv += ["-incoming", f"exec:cat {shlex.quote(str(saved.state))}"]
         return [*argv, *self._options]

@@ -13,8 +13,9 @@ import base64
 import itertools
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ratwall_lab.qemu.errors import MachineError
@@ -76,13 +77,18 @@ class Answer(NamedTuple):
     output: str
 
 
-def qemu_arguments(path: Path) -> list[str]:
-    """Return what QEMU needs for the shell, listening on the unix socket `path`."""
+def qemu_arguments(path: Path, units: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """Return what QEMU needs for the shell, listening on the unix socket `path`.
+
+    `units` are changes of the box's units by name, each in place of the lab's own for that unit;
+    an empty text leaves the unit as the image has it.
+    """
+    changes = {unit: text for unit, text in {**PATIENCE, **units}.items() if text}
     credentials = {
         f"systemd.extra-unit.{UNIT}": UNIT_TEXT,
         SCRIPT_CREDENTIAL: SCRIPT,
         "systemd.unit-dropin.sysinit.target": WANTED,
-        **{f"systemd.unit-dropin.{unit}": text for unit, text in PATIENCE.items()},
+        **{f"systemd.unit-dropin.{unit}": text for unit, text in changes.items()},
     }
     values = ",".join(
         f"value=io.systemd.credential.binary:{name}={base64.b64encode(text.encode()).decode()}"
