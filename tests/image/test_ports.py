@@ -46,17 +46,17 @@ class Machine:
 
     def ports(self, tries: int = 0) -> dict[str, str]:
         """What the units are told."""
-        self._run(SCRIPT, os.environ["PATH"], tries)
+        self._run([SCRIPT], os.environ["PATH"], tries)
         return self.told()
 
-    def port_came(self) -> list[str]:
+    def port_came(self, name: str) -> list[str]:
         """What systemd is asked for when udev has seen a port."""
         tools, asked = self._settings.parent / "tools", self.run_directory / "asked"
         tools.mkdir(exist_ok=True)
         (tools / "systemctl").write_text(SYSTEMCTL)
         (tools / "systemctl").chmod(0o755)
         asked.unlink(missing_ok=True)
-        self._run(CAME, f"{tools}:{os.environ['PATH']}", 0)
+        self._run([CAME, name], f"{tools}:{os.environ['PATH']}", 0)
         return asked.read_text().splitlines() if asked.exists() else []
 
     def told(self) -> dict[str, str]:
@@ -64,9 +64,9 @@ class Machine:
         lines = (self.run_directory / "ratwall/ports").read_text().splitlines()
         return dict(line.split("=", 1) for line in lines)
 
-    def _run(self, script: Path, path: str, tries: int) -> None:
+    def _run(self, argv: list[Path | str], path: str, tries: int) -> None:
         subprocess.run(
-            [script],
+            argv,
             env={
                 "PATH": path,
                 "RATWALL_SCRIPT": str(SCRIPT),
@@ -139,17 +139,27 @@ def test_without_two_ports_networkd_still_bridges_what_comes(machine: Machine) -
 def test_a_port_that_comes_late_is_taken_up_and_one_on_top_is_not(machine: Machine) -> None:
     machine.port("eth1", PCI.format(2))
     machine.ports(tries=1)
-    assert machine.port_came() == ["restart ratwall-ports.service"], "it is still the only one"
+    assert machine.port_came("eth1") == [], "it was there already"
 
     machine.port("eth0", PCI.format(1))
     taken_up = ["restart ratwall-ports.service", "try-reload-or-restart systemd-networkd.service"]
-    assert machine.port_came() == taken_up
+    assert machine.port_came("eth0") == taken_up
     # As if it had been there from the start: the first on the bus is the internet's.
     assert machine.told() == told("bridge", "eth1", "eth0")
     assert "Name=eth1 eth0\n" in machine.network("50-ratwall-port.network")
 
     machine.port("eth2", PCI.format(0))
-    assert machine.port_came() == []
+    assert machine.port_came("eth2") == []
+    assert machine.told() == told("bridge", "eth1", "eth0")
+
+
+def test_two_ports_that_come_late_are_taken_up_one_after_the_other(machine: Machine) -> None:
+    machine.ports(tries=1)
+    machine.port("eth1", PCI.format(2))
+    assert machine.port_came("eth1") == ["restart ratwall-ports.service"]
+    assert machine.told() == told("bridge", "none-lan", "eth1")
+    machine.port("eth0", PCI.format(1))
+    assert len(machine.port_came("eth0")) == 2
     assert machine.told() == told("bridge", "eth1", "eth0")
 
 
@@ -163,7 +173,7 @@ def test_udev_has_each_wired_port_taken_up_by_a_unit_of_its_own() -> None:
     )
     assert 'ENV{SYSTEMD_WANTS}+="ratwall-port@$name.service"' in rule
     text = (UNITS / "ratwall-port@.service").read_text()
-    assert "ExecStart=/usr/lib/ratwall/port-came" in text
+    assert "ExecStart=/usr/lib/ratwall/port-came %i" in text
     assert "RemainAfterExit" not in text, "the same port may come again"
 
 
