@@ -14,6 +14,15 @@ from ratwall_lab.endpoint import End
 pytestmark = pytest.mark.full
 
 SPARE_KB = 64_000  # what must be left for a busy hour: a full ledger line takes 20 MB
+# Of each process of ours its share of memory (PSS: pages used by three count a third for each), its
+# own and shared pages (RSS), and its command line; in kB.
+PROCESSES = """for folder in /proc/[0-9]*; do
+  line=$(tr '\\0' ' ' < $folder/cmdline 2> /dev/null)
+  case $line in *"-m ratwall"*) ;; *) continue ;; esac
+  rollup=$(cat $folder/smaps_rollup 2> /dev/null) || continue
+  pss=$(echo "$rollup" | awk '$1 == "Pss:" { print $2 }')
+  echo "$pss $(echo "$rollup" | awk '$1 == "Rss:" { print $2 }') $line"
+done"""
 
 
 def work(box: Box, rat: Identity, notary: Notary) -> None:
@@ -35,6 +44,13 @@ def tell(box: Box, figures: Figures, megabytes: int) -> int:
     figures.note(f"with {megabytes} MB, after some work: {left / 1000:.0f} MB available")
     for line in peaks(box.machine.succeed(PEAKS)):
         figures.note(line)
+    shares = [line.split(maxsplit=2) for line in box.machine.succeed(PROCESSES).splitlines()]
+    assert len(shares) >= 5, "inspectors, rules, controller and page have a process each"
+    for pss, rss, line in shares:
+        name = line.split("-m ")[1].split()[0]
+        figures.note(f"{int(pss) / 1000:7.1f} MB PSS, {int(rss) / 1000:.1f} MB RSS: {name}")
+    sums = [sum(int(share[part]) for share in shares) / 1000 for part in (0, 1)]
+    figures.note(f"{sums[0]:7.1f} MB PSS, {sums[1]:.1f} MB RSS: all of Ratwall's processes")
     return left
 
 
