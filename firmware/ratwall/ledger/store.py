@@ -30,6 +30,7 @@ WAL_BYTES = 16 * 1024 * 1024  # the write-ahead log is cut back to this after a 
 SET_ASIDE_KEPT = 2  # broken files kept for a rescue; each may be as large as the ledger's limit
 SET_ASIDE_NOTE = "ledger_set_aside"  # the Note that says so; the page shows it
 BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # a full or locked disk is not broken
+NO_TRANSACTION = "no transaction is active"  # how SQLite says so; it has no code of its own
 PRIMARY_CODE = 0xFF  # SQLite keeps the primary error code in the lowest byte of an extended one
 
 
@@ -162,8 +163,21 @@ class Ledger:
         except peewee.DatabaseError as error:
             kind = LedgerRefusedError if isinstance(error, peewee.IntegrityError) else LedgerError
             # peewee repeats the cause as the first of its arguments; the last is the bare text.
-            reason = error.args[-1] if error.args else error
+            first = _first_cause(error)
+            if isinstance(first, LedgerError):
+                raise first from error
+            reason = first.args[-1] if first.args else first
             raise kind(f"{self.path}: cannot {verb} the ledger: {reason}") from error
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """Return what went wrong before there was no transaction left to roll back.
+
+    SQLite ends a transaction itself when the disk is full, and then complains of being asked to.
+    """
+    while NO_TRANSACTION in str(error) and error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 def _inode(path: Path) -> int | None:

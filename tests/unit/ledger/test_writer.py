@@ -189,6 +189,26 @@ def test_a_full_disk_keeps_what_is_there_and_what_waits(
         assert len(queries.flows(ledger, limit=5000)) == 2001
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_full_disk_is_called_full_whatever_sqlite_complains_of_after(
+    small_disk: Path, now: int, durable: bool
+) -> None:
+    """It ends the transaction itself, and then will not be asked to."""
+    with open_ledger(small_disk / FILE_NAME) as ledger:
+        writer = LedgerWriter(ledger)
+        with (
+            (small_disk / "filler").open("wb", buffering=0) as file,
+            pytest.raises(OSError, match="No space left"),
+        ):
+            while True:
+                file.write(b"#" * 4096)
+        writer.audit(now, "anna", "block", "x" * 200)
+        assert not writer.flush(durable=durable)
+        assert writer.problem is not None
+        assert writer.problem.endswith("cannot write the ledger: database or disk is full")
+
+
 @pytest.mark.parametrize("excess", [-1, 0, 1])
 def test_the_line_is_bounded_and_the_oldest_flow_goes_first(
     ledger: Ledger,
