@@ -167,7 +167,9 @@ def box(
     """A box of this test's own that protects."""
     name = request.node.name.removeprefix("test_")[:30]
     with Machine(IMAGE, folder / name, office.lab.box, saved=booted.saved) as machine:
-        yield Box(machine, office)
+        box = Box(machine, office)
+        box.wait_protecting()  # it was held still: who was waited for may have been missed
+        yield box
 
 
 @pytest.fixture

@@ -54,6 +54,9 @@ RestartSec=1
 DEVICE_PATIENCE = "[Unit]\nJobRunningTimeoutSec=5min\n"
 PORTS_PATIENCE = "[Service]\nEnvironment=RATWALL_TRIES=2400\nTimeoutStartSec=5min\n"
 SERVICE_PATIENCE = "[Service]\nTimeoutStartSec=5min\n"
+# An emulated box stands still for a second when the machine under it is busy: that is no hung
+# inspector.
+INSPECTOR_PATIENCE = f"{SERVICE_PATIENCE}WatchdogSec=5\n"
 PATIENCE = {
     r"dev-disk-by\x2dpartlabel-data.device": DEVICE_PATIENCE,
     r"dev-disk-by\x2dpartlabel-bootsel.device": DEVICE_PATIENCE,
@@ -62,8 +65,8 @@ PATIENCE = {
     "ratwall-prepare.service": SERVICE_PATIENCE,
     "ratwall-rules.service": SERVICE_PATIENCE,
     "ratwall-web.service": SERVICE_PATIENCE,
-    "ratwall-inspector@0.service": SERVICE_PATIENCE,
-    "ratwall-inspector@1.service": SERVICE_PATIENCE,
+    "ratwall-inspector@0.service": INSPECTOR_PATIENCE,
+    "ratwall-inspector@1.service": INSPECTOR_PATIENCE,
 }
 WANTED = f"[Unit]\nWants={UNIT}\n"
 
