@@ -49,5 +49,6 @@ class Known:
         assert not self.incidents - incidents, "incidents are lost that were acknowledged"
         actions = {one["id"]: one for one in box.ask("actions", MANY)}
         assert not self.actions - actions.keys(), "actions are lost that were acknowledged"
-        places = {(one["server"], one["server_port"]) for one in actions.values()}
+        blocks = [one for one in actions.values() if one["kind"] == "block"]
+        places = {(one["server"], one["server_port"]) for one in blocks}
         assert box.ask("status")["blocks"] >= len(places), "not all blocks are in force again"
