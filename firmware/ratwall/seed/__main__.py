@@ -6,14 +6,36 @@ the console page when something was wrong. The box goes on in any case.
 
 import argparse
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 
-from ratwall.errors import RatwallError
+from ratwall.errors import RatwallError, UsageError
 from ratwall.seed.apply import RESULT_NAME, Places, apply_file
+from ratwall.seed.document import Seed, parse_seed
 from ratwall.supervisor.confine import account
 from ratwall.supervisor.state import StateDirectory
+
+# An honest one takes a Pi a tenth of a second. A key of a hundred thousand parts takes an hour, and
+# the bridge waits for it (the unit's own limit is the last resort, and leaves no word).
+PARSE_SECONDS = 10.0
+
+
+def parse_in_time(raw: bytes, source: str, seconds: float = PARSE_SECONDS) -> Seed:
+    """Return the seed, or UsageError if reading it takes too long."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise UsageError(f"{source}: not read after {seconds:g} s: not a seed that a person wrote")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    rest, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return parse_seed(raw, source)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, rest, interval)
+        signal.signal(signal.SIGALRM, before)
 
 
 def main() -> int:
@@ -30,6 +52,7 @@ def main() -> int:
         told = apply_file(
             Places(options.file, options.settings_dir, options.state_dir / "web"),
             lambda path: os.chown(path, page.uid, page.gid, follow_symlinks=False),
+            parse_in_time,
         )
     except RatwallError as error:
         print(f"ratwall: seed: {error}", file=sys.stderr)

@@ -30,10 +30,15 @@ class Places:
     web: Path
 
 
-def apply_file(places: Places, give: Callable[[Path], None]) -> str | None:
+def apply_file(
+    places: Places,
+    give: Callable[[Path], None],
+    parse: Callable[[bytes, str], Seed] = parse_seed,
+) -> str | None:
     """Apply the seed file if there is one; a sentence of what came of it, None without a file.
 
-    `give` hands a file to the admin page's user. UsageError for a bad seed, which changes nothing.
+    `give` hands a file to the admin page's user, `parse` reads the seed (with a limit of time).
+    UsageError for a bad seed, which changes nothing.
     """
     try:
         with places.seed.open("rb") as file:
@@ -42,7 +47,7 @@ def apply_file(places: Places, give: Callable[[Path], None]) -> str | None:
         return None
     except OSError as error:
         raise UsageError(f"{places.seed}: cannot read the seed: {error.strerror}") from error
-    seed = parse_seed(raw, places.seed.name)
+    seed = parse(raw, places.seed.name)
     mark = places.settings / MARK_NAME
     before = mark.read_text().strip() if mark.exists() else None
     if before not in (None, seed.digest):

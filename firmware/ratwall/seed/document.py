@@ -1,6 +1,7 @@
 """What a seed file says, checked whole before any of it is used.
 
-Pure: bytes in, a `Seed` out or one line of error. A seed is the settings file (docs/settings.md)
+Pure: bytes in, a `Seed` out or one line of error, short and printable whatever the bytes are: it is
+shown on a screen and in a technician's terminal. A seed is the settings file (docs/settings.md)
 with three sections of its own in front: `[site]`, `[admin]` and `[enrolment]`.
 """
 
@@ -17,11 +18,14 @@ from ratwall.settings.load import FILE_SIZE_LIMIT, parse_settings
 
 NAME_LENGTH = 64  # fits a line of the console page
 # Made by libsodium or `argon2 -id`; the memory is bounded, since the page would have to find it.
+# The hash has 32 bytes; a shorter one lost its end on the way, and nobody could ever log in.
 PASSWORD_HASH = re.compile(
-    r"\$argon2id\$v=19\$m=([0-9]{1,6}),t=([0-9]{1,2}),p=1\$[A-Za-z0-9+/]{16,64}\$[A-Za-z0-9+/]{32,96}"
+    r"\$argon2id\$v=19\$m=([0-9]{1,6}),t=([0-9]{1,2}),p=1\$[A-Za-z0-9+/]{11,64}\$[A-Za-z0-9+/]{43}"
 )
 HASH_MEMORY_LOW = 19 * 1024  # KiB; what OWASP names as the least
 HASH_MEMORY_HIGH = 128 * 1024  # KiB; half of what the page's unit may use
+HASH_ROUNDS = range(1, 11)  # ten over 128 MB keep a Pi busy for seconds at each log-in
+MESSAGE_LENGTH = 300  # three lines of the console page
 TOKEN = re.compile(r"[A-Za-z0-9_.=+/-]{16,256}")
 INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")  # what the ports script reads
 
@@ -40,6 +44,15 @@ class Seed:
 
 def parse_seed(raw: bytes, source: str) -> Seed:
     """Return the seed in the bytes of a file; `source` names it in UsageError."""
+    try:
+        return _parse(raw, source)
+    except UsageError as error:
+        text = "".join(letter if letter.isprintable() else "?" for letter in str(error))
+        short = text if len(text) <= MESSAGE_LENGTH else f"{text[: MESSAGE_LENGTH - 1]}…"
+        raise UsageError(short) from error
+
+
+def _parse(raw: bytes, source: str) -> Seed:
     if len(raw) > FILE_SIZE_LIMIT:
         raise UsageError(f"{source}: more than {FILE_SIZE_LIMIT} bytes: not a seed file")
     try:
@@ -47,7 +60,7 @@ def parse_seed(raw: bytes, source: str) -> Seed:
         document = tomllib.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise UsageError(f"{source}: not UTF-8 text at byte {error.start}") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # the first also for a number of 5,000 digits
         raise UsageError(f"{source}: not valid TOML: {str(error).splitlines()[0]}") from error
     own = {
         section: _section(document.pop(section, {}), section, keys, source)
@@ -75,18 +88,23 @@ def parse_seed(raw: bytes, source: str) -> Seed:
 
 
 def _name(text: str) -> str | None:
-    fits = 0 < len(text) <= NAME_LENGTH and text.isprintable()
+    fits = len(text) <= NAME_LENGTH and text.isprintable() and not text.isspace() and text
     return None if fits else f"1 to {NAME_LENGTH} printable characters"
 
 
 def _password_hash(text: str) -> str | None:
     match = PASSWORD_HASH.fullmatch(text)
-    if match is None or not HASH_MEMORY_LOW <= int(match[1]) <= HASH_MEMORY_HIGH:
-        return (
-            f"an Argon2id hash ($argon2id$v=19$m=…,t=…,p=1$…) with {HASH_MEMORY_LOW} to "
-            f"{HASH_MEMORY_HIGH} KiB; never the password itself"
-        )
-    return None
+    if (
+        match is not None
+        and HASH_MEMORY_LOW <= int(match[1]) <= HASH_MEMORY_HIGH
+        and int(match[2]) in HASH_ROUNDS
+    ):
+        return None
+    return (
+        f"an Argon2id hash of 32 bytes, whole ($argon2id$v=19$m=…,t=…,p=1$…$…), with m of "
+        f"{HASH_MEMORY_LOW} to {HASH_MEMORY_HIGH} and t of {HASH_ROUNDS[0]} to {HASH_ROUNDS[-1]}; "
+        "never the password itself"
+    )
 
 
 def _token(text: str) -> str | None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ratwall.errors import UsageError
 from ratwall.seed.document import parse_seed
-from ratwall_flash.boxes import BOX_COUNT_LIMIT, CSV_SIZE_LIMIT, Box, left, read_boxes
+from ratwall_flash.boxes import BOX_COUNT_LIMIT, CSV_SIZE_LIMIT, Box, check_seed, left, read_boxes
 
 SALT = "c29tZXNhbHRzb21lc2FsdA"
 HASH = f"$argon2id$v=19$m=32768,t=3,p=1${SALT}$WDyus6py50bVFIPkjA28lQRt0XcmyLzQ2Pb3vB7iHcY"
@@ -56,6 +56,13 @@ def test_what_a_spreadsheet_saves_is_read() -> None:
 def test_a_box_does_not_show_its_seed() -> None:
     (box,) = boxes(f"{HEAD}shop-1,Huber,,{TOKEN}\n")
     assert TOKEN not in repr(box) and TOKEN not in f"{box}"
+
+
+@pytest.mark.parametrize("common", [f"a = {'9' * 5000}", '["\\u001b[2J"]', "x" * 300_000])
+def test_a_hostile_common_seed_is_one_short_line(common: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_seed(common.encode(), "common.toml")
+    assert str(caught.value).isprintable() and len(str(caught.value)) <= 300
 
 
 REFUSED = {

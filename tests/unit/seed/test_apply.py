@@ -10,6 +10,7 @@ import pytest
 
 from ratwall.errors import UsageError
 from ratwall.seed import apply
+from ratwall.seed.__main__ import parse_in_time
 from ratwall.seed.apply import Places, apply_file
 from unit.seed.test_document import FULL, HASH
 
@@ -107,6 +108,15 @@ def test_a_power_cut_at_any_step_is_made_good_at_the_next_boot(
     assert not places.seed.exists()
     assert (places.settings / "site-name").exists()
     assert json.loads((places.web / "credentials.json").read_text())["password"] == HASH
+
+
+def test_a_seed_that_takes_an_hour_to_read_holds_nobody_up(places: Places) -> None:
+    """The bridge waits for it. A key of many parts costs their square; 100,000 fit the file."""
+    places.seed.write_bytes(b"a." * 100_000 + b"a = 1\n")
+    with pytest.raises(UsageError, match=r"ratwall\.toml: not read after 0\.3 s"):
+        apply_file(places, keep, lambda raw, source: parse_in_time(raw, source, 0.3))
+    assert places.seed.exists() and not (places.settings / "seeded").exists()
+    assert parse_in_time(FULL.encode(), "ratwall.toml").name is not None, "and the next is read"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users: run as root")

@@ -52,11 +52,19 @@ def test_an_empty_seed_and_one_from_notepad_are_fine() -> None:
     [
         ("[site]\nname = ''", "1 to 64"),
         ("[site]\nname = '" + "x" * 65 + "'", "1 to 64"),
+        ("[site]\nname = '   '", "1 to 64"),
         ("[site]\nname = 7", "expected text"),
+        ("[site]\nname = " + "9" * 5000, "not valid TOML"),
+        ('[site]\n"\\u001b[2J" = 1', "?[2J"),
+        (f"[site]\n{'k' * 9000} = 1", "kkk"),
+        (f"[{'k' * 9000}]", "kkk"),
         ("[site]\nnames = 'x'", "unknown key; known are name"),
         ("[admin]\npassword_hash = 'hunter2hunter2'", "never the password itself"),
         (f"[admin]\npassword_hash = '{HASH.replace('32768', '1024')}'", "19456"),
         (f"[admin]\npassword_hash = '{HASH.replace('32768', '999999')}'", "131072"),
+        (f"[admin]\npassword_hash = '{HASH.replace('t=3', 't=11')}'", "1 to 10"),
+        (f"[admin]\npassword_hash = '{HASH.replace('t=3', 't=0')}'", "1 to 10"),
+        (f"[admin]\npassword_hash = '{HASH[:-1]}'", "of 32 bytes"),
         ("[enrolment]\ntoken = 'short'", "16 to 256"),
         ("[detection]\nwatch = 900", "[detection] watch"),
         ("[detecton]\nwatch = 1", "unknown section"),
@@ -68,7 +76,8 @@ def test_an_empty_seed_and_one_from_notepad_are_fine() -> None:
 def test_every_mistake_is_one_line_that_names_the_place(text: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_seed(text.encode(), "ratwall.toml")
-    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert said in str(caught.value) and str(caught.value).isprintable()
+    assert len(str(caught.value)) <= 300
     assert "hunter2" not in str(caught.value), "a secret is not repeated"
 
 
