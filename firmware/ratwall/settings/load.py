@@ -35,7 +35,7 @@ def read_settings(path: Path) -> tuple[Settings, bytes]:
         document = tomllib.loads(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8 text at byte {error.start}") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # the first also for a number of 5,000 digits
         reason = str(error).splitlines()[0]
         raise UsageError(f"{path}: not valid TOML: {reason}") from error
     return parse_settings(document, str(path)), raw

@@ -125,7 +125,7 @@ def read_pack(content: bytes, place: str) -> Pack:
         raise UsageError(f"{place}: a pack may have {PACK_BYTES_LIMIT} bytes, found more")
     try:
         table = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # bad UTF-8, bad TOML, a number of 5,000 digits
         raise UsageError(f"{place}: not a TOML file: {error}") from error
     return _pack(_Table(table, f"{place}: "))
 

@@ -177,6 +177,12 @@ def test_broken_toml_is_named_with_its_place(file: Path) -> None:
     )
 
 
+def test_a_number_that_python_refuses_to_read_is_no_crash(file: Path) -> None:
+    assert complaint(file, f"[block]\nseconds = {'9' * 5000}\n").startswith(
+        "not valid TOML: Exceeds the limit"
+    )
+
+
 def test_a_long_found_value_stays_on_one_line(file: Path) -> None:
     assert len(complaint(file, f'[network]\nmode = "{"x" * 5000}"')) < 200
 

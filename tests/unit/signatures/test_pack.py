@@ -202,6 +202,12 @@ def test_a_file_that_is_not_text_is_a_fault(pack_file: Path) -> None:
         load_pack(pack_file)
 
 
+def test_a_number_that_python_refuses_to_read_is_a_fault(pack_file: Path) -> None:
+    pack_file.write_text(f"version = {'9' * 5000}\n")
+    with pytest.raises(UsageError, match="not a TOML file: Exceeds the limit"):
+        load_pack(pack_file)
+
+
 def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read: No such file or directory"):
         load_pack(tmp_path / "absent.toml")
