@@ -119,7 +119,7 @@ def test_ratwall_has_the_version_and_accounts_of_the_rest() -> None:
     sysusers = (OVERLAY / "usr/lib/sysusers.d/ratwall.conf").read_text()
     accounts = set(re.findall(r"^u (\S+) +(\d+)", sysusers, re.MULTILINE))
     assert accounts == set(re.findall(r"^\t(\S+) (\d+) \S+ \d+ \*", text, re.MULTILINE))
-    assert len(accounts) == 3
+    assert len(accounts) == 4
 
 
 def test_every_dependency_of_ratwall_is_on_the_image() -> None:

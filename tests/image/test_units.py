@@ -17,6 +17,7 @@ INSTANCES = {"ratwall-inspector@": "0", "ratwall-console@": "tty1", "ratwall-por
 LIMITS = {
     "ratwall-inspector@0.service": 2.0,
     "ratwall-web.service": 2.0,
+    "ratwall-export.service": 2.0,
     "ratwall-console@tty1.service": 2.0,
     "ratwall-prepare.service": 2.0,
     "ratwall-seed.service": 2.0,
@@ -26,7 +27,13 @@ LIMITS = {
     "ratwall-ports.service": 2.5,
     "ratwall-firewall.service": 2.5,
 }
-PROCESSES = ("ratwall-inspector@", "ratwall-rules", "ratwall-controller", "ratwall-web")
+PROCESSES = (
+    "ratwall-inspector@",
+    "ratwall-rules",
+    "ratwall-controller",
+    "ratwall-web",
+    "ratwall-export",
+)
 # The scripts around the data partition work on a block device as root, at a time when nothing from
 # a network has come in: they are short instead.
 NOT_JUDGED = {"ratwall-data.service", "ratwall-data-check.service"}

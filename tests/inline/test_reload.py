@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,52 @@ def test_a_hangup_signal_does_the_same(lab: Lab, box: Box, settings: Path) -> No
     settings.write_text("[detection")
     box.process.send_signal(signal.SIGHUP)
     box.wait_line(f"settings not taken: {settings}: not valid TOML")
+
+
+def exporters(box: Box) -> list[dict[str, str]]:
+    """The status, by the kernel's word, of each exporter of this box."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if "ratwall.export" in words and str(box.state) in words:
+                lines = (process / "status").read_text().splitlines()
+                found.append(dict(line.split(":\t", 1) for line in lines if ":\t" in line))
+    return found
+
+
+def test_telling_others_is_switched_on_and_off_in_place(
+    lab: Lab, box: Box, settings: Path, rat: Identity
+) -> None:
+    """One that is cut is told, by a process that may do nothing, which is there only for that."""
+    assert exporters(box) == [] and box.ask("status")["export"] is None
+    before, server = settings.read_text(), lab.internet.address(4)
+    with lab.box.enter():
+        receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(WAIT_SECONDS)
+        place = f"127.0.0.1:{receiver.getsockname()[1]}"
+        settings.write_text(f'{before}\n[export.syslog]\nserver = "{place}"\ntransport = "udp"\n')
+        assert reload(box) == (0, "")
+        cut(lab, rat, server, port := next(ports))
+        told = ""
+        while f' server="{server}" server_port="{port}" ' not in told:
+            told = receiver.recv(4096).decode()
+        assert " ratwall - incident_opened [" in told and f" dst={server}" not in told
+        (exporter,) = exporters(box)
+        assert int(exporter["CapEff"], 16) == int(exporter["CapBnd"], 16) == 0
+        assert exporter["Uid"].split()[0] != "0" and exporter["NoNewPrivs"] == "1"
+        fares = wait_for(
+            lambda: (box.ask("status")["export"] or {}).get("syslog"),
+            WAIT_SECONDS,
+            lambda: "\n".join(box.output),
+        )
+        assert fares["to"] == f"{place} over UDP" and fares["error"] is None
+    settings.write_text(before)
+    assert reload(box) == (0, "")
+    wait_for(lambda: not exporters(box), WAIT_SECONDS, lambda: f"{exporters(box)}")
+    assert box.ask("status")["export"] is None
 
 
 def test_without_a_box_there_is_nobody_to_ask(tmp_path: Path, box: Box) -> None:

@@ -25,6 +25,7 @@ define RATWALL_USERS
 	ratwall 841 ratwall 841 * /var/lib/ratwall - - Ratwall controller
 	ratwall-inspector 842 ratwall-inspector 842 * - - - Ratwall inspector
 	ratwall-web 843 ratwall-web 843 * - - - Ratwall admin page
+	ratwall-export 844 ratwall-export 844 * - - - Ratwall export
 endef
 
 # setup.py leaves the fast path out where it cannot be compiled: fine on a

@@ -67,6 +67,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         f"  observed     {_observed(facts['observed'])}",
         f"  ledger       {ledger['path']}, {size(ledger['bytes'])}{_left_out(facts['contacts'])}",
         f"  self-test    {_selftest(facts['selftest'])}",
+        *_export(facts["export"]),
         f"  version      {facts['version']}",
         *_passed(facts["passed"]),
     ]
@@ -101,6 +102,27 @@ def _inspector(facts: dict[str, Any]) -> str:
     for key, noun, what in troubles:
         if facts.get(key):
             text += f", {count(facts[key], noun)} {what}"
+    return text
+
+
+def _export(receivers: dict[str, Any] | None) -> list[str]:
+    """List who is told of what happens here, and how that goes; nothing where nobody is."""
+    if receivers is None:
+        return []
+    if not receivers:
+        return ["  export       the exporter does not answer; it is started again by itself"]
+    return [
+        f"  {'export' if not number else '':12} {_receiver(name, told)}"
+        for number, (name, told) in enumerate(receivers.items())
+    ]
+
+
+def _receiver(name: str, told: dict[str, Any]) -> str:
+    text = f"{name} to {printable(str(told['to']))}: "
+    last = "nothing sent yet" if told["last_sent"] is None else f"last {ago(told['last_sent'])}"
+    text += f"{count(told['sent'] or 0, 'record')} sent, {last}, {told['backlog'] or 0} waiting"
+    if told["error"] is not None:
+        text += f"; since {local_time(told['error_since'])}: {printable(told['error'])}"
     return text
 
 

@@ -21,6 +21,7 @@ from ratwall.controller.sockets import open_doors
 from ratwall.controller.wiring import wire
 from ratwall.errors import NotPermittedError, RatwallError, UsageError
 from ratwall.evidence.capture import DIRECTORY, CaptureDirectory
+from ratwall.export import facts
 from ratwall.feeds.directory import FeedDirectory
 from ratwall.inspector.heartbeat import Heartbeat
 from ratwall.kernel.command import ip_json, nft, require
@@ -136,6 +137,7 @@ def main() -> None:
         service.clock,
     )
     service.add(service.feeds)
+    service.export_directory = options.state_dir / facts.DIRECTORY
     service.start()
     process = Process(service, watch.fileno(), doors, options, read_again, capacity)
     for number in (signal.SIGTERM, signal.SIGINT):

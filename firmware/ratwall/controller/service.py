@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Collection, Set
 from dataclasses import asdict, replace
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Any
 
 from ratwall.controller.adoption import Adoption
@@ -101,6 +102,7 @@ class Service:
         self.contacts: Contacts | None = None
         self.feeds: Feeds | None = None  # likewise
         self.packs: Packs | None = None
+        self.export_directory: Path | None = None  # where the exporter writes how it fares
         self.listeners: list[Listener] = []
         self._heedful: dict[str, list[Listener]] = {"take_report": [], "take_event": []}
         self.clock = clock

@@ -12,6 +12,7 @@ from ratwall.controller.protection import SILENT_US, Protection
 from ratwall.controller.reports import Inspector
 from ratwall.controller.responses import PAUSE
 from ratwall.controller.service import Service
+from ratwall.export import facts
 from ratwall.kernel import links_report
 from ratwall.ledger import queries
 from ratwall.ledger.store import SET_ASIDE_NOTE, LedgerError
@@ -51,6 +52,7 @@ def status(
         "observed": _observed(service),
         "feeds": None if service.feeds is None else service.feeds.facts(),
         "signatures": None if service.packs is None else service.packs.facts(),
+        "export": _export(service, now),
         "names": None if service.naming is None else service.naming.facts(),
         "contacts": None if service.contacts is None else service.contacts.facts(),
         "blocks": len({block.endpoint for block in service.actions.blocking()}),
@@ -81,6 +83,14 @@ def _observed(service: Service) -> dict[str, int] | None:
         return None
     uncopied = service.kernel_counters.get("uncopied_packets", 0)
     return {**service.observation.facts(), "uncopied": uncopied}
+
+
+def _export(service: Service, now: int) -> dict[str, Any] | None:
+    """Return how each receiver fares, null where nobody is to be told; without any: silence."""
+    if not service.settings.export.wanted:
+        return None
+    directory = service.export_directory
+    return (None if directory is None else facts.receivers(directory, now)) or {}
 
 
 def _unjudged(inspectors: Iterable[Inspector]) -> list[dict[str, Any]]:

@@ -307,3 +307,31 @@ class BeaconScore(LedgerModel):
         """One row a device and server."""
 
         indexes = ((("device", "server"), True),)
+
+
+class BoxState(LedgerModel):
+    """When the box began to protect, to be bypassed, to be paused, and why."""
+
+    id = AutoField()
+    time = IntegerField(index=True)
+    state = TextField()
+    reason = TextField(null=True)
+
+
+class Change(LedgerModel):
+    """What is worth telling others, in the order it happened; written by triggers alone.
+
+    `kind` says what happened to the row `subject`; the first of a ledger has the kind "ledger" and
+    its mark is the ledger's own. See the migration.
+    """
+
+    id = AutoField()
+    time = IntegerField()
+    kind = TextField()
+    subject = IntegerField()
+    mark = TextField()
+
+    class Meta:
+        """An incident that changes again is news once."""
+
+        indexes = ((("kind", "subject"), True),)

@@ -12,6 +12,7 @@ from ratwall.ledger.models import (
     Action,
     AuditEntry,
     BeaconScore,
+    BoxState,
     Certificate,
     Connection,
     Contact,
@@ -66,6 +67,7 @@ def _forget_old(ledger: Ledger, before: int, now: int) -> int:
         & (Action.undone.is_null(False) | (Action.expires < now)),
     )
     deleted = deleted or _delete(ledger, AuditEntry, AuditEntry.time < before)
+    deleted = deleted or _delete(ledger, BoxState, BoxState.time < before, BoxState.time)
     for model in NAMES:
         deleted = deleted or _delete(ledger, model, model.last_seen < before, model.last_seen)
         if not deleted and ledger.value(model.select(fn.COUNT(model.id))) > NAMES_ROWS:
@@ -123,6 +125,7 @@ def _forget_oldest(ledger: Ledger, now: int) -> int:
         or _delete(ledger, Flow, None)
         or _delete_incidents(ledger, None, now)
         or _delete(ledger, AuditEntry, None)
+        or _delete(ledger, BoxState, None)
         or any(_delete(ledger, model, None, model.last_seen) for model in NAMES)
         or any(
             _delete(ledger, model, None, order)

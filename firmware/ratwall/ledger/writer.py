@@ -15,6 +15,7 @@ from peewee import fn
 from ratwall.ledger.models import (
     Action,
     AuditEntry,
+    BoxState,
     Certificate,
     Detection,
     Device,
@@ -33,7 +34,7 @@ SEEN_US = 60_000_000  # "last seen" is exact to the minute: it need not be writt
 # no room is kept when the certificate is seen again.
 DER_WAITING = 512
 HOUR = 3_600_000_000  # microseconds
-NUMBERED = (Device, Certificate, Incident, Flow, Action, Detection, AuditEntry)
+NUMBERED = (Device, Certificate, Incident, Flow, Action, Detection, AuditEntry, BoxState)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,21 +50,27 @@ def parse_settings(document: dict[str, Any], source: str) -> Settings:
             raise UsageError(f"{source}: [{name}]: unknown section{_suggest(name, sections)}")
         if not isinstance(table, dict):
             raise UsageError(f"{source}: {name}: expected a section, found {describe(table)}")
-        parsed[name] = _parse_section(sections[name], table, source)
+        # Each section's factory is its own class.
+        parsed[name] = _parse_section(name, sections[name].default_factory, table, source)
     settings = Settings(**parsed)
     _check_together(settings, source)
     return settings
 
 
-def _parse_section(section: Field[Any], table: dict[str, Any], source: str) -> Any:
+def _parse_section(name: str, section_class: Any, table: dict[str, Any], source: str) -> Any:
     """Return the dataclass of one section; UsageError names file, section and key."""
-    section_class: Any = section.default_factory  # each section's factory is its own class
     known: dict[str, Field[Any]] = {key.name: key for key in fields(section_class)}
     values: dict[str, Any] = {}
     for key, value in table.items():
-        where = f"{source}: [{section.name}] {key}"
+        where = f"{source}: [{name}] {key}"
         if key not in known:
             raise UsageError(f"{where}: unknown key{_suggest(key, known)}")
+        inner = known[key].metadata.get("section")
+        if inner is not None:
+            if not isinstance(value, dict):
+                raise UsageError(f"{where}: expected a section, found {describe(value)}")
+            values[key] = _parse_section(f"{name}.{key}", inner, value, source)
+            continue
         rule: Rule = known[key].metadata["rule"]
         try:
             values[key] = rule.accept(value)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from ratwall.address import parse_place
 from ratwall.kernel.crowding import CONNECTIONS_HIGH, CONNECTIONS_LOW, default_connections
+from ratwall.settings.export import Export
 from ratwall.settings.feed_sources import FeedSource, FeedSources
 from ratwall.settings.rules import (
     Addresses,
@@ -301,3 +302,4 @@ class Settings:
     policy: Policy = field(default_factory=Policy)
     feeds: Feeds = field(default_factory=Feeds)
     signatures: Signatures = field(default_factory=Signatures)
+    export: Export = field(default_factory=Export)

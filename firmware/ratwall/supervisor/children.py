@@ -33,6 +33,7 @@ class Child:
     watchdog: bool = False  # it feeds one, and is killed when it does not
     own_session: bool = False  # what ends the supervisor's terminal does not end it
     rereads: bool = False  # SIGHUP makes it read its settings again, and then say ready
+    wanted: bool = True  # False: it has been told to end, and is not started again
     ready: bool = False
     exit_status: int | None = None  # of the run before, negative for a signal
     restart_at: float | None = None

@@ -23,7 +23,12 @@ from ratwall.kernel.command import run
 
 # Accounts by name where the image has them; elsewhere bare numbers out of the range that systemd
 # keeps for dynamic users, so that no account must be made on a machine that only tries Ratwall.
-ACCOUNTS = {"ratwall": 61_841, "ratwall-inspector": 61_842, "ratwall-web": 61_843}
+ACCOUNTS = {
+    "ratwall": 61_841,
+    "ratwall-inspector": 61_842,
+    "ratwall-web": 61_843,
+    "ratwall-export": 61_844,
+}
 
 # -P: nothing is imported from the directory that root happened to stand in.
 PYTHON = (sys.executable, "-P")

@@ -39,6 +39,7 @@ from ratwall.supervisor.state import StateDirectory, sole_instance
 POLL_SECONDS = 0.5
 # Who reads its settings again on SIGHUP; inspectors that are not needed are not running.
 REREADING = ("ratwall-controller.service", "ratwall-inspector@*.service")
+EXPORTER = "ratwall-export.service"  # its own condition says whether the settings ask for it
 SYSTEMCTL_SECONDS = 10.0  # it answers in milliseconds; a service manager that hangs is no reason
 
 
@@ -88,7 +89,20 @@ def hang_up() -> list[str]:
         )
     except (OSError, subprocess.TimeoutExpired):
         return list(REREADING)
+    _restart_exporter()
     return [] if done.returncode == 0 else list(REREADING)
+
+
+def _restart_exporter() -> None:
+    """Have systemd start the exporter by the changed settings, or leave it ended."""
+    argv = ["systemctl", "restart", "--no-block", EXPORTER]
+    try:
+        done = subprocess.run(argv, capture_output=True, timeout=SYSTEMCTL_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        say(f"{EXPORTER}: not started again: {error}")
+        return
+    if done.returncode:
+        say(f"{EXPORTER}: not started again: {done.stderr.decode(errors='replace').strip()}")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -52,6 +52,11 @@ class Reload:
         self._installation = installation
         self._state = state
 
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._settings
+
     def apply(self, hang_up: Callable[[], Sequence[str]]) -> None:
         """Put what has changed in force; RatwallError says why not.
 

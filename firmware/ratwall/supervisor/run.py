@@ -113,6 +113,8 @@ def _supervise(settings: Settings, text: bytes, options: argparse.Namespace) -> 
                 say(f"going on without a complete journal: {installation.problem}")
             children.start(state.controller(settings, monitor_only=options.monitor_only))
             children.start(state.web(settings, page))
+            # Not waited for: what others are told of the box is no reason for it not to start.
+            children.fit(state.exporter(), settings.export.wanted)
             door = stack.enter_context(closing(Door(state.run / "reload.sock")))
             reload = Reload(
                 settings, lambda: effective_settings(options), rules_of, installation, state
@@ -120,7 +122,13 @@ def _supervise(settings: Settings, text: bytes, options: argparse.Namespace) -> 
             refused.pop_all()
             if not stop:
                 say_on_stdout("ratwall: ready")
-            children.watch(reload, door, hangups, lambda: keep_rules(installation))
+            children.watch(
+                reload,
+                door,
+                hangups,
+                lambda: keep_rules(installation),
+                lambda: children.fit(state.exporter(), reload.settings.export.wanted),
+            )
         for failure in installation.failures:
             say(failure)
 
@@ -153,11 +161,29 @@ class Children:
                 if child.restart_at is not None:
                     raise _refusal(child)
 
+    def fit(self, child: Child, wanted: bool) -> None:
+        """Start a process that the settings ask for, end one that they do not ask for any more."""
+        there = next((one for one in self._children if one.name == child.name), None)
+        if wanted and there is None:
+            self._children.append(child)
+            self._launch(child)
+        elif there is not None and there.wanted and not wanted:
+            there.wanted = False
+            if there.pid is None:
+                self._children.remove(there)
+            else:
+                there.terminate()
+
     def watch(
-        self, reload: Reload, door: Door, hangups: list[int], look: Callable[[], None]
+        self,
+        reload: Reload,
+        door: Door,
+        hangups: list[int],
+        look: Callable[[], None],
+        reloaded: Callable[[], None],
     ) -> None:
-        """Keep every process alive, reload when somebody asks, `look` after the rest now and
-        then, until told to stop."""
+        """Keep every process alive, reload when somebody asks, with `reloaded` after it, `look`
+        after the rest now and then, until told to stop."""
         self._selector.register(door, selectors.EVENT_READ, door)
         look_at = 0.0
         while not self._stop:
@@ -166,7 +192,9 @@ class Children:
                 waiting = door.take()
                 packs_only = door.packs_only and not hangups
                 hangups.clear()
-                door.answer(waiting, self._reload(reload, packs_only=packs_only))
+                answer = self._reload(reload, packs_only=packs_only)
+                reloaded()
+                door.answer(waiting, answer)
             now = time.monotonic()
             if now >= look_at:
                 look_at = now + LOOK_SECONDS
@@ -237,6 +265,9 @@ class Children:
                 self._selector.unregister(child)
                 started = child.ready
                 how = child.reap(time.monotonic())
+                if not child.wanted:
+                    self._children.remove(child)
+                    continue
                 if started and not self._stop:
                     say(f"{child.name} {how}; traffic keeps flowing")
                 continue

@@ -20,6 +20,7 @@ from ratwall.supervisor.confine import ACTIVATION_DESCRIPTOR, PYTHON, account, c
 
 JOURNAL_NAME = "undo.jsonl"  # in run/; see ratwall.kernel.undo
 LEDGER_NAME = "ledger.sqlite3"
+EXPORT_NAME = "export"  # see ratwall.export.facts
 BACKLOG = 64  # connections waiting for the page
 
 
@@ -34,6 +35,7 @@ class StateDirectory:
         self._controller = account("ratwall")
         self._inspector = account("ratwall-inspector")
         self._web = account("ratwall-web")
+        self._export = account("ratwall-export")
         self._made: list[Path] = []
 
     def prepare(self) -> None:
@@ -44,6 +46,8 @@ class StateDirectory:
             self._directory(self.path, self._controller.uid, self._web.gid, 0o2751)
             self._directory(self.run, self._controller.uid, self._web.gid, 0o2751)
             self._directory(self.path / "web", self._web.uid, self._web.gid, 0o700)
+            # The controller is of the page's group: it reads how the receivers fare.
+            self._directory(self.path / EXPORT_NAME, self._export.uid, self._web.gid, 0o2750)
         except OSError as error:
             raise UsageError(
                 f"--state-dir {self.path}: cannot be prepared: {error.strerror}"
@@ -147,6 +151,20 @@ class StateDirectory:
             "the admin page",
             confined(argv, self._web, state_dir=self.path, listening=page.fileno()),
             inherited=(page.fileno(),),
+        )
+
+    def exporter(self) -> Child:
+        """Return the exporter, without any capability; its group reads the ledger and commands
+        nothing: the command socket goes by a process's own group."""
+        return Child(
+            "the exporter",
+            confined(
+                [*self._module("ratwall.export"), "--config", str(self.settings)],
+                self._export,
+                groups=(self._web.gid,),
+                state_dir=self.path,
+            ),
+            rereads=True,
         )
 
     def _module(self, name: str) -> list[str]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ratwall.controller.story import Story
+from ratwall.ledger.models import BoxState
 
 
 class Writer:
@@ -10,9 +11,14 @@ class Writer:
 
     def __init__(self) -> None:
         self.notes: dict[str, str] = {}
+        self.states: list[tuple[str, str | None]] = []
 
     def note(self, key: str, value: str) -> None:
         self.notes[key] = value
+
+    def insert(self, model: Any, values: dict[str, Any]) -> None:
+        assert model is BoxState
+        self.states.append((values["state"], values["reason"]))
 
 
 def story() -> Story:
@@ -39,3 +45,20 @@ def test_one_that_is_open_is_not_told_twice() -> None:
     told.watch("partial", "one of two", 5)
     told.pass_by("it was gone", 6)
     assert [entry["what"] for entry in told.entries()] == ["one of two"]
+
+
+def test_each_change_of_the_state_is_written_once() -> None:
+    writer: Any = Writer()
+    told = Story(writer, {}, 0)
+    told.watch("starting", "waiting", 1)
+    told.watch("protecting", None, 2)
+    told.watch("protecting", None, 3)
+    told.pass_by("it was gone", 4)
+    told.watch("protecting", None, 5)
+    told.stop(6)
+    assert writer.states == [
+        ("protecting", None),
+        ("bypassed", "it was gone"),
+        ("protecting", None),
+        ("stopped", "Ratwall was stopped"),
+    ]

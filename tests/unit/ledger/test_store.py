@@ -14,6 +14,7 @@ from ratwall.ledger import store
 from ratwall.ledger.migrations import DIRECTORY, migrate
 from ratwall.ledger.models import (
     BeaconScore,
+    BoxState,
     Connection,
     Contact,
     Detection,
@@ -37,7 +38,17 @@ from ratwall.ledger.store import (
 
 MODELS = LedgerModel.__subclasses__()
 # Tables that later migrations made.
-SINCE_VERSION_1 = (Detection, Name, Resolution, Lookup, Contact, Connection, BeaconScore, Heard)
+SINCE_VERSION_1 = (
+    Detection,
+    Name,
+    Resolution,
+    Lookup,
+    Contact,
+    Connection,
+    BeaconScore,
+    Heard,
+    BoxState,
+)
 VERSION_1 = Path(__file__).parent / "version1.sql"
 FIXTURE_MAKER = Path(__file__).parents[3] / "scripts" / "make-ledger-fixture"  # made it
 READER = """

@@ -1,0 +1,139 @@
+"""The exporter: a thread for each receiver, so that one that hangs holds up no other.
+
+It reads the ledger and writes nothing but its own directory. It holds no command socket, no queue
+and no lock that anybody waits for: neither inspector nor controller can be delayed by it.
+"""
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from ratwall.export.courier import Courier, Receiver
+from ratwall.export.cursor import Cursor, replace_file
+from ratwall.export.facts import DIRECTORY, FILE_NAME
+from ratwall.export.reader import reading
+from ratwall.export.syslog import SyslogReceiver
+from ratwall.export.syslog_message import host_name
+from ratwall.ledger.store import FILE_NAME as LEDGER_NAME
+from ratwall.settings.export import Export
+
+log = logging.getLogger(__name__)
+
+FACTS_SECONDS: Final = 2.0  # between two looks at whether there is something to write down
+FACTS_AT_LEAST_SECONDS: Final = 10.0  # that it is alive is written this often
+# A receiver that does not answer is waited for no longer than this at the end: it is told again.
+LEAVE_SECONDS: Final = 2.0
+
+
+class Exporter:
+    """All receivers of the settings, each on its way."""
+
+    def __init__(self, state_dir: Path, settings: Export) -> None:
+        self._directory = state_dir / DIRECTORY
+        self._stop = threading.Event()
+        self._couriers = {
+            name: Courier(
+                receiver,
+                reading(state_dir / LEDGER_NAME, _wall),
+                (cursor := Cursor(self._directory / f"{name}.json")).load(),
+                cursor.keep,
+                _wall,
+            )
+            for name, receiver in _receivers(settings)
+        }
+        self._threads = [
+            threading.Thread(target=self._run, args=(courier,), name=name, daemon=True)
+            for name, courier in self._couriers.items()
+        ]
+        self._written = ""
+        self._written_at = float("-inf")
+
+    def start(self) -> None:
+        """Set out."""
+        for thread in self._threads:
+            thread.start()
+
+    def is_whole(self) -> bool:
+        """Say whether every thread lives; one that met a fault has told of it on stderr."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    def write_facts(self, now: float) -> None:
+        """Write down how each receiver fares, if that is news; `now` is monotonic seconds."""
+        facts = {name: courier.facts.as_dict() for name, courier in self._couriers.items()}
+        text = json.dumps(facts)
+        if text == self._written and now - self._written_at < FACTS_AT_LEAST_SECONDS:
+            return
+        try:
+            replace_file(
+                self._directory / FILE_NAME, json.dumps({"at": _wall(), "receivers": facts})
+            )
+        except OSError as error:
+            log.warning("%s: cannot be written: %s", self._directory / FILE_NAME, error.strerror)
+        self._written, self._written_at = text, now
+
+    def stop(self) -> None:
+        """Come back; who hangs is left behind."""
+        self._stop.set()
+        deadline = time.monotonic() + LEAVE_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run(self, courier: Courier) -> None:
+        wait = 0.0
+        told = None
+        while not self._stop.wait(wait):
+            wait = courier.turn(time.monotonic())
+            error = courier.facts.error
+            if error != told and error is not None:
+                log.warning("%s: %s", courier.facts.to, error)
+            told = error
+        courier.close()
+
+
+def _receivers(settings: Export) -> Iterator[tuple[str, Receiver]]:
+    host = host_name(socket.gethostname())
+    if settings.syslog.server is not None:
+        yield "syslog", SyslogReceiver(settings.syslog, host)
+
+
+def _wall() -> int:
+    return time.time_ns() // 1000
+
+
+def serve(
+    state_dir: Path,
+    settings: Callable[[], Export],
+    wake: threading.Event,
+    hangups: list[int],
+    stop: list[int],
+    beat: Callable[[float], None],
+    ready: Callable[[], None],
+) -> bool:
+    """Run until `stop` has an entry; False after a fault.
+
+    One in `hangups` has the settings read again; `wake` is set by whoever adds to either.
+    """
+    exporter = Exporter(state_dir, settings())
+    exporter.start()
+    ready()
+    while not stop:
+        wake.wait(FACTS_SECONDS)
+        wake.clear()
+        if hangups:
+            hangups.clear()
+            exporter.stop()
+            exporter = Exporter(state_dir, settings())
+            exporter.start()
+            ready()
+        if not exporter.is_whole():
+            return False
+        now = time.monotonic()
+        exporter.write_facts(now)
+        beat(now)
+    exporter.stop()
+    return True

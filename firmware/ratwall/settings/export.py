@@ -1,0 +1,91 @@
+"""Who is told of incidents, actions and the state of the box: one section for each receiver.
+
+Never reads a secret: a setting names the file that holds it. A receiver without an address is none.
+"""
+
+import re
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import PurePosixPath
+from types import MappingProxyType
+
+from ratwall.address import PORT_LIMIT
+from ratwall.settings.rules import Choice, Rule, Text
+
+FORMATS = ("rfc5424", "cef", "ecs")
+FACILITIES = ("daemon", "auth", *(f"local{number}" for number in range(8)))
+PATH_LIMIT = 1024  # characters
+# RFC 1123 section 2.1; one label will do: "siem" is a name in many an office.
+_HOST = re.compile(
+    r"(?=.{1,253}$)[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?"
+    r"(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?)*"
+)
+
+
+def accepts(rule: Rule) -> MappingProxyType[str, Rule]:
+    """Return the field metadata that carries `rule`."""
+    return MappingProxyType({"rule": rule})
+
+
+def parse_server(text: str) -> tuple[str, int]:
+    """Return (host, port) of "logs.example:6514" or "[2001:db8::1]:514", or ValueError."""
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        if ip_address(host).version != 6 or "%" in host:
+            raise ValueError(text)
+    elif not _HOST.fullmatch(host):
+        raise ValueError(text)
+    if not (port.isascii() and port.isdigit() and len(port) <= 5):
+        raise ValueError(text)
+    if not 1 <= int(port) <= PORT_LIMIT:
+        raise ValueError(text)
+    return host, int(port)
+
+
+def is_server(text: str) -> bool:
+    """Say whether `text` is a host and a port."""
+    try:
+        parse_server(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_path(text: str) -> bool:
+    """Say whether `text` can be the path of a file."""
+    return (
+        text.startswith("/")
+        and len(text) <= PATH_LIMIT
+        and text.isprintable()
+        and PurePosixPath(text).name != ""
+    )
+
+
+SERVER = Text('a server and a port, such as "logs.example:6514" or "192.0.2.1:514"', is_server)
+FILE = Text("the path of a file, from / on", is_path)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSyslog:
+    """A server that takes syslog."""
+
+    server: str | None = field(default=None, metadata=accepts(SERVER))
+    # TLS, because what is told says who was attacked; a server without it must be named so.
+    transport: str = field(default="tls", metadata=accepts(Choice(("tls", "tcp", "udp"))))
+    format: str = field(default="rfc5424", metadata=accepts(Choice(FORMATS)))
+    facility: str = field(default="local0", metadata=accepts(Choice(FACILITIES)))
+    # Whom a certificate must come from; without one, those whom the system trusts.
+    ca_file: str | None = field(default=None, metadata=accepts(FILE))
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """All receivers; none by default."""
+
+    syslog: ExportSyslog = field(default_factory=ExportSyslog, metadata={"section": ExportSyslog})
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody is to be told anything."""
+        return self.syslog.server is not None
