@@ -24,7 +24,7 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise DeliveryError(f"ca_file {ca_file} cannot be used: {_words(error)}") from error
+        raise DeliveryError(f"ca_file {ca_file} cannot be used: {words(error)}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -34,7 +34,7 @@ def connect(host: str, port: int) -> socket.socket:
     try:
         connection = socket.create_connection((host, port), CONNECT_SECONDS)
     except OSError as error:
-        raise DeliveryError(f"{host} port {port} cannot be reached: {_words(error)}") from error
+        raise DeliveryError(f"{host} port {port} cannot be reached: {words(error)}") from error
     milliseconds = int(SEND_SECONDS * 1000)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -48,7 +48,7 @@ def secured(connection: socket.socket, host: str, context: ssl.SSLContext) -> ss
         return context.wrap_socket(connection, server_hostname=host)
     except (OSError, ValueError) as error:
         connection.close()
-        raise DeliveryError(f"{host}: no TLS with it: {_words(error)}") from error
+        raise DeliveryError(f"{host}: no TLS with it: {words(error)}") from error
 
 
 def has_arrived(connection: socket.socket) -> bool:
@@ -60,7 +60,7 @@ def has_arrived(connection: socket.socket) -> bool:
     except (BlockingIOError, ssl.SSLWantReadError):
         pass  # nothing to read, as it should be
     except OSError as error:
-        raise DeliveryError(f"the connection broke: {_words(error)}") from error
+        raise DeliveryError(f"the connection broke: {words(error)}") from error
     finally:
         connection.settimeout(SEND_SECONDS)
     # SIOCOUTQ (tcp(7)): bytes that the other end has not acknowledged.
@@ -87,10 +87,10 @@ def secret(path: str) -> str:
     return found
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
     """Say what went wrong without numbers that help nobody."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    return getattr(error, "strerror", None) or str(error)
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

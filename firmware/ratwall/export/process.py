@@ -19,6 +19,7 @@ from ratwall.export.facts import DIRECTORY, FILE_NAME
 from ratwall.export.reader import reading
 from ratwall.export.syslog import SyslogReceiver
 from ratwall.export.syslog_message import host_name
+from ratwall.export.webhook import WebhookReceiver
 from ratwall.ledger.store import FILE_NAME as LEDGER_NAME
 from ratwall.settings.export import Export
 
@@ -99,6 +100,8 @@ def _receivers(settings: Export) -> Iterator[tuple[str, Receiver]]:
     host = host_name(socket.gethostname())
     if settings.syslog.server is not None:
         yield "syslog", SyslogReceiver(settings.syslog, host)
+    if settings.webhook.url is not None:
+        yield "webhook", WebhookReceiver(settings.webhook, host, _wall)
 
 
 def _wall() -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import PurePosixPath
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 from ratwall.address import PORT_LIMIT
 from ratwall.settings.rules import Choice, Rule, Text
@@ -52,6 +53,19 @@ def is_server(text: str) -> bool:
     return True
 
 
+def is_url(text: str) -> bool:
+    """Say whether `text` is an address that a request can be sent to."""
+    if len(text) > PATH_LIMIT or not (text.isascii() and text.isprintable()) or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    named = bool(parts.hostname) and parts.username is None and not parts.fragment
+    return parts.scheme == "https" and named and port != 0
+
+
 def is_path(text: str) -> bool:
     """Say whether `text` can be the path of a file."""
     return (
@@ -63,6 +77,7 @@ def is_path(text: str) -> bool:
 
 
 SERVER = Text('a server and a port, such as "logs.example:6514" or "192.0.2.1:514"', is_server)
+URL = Text("an https:// address of at most 1024 characters, without a password", is_url)
 FILE = Text("the path of a file, from / on", is_path)
 
 
@@ -80,12 +95,31 @@ class ExportSyslog:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportWebhook:
+    """A web server that takes batches of records."""
+
+    url: str | None = field(default=None, metadata=accepts(URL))
+    # Anybody can send to an address that got known; only who has the secret can sign.
+    secret_file: str | None = field(default=None, metadata=accepts(FILE))
+    ca_file: str | None = field(default=None, metadata=accepts(FILE))
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """All receivers; none by default."""
 
     syslog: ExportSyslog = field(default_factory=ExportSyslog, metadata={"section": ExportSyslog})
+    webhook: ExportWebhook = field(
+        default_factory=ExportWebhook, metadata={"section": ExportWebhook}
+    )
 
     @property
     def wanted(self) -> bool:
         """Whether anybody is to be told anything."""
-        return self.syslog.server is not None
+        return self.syslog.server is not None or self.webhook.url is not None
+
+    def problem(self) -> str | None:
+        """Return which key contradicts which, None if all is well."""
+        if self.webhook.url is not None and self.webhook.secret_file is None:
+            return "[export.webhook] url: expected secret_file beside it, which signs what is sent"
+        return None

@@ -94,6 +94,8 @@ def _check_together(settings: Settings, source: str) -> None:
             f"{source}: [kernel]: expected a queue for each worker up to number {QUEUE_HIGH}, "
             f"found {kernel.workers} workers from queue {kernel.queue} on"
         )
+    if (problem := settings.export.problem()) is not None:
+        raise UsageError(f"{source}: {problem}")
     network = settings.network
     if network.lan is not None and network.lan == network.wan:
         raise UsageError(

@@ -1,5 +1,6 @@
 """A ledger with a device in it, incidents that happen, and the real exporter beside it."""
 
+import json
 import os
 import random
 import signal
@@ -46,6 +47,7 @@ class Story:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.writer = LedgerWriter(ledger)
+        self.told = 0
         self.device = self.writer.device("02:00:00:00:00:10", "192.168.1.10", now())
 
     def incident(self, **changed: Any) -> int:
@@ -71,7 +73,8 @@ class Story:
 
     def incidents(self, count: int) -> list[str]:
         """Several incidents, one after the other; the servers, by which they are told apart."""
-        servers = [f"203.0.113.{number + 1}" for number in range(count)]
+        servers = [f"198.51.100.{self.told + number + 1}" for number in range(count)]
+        self.told += count
         for server in servers:
             self.incident(server=server)
         return servers
@@ -119,6 +122,15 @@ def eventually(condition: Callable[[], Any], what: Callable[[], object]) -> Any:
         assert time.monotonic() < deadline, what()
         time.sleep(0.02)
     return found
+
+
+def facts(state_dir: Path, receiver: str) -> dict[str, Any]:
+    """What the exporter says of a receiver; nothing before its first word."""
+    file = state_dir / "export" / "status.json"
+    if not file.exists():
+        return {}
+    told: dict[str, Any] = json.loads(file.read_text())["receivers"][receiver]
+    return told
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
