@@ -42,6 +42,7 @@ class Pattern:
     fails: bool = False
     refused: bool = True  # rather than left without an answer
     port: int = 443
+    again: int = 0  # how often its system asks a server that refuses again
 
 
 def every(period: float, spread: float = 0.0, late: float = 0.02) -> Gaps:
@@ -79,23 +80,29 @@ def quasar(dice: random.Random) -> Iterator[float]:
         yield 3 + dice.uniform(0.25, 0.75) + dice.uniform(0.01, 0.1)
 
 
+AGAIN_US = 500_000  # between a refusal and the next time that Windows asks
 SYNS = (60, 60)  # bytes with headers of an attempt that is refused
 UNANSWERED = (180, 180)  # of one that nobody answers: a SYN and two more
 PATTERNS = (
     Pattern("AsyncRAT, server refuses", every(5, late=0.2), SYNS, fails=True, port=6606),
-    Pattern("AsyncRAT, server refuses, Windows asks again", every(7, late=0.2), SYNS, fails=True,
-            port=6606),
+    Pattern("AsyncRAT, server refuses, Windows asks again", every(6, late=0.2), SYNS, fails=True,
+            again=2, port=6606),
     Pattern("AsyncRAT, server silent", every(26, late=0.2), UNANSWERED, fails=True, refused=False,
             port=6606),
     Pattern("AsyncRAT at 443, server refuses", every(5, late=0.2), SYNS, fails=True),
+    Pattern("AsyncRAT at 443, Windows asks again", every(6, late=0.2), SYNS, fails=True, again=2),
     Pattern("Quasar, server refuses", quasar, SYNS, fails=True, port=1337),
     Pattern("page polled every 5 s", every(5), (700, 760), (8, 17)),
     Pattern("page polled every 5 s, server away", every(5), SYNS, (8, 17), fails=True),
+    Pattern("page polled every 5 s, server away, Windows asks again", every(5), SYNS, (8, 17),
+            fails=True, again=2),
     Pattern("page polled every 5 s ± 0.1 s, server away", every(5, 0.1), SYNS, (8, 17), fails=True),
     Pattern("monitoring agent, 60 s", every(60, late=0.5), (1200, 1400)),
     Pattern("monitoring agent, 60 s, server away", every(60, late=0.5), SYNS, fails=True),
     Pattern("driver that retries every 5 s ± 0.5 s", every(5, 0.5), SYNS, fails=True, port=9100),
     Pattern("driver that retries every 6 s", every(6), SYNS, fails=True, port=9100),
+    Pattern("driver that retries every 6 s, Windows asks again", every(6), SYNS, fails=True,
+            again=2, port=9100),
     Pattern("driver that retries every 10 s", every(10), SYNS, fails=True, port=9100),
     Pattern("driver that retries every 15 s, server silent", every(15), UNANSWERED, fails=True,
             refused=False, port=9100),
@@ -137,7 +144,9 @@ def loops(pattern: Pattern, played: Sequence[tuple[int, int]]) -> tuple[bool, bo
     address that has no name here and one device."""
     attempts = Attempts()
     for number, (start, _) in enumerate(played):
-        attempts.failed(Attempt(start, pattern.port, 40_000 + number % 20_000, pattern.refused))
+        for again in range(pattern.again + 1):
+            at = start + again * AGAIN_US
+            attempts.failed(Attempt(at, pattern.port, 40_000 + number % 20_000, pattern.refused))
         loop = find_loop(attempts)
         if loop:
             evidence = tuple(loop_evidence(loop, attempts.ports, LONE, FAMILY_PORTS))

@@ -5,10 +5,12 @@ import random
 import pytest
 
 from ratwall.loops.attempts import (
+    ASKS_AGAIN_US,
     ENOUGH,
     FAILS_SOON_US,
     KEPT,
     PATIENCE_US,
+    ROUND_TRIP_US,
     SAME_ATTEMPT_US,
     SECOND,
     SLEEP_EARLY_US,
@@ -44,7 +46,7 @@ def test_six_attempts_are_enough(more: int, found: str | None) -> None:
 
 
 @pytest.mark.parametrize(("refused", "fails_after"), [
-    (True, 0.0), (True, 0.03), (True, 1.0), (True, 2.0), (False, 0.05), (False, 21.0),
+    (True, 0.0), (True, 0.03), (True, 0.5), (False, 0.05), (False, 2.0), (False, 21.0),
 ])  # fmt: skip
 def test_the_time_to_fail_is_part_of_the_gap(refused: bool, fails_after: float) -> None:
     dice = random.Random(1)
@@ -52,7 +54,7 @@ def test_the_time_to_fail_is_part_of_the_gap(refused: bool, fails_after: float) 
     assert rule(tried(*gaps, refused=refused)) == "loop.five-seconds"
 
 
-@pytest.mark.parametrize("gap", [9.0, 10.0, 15.0, 26.0, 30.0, 35.0])
+@pytest.mark.parametrize("gap", [6.0, 7.0, 8.0, 9.0, 10.0, 15.0, 26.0, 30.0, 35.0])
 def test_who_is_refused_at_once_and_sleeps_for_longer_is_another(gap: float) -> None:
     assert rule(tried(*[gap] * 12)) is None
 
@@ -66,8 +68,10 @@ FOUND = "loop.five-seconds"
 LIMITS = [
     (True, -SLEEP_EARLY_US, -1, None), (True, -SLEEP_EARLY_US, 0, FOUND),
     (True, -SLEEP_EARLY_US, 1, FOUND),
-    (True, FAILS_SOON_US, -1, FOUND), (True, FAILS_SOON_US, 0, FOUND),
-    (True, FAILS_SOON_US, 1, None),
+    (True, ROUND_TRIP_US, -1, FOUND), (True, ROUND_TRIP_US, 0, FOUND),
+    (True, ROUND_TRIP_US, 1, None),
+    (False, FAILS_SOON_US, -1, FOUND), (False, FAILS_SOON_US, 0, FOUND),
+    (False, FAILS_SOON_US, 1, None),
     (False, PATIENCE_US[0], -1, None), (False, PATIENCE_US[0], 0, FOUND),
     (False, PATIENCE_US[0], 1, FOUND),
     (False, PATIENCE_US[1], -1, FOUND), (False, PATIENCE_US[1], 0, FOUND),
@@ -104,6 +108,62 @@ def test_a_loop_is_found_although_the_system_asks_again() -> None:
         for again in (0, SECOND // 2, SECOND):
             found.failed(Attempt(number * 6_020_000 + again, 6606, 50_000 + number, True))
     assert rule(found) == FOUND
+
+
+def asking_again(gap: float, *, times: int = 2) -> Attempts:
+    """Attempts of a system that asks a server that refuses again, half a second apart."""
+    found = Attempts()
+    for number in range(ENOUGH):
+        for again in range(times + 1):
+            at = round(number * gap * SECOND) + again * SECOND // 2
+            found.failed(Attempt(at, 443, 50_000 + number, True))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("gap", "times", "found"),
+    [
+        (5.02, 0, FOUND),  # refused at once
+        (6.02, 2, FOUND),  # the sleep begins when the last of three is refused
+        (7.02, 4, FOUND),
+        (5.02, 2, None),  # a timer of five seconds: it slept for four
+        (6.02, 0, None),  # a timer of six seconds: nothing says that it failed for one
+        (7.02, 2, FOUND),  # as if the system had waited for one more
+        (7.2, 2, None),
+    ],
+)
+def test_the_sleep_is_what_follows_when_the_system_has_asked_last(
+    gap: float, times: int, found: str | None
+) -> None:
+    assert rule(asking_again(gap, times=times)) == found
+
+
+@pytest.mark.parametrize(("over", "found"), [(-1, FOUND), (0, FOUND), (1, None)])
+def test_what_is_not_seen_of_a_refusal_has_its_bound(over: int, found: str | None) -> None:
+    rest = (ROUND_TRIP_US + ASKS_AGAIN_US + over) / SECOND
+    assert rule(asking_again(6 + rest)) == found
+
+
+@pytest.mark.parametrize("repeats", [0, 2])
+def test_a_sleep_that_was_seen_is_a_fact_of_its_own(repeats: int) -> None:
+    """So AsyncRAT at a web port whose server refuses is an alert; a page on a timer is none."""
+    loop = find_loop(asking_again(5.02 + repeats / 2, times=repeats))
+    assert loop is not None
+    evidence = tuple(loop_evidence(loop, (443,), Surroundings(devices=1, named=False), PORTS))
+    assert ("loop.sleep" in {fact.id for fact in evidence}) is (repeats > 0)
+    verdict = Verdict.ALERT if repeats else Verdict.WATCH
+    assert weigh(evidence, Thresholds()).verdict is verdict
+    named = tuple(loop_evidence(loop, (443,), Surroundings(devices=1, named=True), PORTS))
+    assert weigh(named, Thresholds()).verdict is Verdict.WATCH
+
+
+def test_quasar_s_system_asks_again_too() -> None:
+    dice, found, at = random.Random(3), Attempts(), 0
+    for number in range(ENOUGH):
+        for again in (0, SECOND // 2, SECOND):
+            found.failed(Attempt(at + again, 4782, 50_000 + number, True))
+        at += SECOND + round((3.04 + dice.uniform(0.25, 0.75)) * SECOND)
+    assert rule(found) == "loop.three-seconds"
 
 
 def test_quasars_three_seconds_and_a_random_part() -> None:
