@@ -249,6 +249,22 @@ def test_the_lists_are_shown_with_state_and_age(admin: Page, controller: Control
         assert time.monotonic() < deadline
 
 
+def test_a_token_is_made_shown_once_and_revoked(admin: Page) -> None:
+    admin.get_by_role("link", name="Tokens").click()
+    admin.get_by_label("Name", exact=False).fill("monitoring")
+    admin.get_by_label("Look at everything").check()
+    admin.get_by_label("Your password, once more").fill(PASSWORD)
+    admin.get_by_role("button", name="Make the token").click()
+    made = admin.get_by_label("The token", exact=True)
+    expect(made).to_be_focused()
+    assert made.input_value().startswith("ratwall_")
+    assert overflow(admin) <= 0
+    admin.goto("/tokens/")
+    expect(made).to_have_count(0)
+    admin.get_by_role("button", name="Revoke: monitoring").click()
+    expect(admin.get_by_text("is of no use any more")).to_be_visible()
+
+
 def test_a_refusal_is_shown_and_nothing_typed_is_lost(
     admin: Page, office: Office, controller: ControllerPeer
 ) -> None:
@@ -474,6 +490,7 @@ def test_every_page_fits_every_window(
         "lists": "/lists/",
         "allowed": "/allowed/",
         "audit": "/audit/",
+        "tokens": "/tokens/",
     }
     for name, path in pages.items():
         page.goto(path)

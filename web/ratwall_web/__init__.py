@@ -27,6 +27,7 @@ from ratwall_web.views import (
     lists,
     overview,
     responses,
+    tokens,
 )
 
 # A form here has fewer than a dozen fields.
@@ -45,7 +46,7 @@ def create_app(config: Config, clock: Callable[[], float] = time.monotonic) -> F
     filters.install(app)
     guard.install(app)
     failures.install(app)
-    office = (overview, incidents, devices, responses, flows, blocks, allows, lists, audit)
+    office = (overview, incidents, devices, responses, flows, blocks, allows, lists, audit, tokens)
     for concern in (assets, entrance, *office):
         app.register_blueprint(concern.blueprint)
     return app

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--forget-password",
         action="store_true",
-        help="remove the admin password, show a new set-up code, and exit",
+        help="remove the admin password and all API tokens, show a new set-up code, and exit",
     )
     return parser
 
@@ -80,6 +80,7 @@ def _prepare(config: Config) -> None:
 def _forget(config: Config) -> int:
     services: Services = create_app(config).extensions[EXTENSION]
     services.credentials.forget()
+    services.tokens.forget()
     services.setup_code.announce()
     _give_to_owner(config)
     return ExitCode.OK

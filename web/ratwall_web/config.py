@@ -45,6 +45,10 @@ class Config:
     lockout_s: float = 5 * 60
     lockout_addresses: int = 1024
 
+    # Wrong API tokens of one address before it has to wait. Nobody guesses 256 bits: this keeps a
+    # monitor with an old token from filling the audit trail.
+    token_tries: int = 10
+
     # The largest form here is under 2 KiB.
     body_limit: int = 64 * 1024
 

@@ -19,6 +19,7 @@ from ratwall.errors import NotRunningError, RatwallError
 from ratwall_web import wording
 
 AUTHOR = "admin"
+API_AUTHOR = "api:"  # and the token's name; the controller takes no other from the page
 CONFLICT = 409  # the controller refused
 UNAVAILABLE = 503  # it did not answer
 # Several open tabs polling every 2 s ask the controller once.
@@ -63,7 +64,7 @@ class Control:
         self._kept: Status | None = None
         self._kept_at = 0.0
         self._asking: Question | None = None
-        self._audit: queue.Queue[tuple[str, str]] = queue.Queue(AUDIT_WAITING)
+        self._audit: queue.Queue[tuple[str, str, str]] = queue.Queue(AUDIT_WAITING)
         self._clerk: threading.Thread | None = None
 
     def status(self) -> Status:
@@ -79,10 +80,10 @@ class Control:
             return Status(None, f"No answer within {STATUS_WAIT_S:.0f} seconds.")
         return question.answer
 
-    def change(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """Ask for a change in the admin's name; RefusedError says in words why it was not done."""
+    def change(self, command: str, *, author: str = AUTHOR, **arguments: Any) -> dict[str, Any]:
+        """Ask for a change in `author`'s name; RefusedError says in words why it was not done."""
         try:
-            return self._client.call(command, author=AUTHOR, **arguments)
+            return self._client.call(command, author=author, **arguments)
         except NotRunningError as error:
             never_asked = isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError)
             text = wording.NOT_ASKED if never_asked else wording.NOT_KNOWN
@@ -93,14 +94,14 @@ class Control:
             with self._lock:
                 self._kept = None  # the next page must show what was just done
 
-    def record(self, event: str, detail: str) -> None:
+    def record(self, event: str, detail: str, author: str = AUTHOR) -> None:
         """Put a line into the audit trail; what cannot get there goes to this process's log."""
         with self._lock:
             if self._clerk is None:
                 self._clerk = threading.Thread(target=self._write_down, daemon=True)
                 self._clerk.start()
         try:
-            self._audit.put_nowait((event, detail))
+            self._audit.put_nowait((event, detail, author))
         except queue.Full:
             _log(event, detail, "too many at once")
 
@@ -117,9 +118,9 @@ class Control:
 
     def _write_down(self) -> None:
         while True:
-            event, detail = self._audit.get()
+            event, detail, author = self._audit.get()
             try:
-                self._client.call("audit", event=event, detail=detail, author=AUTHOR)
+                self._client.call("audit", event=event, detail=detail, author=author)
             except RatwallError as error:
                 _log(event, detail, str(error))
 

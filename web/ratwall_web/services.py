@@ -6,8 +6,9 @@ Holds no request's data: whatever is here is shared by all threads and guards it
 import hashlib
 import hmac
 import secrets
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flask import current_app
 
@@ -16,9 +17,10 @@ from ratwall_web.control import Control
 from ratwall_web.credentials import Credentials
 from ratwall_web.known import KnownBrowsers
 from ratwall_web.lockout import Lockout
-from ratwall_web.records import Records
+from ratwall_web.records import Records, now_us
 from ratwall_web.sessions import Sessions
 from ratwall_web.setup_code import SetupCode
+from ratwall_web.tokens import Tokens
 
 EXTENSION = "ratwall"
 
@@ -33,6 +35,8 @@ class Services:
     sessions: Sessions
     known: KnownBrowsers
     lockout: Lockout
+    tokens: Tokens
+    wrong_tokens: Lockout
     records: Records
     control: Control
     csrf_key: bytes = field(repr=False)
@@ -52,6 +56,11 @@ def make_services(config: Config, clock: Callable[[], float]) -> Services:
         setup_code=SetupCode(config),
         sessions=Sessions(config, clock),
         lockout=Lockout(config, clock),
+        tokens=Tokens(config, now_us),
+        # By address alone: nobody shall be able to hold a monitor elsewhere back.
+        wrong_tokens=Lockout(
+            replace(config, tries_per_address=config.token_tries, tries_in_all=sys.maxsize), clock
+        ),
         records=Records(config.ledger_path),
         control=Control(config.control_socket, clock),
         csrf_key=secrets.token_bytes(32),

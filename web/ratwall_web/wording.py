@@ -204,6 +204,12 @@ BLOCK_LENGTHS = ("hour", "day", "week", "month")
 # The controller makes no block longer than 30 days: an address is somebody else's by then.
 KEEP_LENGTHS = ("day", "week", "month")
 
+# What an API token may do.
+TOKEN_SCOPE = {
+    "read": "Look at everything, change nothing",
+    "act": "Look, and block, allow or cut off as you could",
+}
+
 NOTHING_CHANGED = "Nothing was changed:"
 NOT_ASKED = (
     "Nothing was changed: the controller does not answer. It is restarted by itself; "

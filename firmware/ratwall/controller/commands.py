@@ -39,6 +39,7 @@ from ratwall.settings.schema import BLOCK_SECONDS_HIGH, BLOCK_SECONDS_LOW
 from ratwall.verdict.headline import Outcome
 
 PAGE_AUTHOR = "admin"  # whoever comes in by the group is the admin page, and acts as nobody else
+API_AUTHOR = "api:"  # but for those who act there by a token: this, and the token's name
 # Only root runs the self-test, only root has what people say written to a file, and only root has
 # the box call strangers.
 OWNERS_COMMANDS = ("selftest_result", "capture", "feeds_update")
@@ -88,9 +89,10 @@ class Commands:
         author = fields.text("author", AUTHOR_LIMIT).strip()
         if not author or not author.isprintable():
             raise fields.error("author", "a name")
-        if not peer.is_owner and author != PAGE_AUTHOR:
+        if not peer.is_owner and author != PAGE_AUTHOR and not author.startswith(API_AUTHOR):
             raise NotPermittedError(
-                f"request: author: the admin page acts as {PAGE_AUTHOR}, not as {author}"
+                f"request: author: the admin page acts as {PAGE_AUTHOR} or {API_AUTHOR}NAME, "
+                f"not as {author}"
             )
         if not peer.is_owner and name in OWNERS_COMMANDS:
             raise NotPermittedError(f"{name}: only root may do that, at the console")

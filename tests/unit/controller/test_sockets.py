@@ -190,17 +190,23 @@ def test_the_kernels_word_counts_when_the_socket_file_is_open_to_all(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
-def test_the_pages_group_may_command_but_as_nobody_but_admin(box: Box) -> None:
+def test_the_pages_group_may_command_but_as_nobody_but_admin_and_its_tokens(box: Box) -> None:
     box.web_group = NOBODY
     running = Running(box)
     assert as_nobody(box, "audit", author="admin") == "{}"
-    for author in ("root", "rule", "Admin"):
+    assert as_nobody(box, "audit", author="api:monitoring") == "{}"
+    for author in ("root", "rule", "Admin", "api", "root api:monitoring"):
         assert as_nobody(box, "audit", author=author) == (
-            f"NotPermittedError request: author: the admin page acts as admin, not as {author}"
+            "NotPermittedError request: author: the admin page acts as admin or api:NAME, "
+            f"not as {author}"
         )
     assert running.call("audit", event="x", detail="y") == {}
     with box.reading() as ledger:
-        assert [row["author"] for row in queries.audit(ledger)] == ["root", "admin"]
+        assert [row["author"] for row in queries.audit(ledger)] == [
+            "root",
+            "api:monitoring",
+            "admin",
+        ]
     running.stop()
 
 

@@ -8,12 +8,8 @@ from werkzeug.wrappers import Response as BaseResponse
 from ratwall.errors import UsageError
 from ratwall_web import guard
 from ratwall_web.credentials import BusyError
-from ratwall_web.filters import span
+from ratwall_web.password_check import UNAVAILABLE, UNPROCESSABLE, locked, refusal
 from ratwall_web.services import services
-
-UNPROCESSABLE = 422  # understood, but what was typed is not right
-TOO_MANY = 429
-UNAVAILABLE = 503
 
 blueprint = Blueprint("entrance", __name__)
 
@@ -40,7 +36,8 @@ def set_up() -> BaseResponse:
         return _refuse(_setup_form(guard.FORM_EXPIRED), UNPROCESSABLE)
     wait = parts.lockout.wait(_address())
     if wait > 0:
-        return _locked(_setup_form(_locked_text(wait, "set-up codes")), wait)
+        refused = locked(wait, "set-up codes")
+        return make_response(_setup_form(refused.text), refused.status, refused.headers)
     if not parts.setup_code.matches(request.form.get("code", "")):
         parts.lockout.fail(_address())
         parts.control.record("set-up refused", f"wrong set-up code from {_address()}")
@@ -86,25 +83,9 @@ def log_in() -> BaseResponse:
         return redirect(url_for("entrance.setup"), 303)
     if g.get("form_expired"):
         return _refuse(_login_form(guard.FORM_EXPIRED), UNPROCESSABLE)
-    browser = parts.known.name_in(request.cookies.get(guard.KNOWN_COOKIE, ""))
-    wait = parts.lockout.wait(_address(), browser)
-    if wait > 0:
-        return _locked(_login_form(_locked_text(wait, "passwords")), wait)
-    try:
-        right = parts.credentials.check(request.form.get("password", ""))
-    except BusyError as error:
-        return _refuse(_login_form(str(error)), UNAVAILABLE)
-    if not right:
-        parts.lockout.fail(_address(), browser)
-        parts.control.record("sign-in refused", f"wrong password from {_address()}")
-        wait = parts.lockout.wait(_address(), browser)
-        if wait > 0:
-            return _locked(_login_form(_locked_text(wait, "passwords")), wait)
-        left = parts.lockout.left(_address(), browser)
-        tries = "One try is" if left == 1 else f"{left} tries are"
-        text = f"That is not the password. {tries} left before this device has to wait."
-        return _refuse(_login_form(text), UNPROCESSABLE)
-    parts.lockout.succeed(_address(), browser)
+    refused = refusal(guard.KNOWN_COOKIE, "sign-in refused")
+    if refused is not None:
+        return make_response(_login_form(refused.text), refused.status, refused.headers)
     parts.control.record("sign-in", f"from {_address()}")
     return _sign_in(_own_path(request.form.get("next")))
 
@@ -147,17 +128,6 @@ def _sign_in(target: str) -> BaseResponse:
 
 def _refuse(page: str, status: int) -> Response:
     return make_response(page, status)
-
-
-def _locked(page: str, wait: float) -> Response:
-    return make_response(page, TOO_MANY, {"Retry-After": str(int(wait) + 1)})
-
-
-def _locked_text(wait: float, what: str) -> str:
-    return (
-        f"Too many wrong {what}. Wait {span(wait)}, then try again. "
-        "Whoever is signed in already stays signed in."
-    )
 
 
 def _address() -> str:
