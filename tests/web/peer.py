@@ -95,20 +95,25 @@ class ControllerPeer:
             return {"ok": False, "error": self.refusals[command]}
         if command == "status":
             return {"ok": True, "result": self.status}
-        self._write(command, request)
+        incident = request.get("incident")
+        if incident is not None and not self._office.has(incident):
+            return {"ok": False, "error": f"there is no incident {incident}", "code": 2}
+        action = self._write(command, request)
         seconds = request.get("seconds")
         expires = None if seconds is None else time.time_ns() // 1000 + seconds * 1_000_000
-        return {"ok": True, "result": {"expires": expires}}
+        return {"ok": True, "result": {"action": action, "expires": expires}}
 
-    def _write(self, command: str, request: dict[str, Any]) -> None:
+    def _write(self, command: str, request: dict[str, Any]) -> int | None:
+        """Write down what a command did; the number of the action that it put in force."""
         now = time.time_ns() // 1000
+        action = None
         if command == "undo":
             self._office.undo(request["action"])
-        elif command in ("allow", "keep", "block"):
+        elif command in ("allow", "keep", "block", "quarantine", "watch", "pause"):
             seconds = request["seconds"]
             targets = ("device", "server", "server_port", "certificate_sha256")
-            self._office.act(
-                request["incident"],
+            action = self._office.act(
+                request.get("incident"),
                 now,
                 kind="block_device" if command == "block" and request["device"] else command,
                 author=request["author"],
@@ -122,3 +127,4 @@ class ControllerPeer:
             self._office.turn(request["incident"], "released")
         elif command == "audit":
             self._office.write_down(request["author"], request["event"], request["detail"])
+        return action

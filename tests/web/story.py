@@ -246,6 +246,11 @@ class Office:
         self.writer.flush(durable=True)
 
     @alone
+    def has(self, incident: int) -> bool:
+        """Say whether there is an incident of this number."""
+        return self.ledger.row(Incident.select().where(Incident.id == incident)) is not None
+
+    @alone
     def turn(self, incident: int, state: str) -> None:
         """Give an incident another state."""
         self.writer.update(Incident, incident, {"state": state})

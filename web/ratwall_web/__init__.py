@@ -2,7 +2,7 @@
 
 It never writes the ledger and never touches the kernel: it reads through `ratwall.ledger.queries`
 and sends every change to the controller's socket. `create_app` makes the Flask application, one
-blueprint per concern; `python -m ratwall_web` serves it over HTTPS.
+blueprint per concern, and the API's; `python -m ratwall_web` serves it over HTTPS.
 """
 
 import time
@@ -12,6 +12,7 @@ from flask import Flask
 from jinja2 import StrictUndefined
 
 from ratwall_web import failures, filters, guard
+from ratwall_web.api import routes
 from ratwall_web.config import Config
 from ratwall_web.numbers import RowNumber
 from ratwall_web.services import EXTENSION, make_services
@@ -49,4 +50,5 @@ def create_app(config: Config, clock: Callable[[], float] = time.monotonic) -> F
     office = (overview, incidents, devices, responses, flows, blocks, allows, lists, audit, tokens)
     for concern in (assets, entrance, *office):
         app.register_blueprint(concern.blueprint)
+    routes.install(app)
     return app

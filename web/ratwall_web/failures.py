@@ -1,4 +1,7 @@
-"""What a person sees when a page cannot be shown: what happened and what to do, never a trace."""
+"""What a person sees when a page cannot be shown: what happened and what to do, never a trace.
+
+The API gets the same as `problem+json`.
+"""
 
 import sys
 import traceback
@@ -7,6 +10,8 @@ from flask import Flask, Response, g, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from ratwall.errors import RatwallError
+from ratwall_web.api.gate import is_for_programs
+from ratwall_web.api.problem import ProblemError, answer, of_http
 
 TITLES = {
     400: "That did not make sense",
@@ -21,13 +26,21 @@ TITLES = {
 
 def install(app: Flask) -> None:
     """Answer every failure with a page of our own."""
+    app.register_error_handler(ProblemError, show_problem)
     app.register_error_handler(HTTPException, show_http)
     app.register_error_handler(RatwallError, show_known)
     app.register_error_handler(Exception, show_unknown)
 
 
+def show_problem(error: ProblemError) -> Response:
+    """Show a refusal of the API's."""
+    return answer(error)
+
+
 def show_http(error: HTTPException) -> Response:
     """Show a refusal of our own or of Flask's."""
+    if is_for_programs(request.path):
+        return answer(of_http(error))
     code = error.code or 500
     if code == 404:
         text = "It may have been removed by the retention rules, or the address was mistyped."
@@ -38,6 +51,8 @@ def show_http(error: HTTPException) -> Response:
 
 def show_known(error: RatwallError) -> Response:
     """Show an error whose text was written for people."""
+    if is_for_programs(request.path):
+        return answer(ProblemError(503, "not-now", str(error)))
     return _show(503, str(error))
 
 
@@ -45,6 +60,8 @@ def show_unknown(error: Exception) -> Response:
     """Keep the trace for the log, and show that it is there."""
     print(f"ratwall-web: {request.method} {request.path} failed", file=sys.stderr)
     traceback.print_exception(error, file=sys.stderr)
+    if is_for_programs(request.path):
+        return answer(ProblemError(500, "failed", "This could not be answered; see the box's log."))
     return _show(
         InternalServerError.code,
         "The page could not be made. Protection is not affected: it runs apart from this page. "

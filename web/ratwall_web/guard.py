@@ -1,6 +1,7 @@
 """What every request meets before a page, and every answer after it.
 
-Three questions: is this page called by its own name (DNS rebinding), does a change come from our
+The API (`ratwall_web.api`) has a gate of its own; only the policy is the same. For pages there are
+three questions: is this page called by its own name (DNS rebinding), does a change come from our
 own form (CSRF), and is somebody signed in. A view is closed unless it is marked `@public`. Every
 answer gets a policy under which no script or style but our own files can run.
 """
@@ -16,6 +17,7 @@ from flask import Flask, Response, current_app, g, redirect, request, url_for
 from werkzeug.exceptions import BadRequest, Forbidden
 from werkzeug.wrappers import Response as BaseResponse
 
+from ratwall_web.api import gate
 from ratwall_web.services import services
 from ratwall_web.sessions import Session
 
@@ -81,12 +83,20 @@ def shows_form_again(view: View) -> View:
 
 def install(app: Flask) -> None:
     """Put the questions before every request and the policy after every answer."""
-    app.before_request(check_host)
-    app.before_request(find_session)
-    app.before_request(check_origin)
-    app.before_request(require_session)
+    app.before_request(check_request)
     app.after_request(add_headers)
     app.jinja_env.globals["csrf_token"] = csrf_token
+
+
+def check_request() -> BaseResponse | None:
+    """Ask what is to be asked, of a program or of a person."""
+    if gate.is_for_programs(request.path):
+        gate.admit()
+        return None
+    check_host()
+    find_session()
+    check_origin()
+    return require_session()
 
 
 def check_host() -> None:

@@ -6,18 +6,20 @@ are UTC microseconds.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ratwall import __version__
 from ratwall.evidence import capture, package
 from ratwall.ledger import queries
 from ratwall.ledger.store import Ledger, open_ledger
+from ratwall_web.numbers import ROW_LIMIT
 
 Row = dict[str, Any]
+T = TypeVar("T")
 # Rows on one page of a list: three phone screens, and quick to draw on an old one.
 PAGE_ROWS = 50
 AUDIT_ROWS = 200
@@ -75,7 +77,7 @@ class Records:
     def flow(self, number: int) -> Row | None:
         """Return one judged connection, or None."""
         with self._open() as ledger:
-            found = queries.flows(ledger, limit=1, before_id=number + 1)
+            found = queries.flows(ledger, limit=1, before_id=just_above(number))
         return next((flow for flow in found if flow["id"] == number), None)
 
     def actions(self) -> list[Row]:
@@ -88,10 +90,20 @@ class Records:
         with self._open() as ledger:
             return queries.audit(ledger, AUDIT_ROWS)
 
+    def ask(self, query: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """Return the answer to one of the ledger's queries."""
+        with self._open() as ledger:
+            return query(ledger, *arguments, **named)
+
     @contextmanager
     def _open(self) -> Iterator[Ledger]:
         with open_ledger(self._path, read_only=True) as ledger:
             yield ledger
+
+
+def just_above(number: int) -> int | None:
+    """Return the id below which a row of this number is the newest; None above all that can be."""
+    return number + 1 if number < ROW_LIMIT else None
 
 
 def split_page(rows: list[Row]) -> tuple[list[Row], int | None]:

@@ -111,16 +111,13 @@ def incident(ledger: Ledger, incident_id: int) -> Row | None:
 
 def devices(ledger: Ledger) -> list[Row]:
     """Return every device with its number of incidents and highest score, last seen first."""
-    return ledger.rows(
-        Device.select(
-            Device,
-            fn.COUNT(Incident.id).alias("incidents"),
-            fn.COALESCE(fn.MAX(Incident.score), 0).alias("score"),
-        )
-        .join(Incident, JOIN.LEFT_OUTER, on=(Incident.device == Device.id))
-        .group_by(Device.id)
-        .order_by(Device.last_seen.desc(), Device.id)
-    )
+    return ledger.rows(_device_select().order_by(Device.last_seen.desc(), Device.id))
+
+
+def devices_by_id(ledger: Ledger, limit: int = 50, before_id: int | None = None) -> list[Row]:
+    """Return devices as `devices` does, but in pages, the one met last first."""
+    query = _device_select().order_by(Device.id.desc()).limit(limit)
+    return ledger.rows(query if before_id is None else query.where(Device.id < before_id))
 
 
 def device(ledger: Ledger, device_id: int) -> Row | None:
@@ -145,8 +142,13 @@ def flows(
     verdict: str | None = None,
     limit: int = 50,
     before_id: int | None = None,
+    device: int | None = None,
+    server: str | None = None,
+    incident: int | None = None,
 ) -> list[Row]:
     """Return flows, newest first; `search` is text within address, name, family or certificate.
+
+    `device` and `incident` are ids, `server` an address: only flows of these.
 
     SearchError if it has more than SEARCH_WORDS words.
     """
@@ -158,6 +160,10 @@ def flows(
         query = query.where(_mentions(word))
     if verdict is not None:
         query = query.where(Flow.verdict == verdict)
+    exact = ((Flow.device, device), (Flow.server, server), (Flow.incident, incident))
+    for column, value in exact:
+        if value is not None:
+            query = query.where(column == value)
     if before_id is not None:
         query = query.where(Flow.id < before_id)
     return _flows(ledger, query)
@@ -170,9 +176,17 @@ def allows(ledger: Ledger, now: int) -> list[Row]:
     )
 
 
-def actions(ledger: Ledger, now: int, active_only: bool = True, limit: int = 200) -> list[Row]:
+def actions(
+    ledger: Ledger,
+    now: int,
+    active_only: bool = True,
+    limit: int = 200,
+    before_id: int | None = None,
+) -> list[Row]:
     """Return actions, newest first: those in force, or all that are kept."""
     query = Action.select().order_by(Action.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(Action.id < before_id)
     if active_only:
         kinds = (*BLOCKING_KINDS, "allow", *RESPONSE_KINDS)
         query = _active(query, now).where(Action.kind.in_(kinds))
@@ -234,6 +248,18 @@ def _hours(ledger: Ledger, now: int) -> list[Row]:
     nothing = {"inspected": 0, "blocked": 0, "would_block": 0, "alerts": 0, "uninspected": 0}
     hours = (first + number * HOUR for number in range(CHART_HOURS))
     return [known.get(hour, {"hour": hour, **nothing}) for hour in hours]
+
+
+def _device_select() -> Any:
+    return (
+        Device.select(
+            Device,
+            fn.COUNT(Incident.id).alias("incidents"),
+            fn.COALESCE(fn.MAX(Incident.score), 0).alias("score"),
+        )
+        .join(Incident, JOIN.LEFT_OUTER, on=(Incident.device == Device.id))
+        .group_by(Device.id)
+    )
 
 
 def _incident_select() -> Any:
