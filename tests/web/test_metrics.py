@@ -15,8 +15,15 @@ WHOLE = {
     **STATUS,
     "inspectors": [
         {
-            "worker": worker, "alive": True, "queued": 10 + worker, "flows": 5, "blocked": 1,
-            "reports_lost": 0, "failures": 0, "evicted": 0, "uptime_s": 60,
+            "worker": worker,
+            "alive": True,
+            "queued": 10 + worker,
+            "flows": 5,
+            "blocked": 1,
+            "reports_lost": 0,
+            "failures": 0,
+            "evicted": 0,
+            "uptime_s": 60,
         }
         for worker in (0, 1)
     ],

@@ -96,10 +96,13 @@ class Body:
 
 
 def _read() -> dict[str, Any]:
-    request.max_content_length = BODY_LIMIT
     data = request.get_data()
     if not data:
         return {}
+    if len(data) > BODY_LIMIT:
+        raise ProblemError(
+            413, "body-too-large", f"body: expected at most {BODY_LIMIT} bytes, found {len(data)}"
+        )
     if request.mimetype != "application/json":
         raise ProblemError(415, "not-json", "Send JSON, as Content-Type: application/json.")
     try:

@@ -27,6 +27,8 @@ def is_for_programs(path: str) -> bool:
 def admit() -> None:
     """Find the token of this request; ProblemError if there is none or it may not do that."""
     g.session = None
+    # Read before anything is refused: an answer to a question still on its way can get lost.
+    request.get_data()
     given = request.authorization
     if given is None or given.type != SCHEME or not given.token:
         raise ProblemError(
