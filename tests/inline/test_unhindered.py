@@ -1,8 +1,8 @@
 """What a bridge passes besides connections passes while the box starts, runs and dies.
 
 Raw frames, sent twenty times a second from the office to the internet side and counted there:
-neighbour discovery, router advertisements, DHCP's broadcasts, EAPOL, multicast. Each frame has a
-number, so that a gap shows where it was.
+neighbour discovery, router advertisements, DHCP's broadcasts, EAPOL, LLDP, spanning tree,
+multicast. Each frame has a number, so that a gap shows where it was.
 """
 
 import itertools
@@ -11,7 +11,6 @@ import signal
 import socket
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from inline.conftest import running_box, wait_for
+from ratwall_lab.endpoint import PATIENCE_SECONDS
 from ratwall_lab.namespaces import Host
 from ratwall_lab.topology import Lab
 
@@ -28,8 +28,13 @@ PERIOD = 0.05  # seconds between two frames of a kind
 GAP_LIMIT = 5
 TAG = b"ratwall-unhindered"
 SOURCE = bytes.fromhex("020000000001")
-EAPOL_GROUP = bytes.fromhex("0180c2000003")  # 802.1X; a bridge passes it by group_fwd_mask only
-EAPOL_FORWARDED = "8"  # bit 3 of group_fwd_mask: 01-80-c2-00-00-03
+# A bridge passes 802.1X and LLDP by its group_fwd_mask only, whose bits are the last bytes.
+EAPOL_GROUP, LLDP_GROUP = bytes.fromhex("0180c2000003"), bytes.fromhex("0180c200000e")
+FORWARDED = str(1 << EAPOL_GROUP[-1] | 1 << LLDP_GROUP[-1])
+# Spanning tree it passes where it takes no part in it.
+STP_GROUP = bytes.fromhex("0180c2000000")
+STP_HEAD = bytes.fromhex("424203")  # 802.2: for the spanning tree, unnumbered
+STP_CONFIGURATION = bytes(35)  # IEEE 802.1D section 9.3.1: all zero, from a bridge of that name
 
 
 def ipv4(destination: str, port: int, payload: bytes) -> bytes:
@@ -55,6 +60,14 @@ def icmpv6(kind: int, payload: bytes) -> bytes:
     return struct.pack("!IHBB", 6 << 28, len(body), 58, 255) + source + group + body
 
 
+def lldp(payload: bytes) -> bytes:
+    """What a switch tells of itself, and a TLV of our own (IEEE 802.1AB section 8)."""
+    known = bytes.fromhex("0207 04020000000001 0405 0765746830 0602 0078")
+    own = struct.pack("!H", 127 << 9 | 4 + len(payload)) + b"\0\0\0\1" + payload
+    return known + own + b"\0\0"
+
+
+STP_LENGTH = len(STP_HEAD) + len(STP_CONFIGURATION) + len(TAG) + struct.calcsize("!BI")
 KINDS = {
     "neighbour solicitation": (bytes.fromhex("333300000001"), 0x86DD, lambda tag: icmpv6(135, tag)),
     "router advertisement": (bytes.fromhex("333300000001"), 0x86DD, lambda tag: icmpv6(134, tag)),
@@ -64,6 +77,9 @@ KINDS = {
         0x0800,
         lambda tag: ipv4("224.0.0.251", 5353, tag),
     ),
+    "LLDP": (LLDP_GROUP, 0x88CC, lambda tag: lldp(tag)),
+    # Its frames have a length where the others have a type.
+    "spanning tree": (STP_GROUP, STP_LENGTH, lambda tag: STP_HEAD + STP_CONFIGURATION + tag),
     "EAPOL": (EAPOL_GROUP, 0x888E, lambda tag: b"\x01\x01" + struct.pack("!H", len(tag)) + tag),
 }
 
@@ -128,7 +144,7 @@ class Stream:
         target = self.sent + number
         wait_for(
             lambda: all(numbers and numbers[-1] >= target for numbers in self.arrived.values()),
-            10.0,
+            PATIENCE_SECONDS,
             lambda: {name: numbers[-3:] for name, numbers in self.arrived.items()},
         )
 
@@ -141,9 +157,7 @@ class Stream:
 def test_a_bridge_passes_all_of_it_while_the_box_comes_and_goes(way: str, tmp_path: Path) -> None:
     with Lab("bridge") as lab:
         for host in (lab.box, lab.switch):
-            host.run(
-                ["ip", "link", "set", "br0", "type", "bridge", "group_fwd_mask", EAPOL_FORWARDED]
-            )
+            host.run(["ip", "link", "set", "br0", "type", "bridge", "group_fwd_mask", FORWARDED])
         stream = Stream(lab.anna, lab.internet)
         with stream.flowing():
             stream.wait_more(5)
@@ -152,10 +166,12 @@ def test_a_bridge_passes_all_of_it_while_the_box_comes_and_goes(way: str, tmp_pa
                 os.kill(box.worker("ratwall.inspector"), signal.SIGSTOP)
                 stream.wait_more(5)
                 os.kill(box.process.pid, getattr(signal, way))
-                box.process.wait(20)
-            gone = time.monotonic()
-            while "ratwall" in lab.box.run(["nft", "list", "tables"]).stdout:
-                assert time.monotonic() - gone < 2.0
+                box.process.wait(PATIENCE_SECONDS)
+            wait_for(
+                lambda: "ratwall" not in lab.box.run(["nft", "list", "tables"]).stdout,
+                PATIENCE_SECONDS,
+                lambda: "its rules are still there",
+            )
             stream.wait_more(5)
         for name in KINDS:
             assert stream.longest_gap(name) <= GAP_LIMIT, name
@@ -163,9 +179,7 @@ def test_a_bridge_passes_all_of_it_while_the_box_comes_and_goes(way: str, tmp_pa
 
 def test_a_bridge_of_ratwalls_own_making_passes_all_of_it(tmp_path: Path) -> None:
     with Lab("bridge", with_bridge=False) as lab:
-        lab.switch.run(
-            ["ip", "link", "set", "br0", "type", "bridge", "group_fwd_mask", EAPOL_FORWARDED]
-        )
+        lab.switch.run(["ip", "link", "set", "br0", "type", "bridge", "group_fwd_mask", FORWARDED])
         with running_box(lab, tmp_path, "--create-bridge"):
             stream = Stream(lab.anna, lab.internet)
             with stream.flowing():

@@ -24,8 +24,9 @@ SETTINGS = {
     "net/netfilter/nf_conntrack_acct": "1",
     "net/netfilter/nf_conntrack_timestamp": "1",
 }
-# Bit 3: 01-80-c2-00-00-03. A bridge keeps 802.1X to itself unless told; a cable would not.
-FORWARD_EAPOL = "8"
+# Bits 3 and 14: 01-80-c2-00-00-03 and -0e. A bridge keeps 802.1X and LLDP to itself unless told; a
+# cable would not. Spanning tree it passes as long as it takes no part in it.
+FORWARD_AS_A_CABLE = "16392"
 # Without them frames with a VLAN tag or in a PPPoE session go past the inet hooks of every bridge.
 TAGGED_SETTINGS = {
     "net/bridge/bridge-nf-filter-vlan-tagged": "1",
@@ -123,7 +124,7 @@ def create_bridge(lan: str, wan: str, undo: Undo) -> str:
     if name in links:
         raise UsageError(f"--create-bridge: an interface {name!r} exists already")
     undo.add("bridge")
-    options = ("stp_state", "0", "forward_delay", "0", "group_fwd_mask", FORWARD_EAPOL)
+    options = ("stp_state", "0", "forward_delay", "0", "group_fwd_mask", FORWARD_AS_A_CABLE)
     run("ip", "link", "add", name, "type", "bridge", *options)
     for port in (lan, wan):
         run("ip", "link", "set", port, "master", name)
