@@ -17,13 +17,23 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from ratwall_lab.endpoint import End, Endpoint, PlainEndpoint, TlsEndpoint, end_of
+from ratwall_lab.endpoint import (
+    PATIENCE_SECONDS,
+    End,
+    Endpoint,
+    PlainEndpoint,
+    TlsEndpoint,
+    end_of,
+)
 from ratwall_lab.namespaces import Host
 from ratwall_lab.servers import Handler, page
 
 BLOCK_BYTES = 65536
 GO = b"go\r\n\r\n"  # the client speaks first, as in most protocols
 STALL_SECONDS = 20.0  # a transfer that stands still for so long has been broken
+LONG_RATE = 10_000_000  # bytes a second: some hundred segments, however they are put together
+LONG_LEAST = 8_000_000  # what a test has at the end at least, however soon it had seen enough
+LONG_MOST = 200 * LONG_RATE  # the longest that a forgotten one goes on
 _FILLING = page(BLOCK_BYTES - 8)
 
 
@@ -54,6 +64,33 @@ def bulk_handler(size: int, rate: float | None = None) -> Handler:
                 time.sleep(max(0.0, started + sent / rate - time.monotonic()))
 
     return serve
+
+
+class LongDownload:
+    """A server's side that sends until a test has seen enough, for a transfer that must be running
+    while something happens: how long that takes depends on the machine."""
+
+    def __init__(self, rate: float = LONG_RATE) -> None:
+        self._rate, self._enough = rate, threading.Event()
+        self._sizes: set[int] = set()  # of the downloads that were sent to their end
+
+    def serve(self, endpoint: Endpoint) -> None:
+        """Send blocks, at most `rate` bytes a second; a handler of `Server`."""
+        endpoint.receive_exactly(len(GO))
+        started, sent = time.monotonic(), 0
+        for block in blocks(LONG_MOST):
+            endpoint.send(block)
+            sent += len(block)
+            if self._enough.is_set() and sent >= LONG_LEAST:
+                break
+            self._enough.wait(started + sent / self._rate - time.monotonic())
+        self._sizes.add(sent)
+
+    def comes_whole(self, client: BulkClient) -> bool:
+        """Let the server come to its end; whether this client then has all that was sent to it."""
+        self._enough.set()
+        got = client.result()
+        return got.size in self._sizes and got.whole(got.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +138,7 @@ class BulkClient:
         self._thread.join()
         self._endpoint.close()
 
-    def wait_received(self, size: int, timeout: float = 10.0) -> None:
+    def wait_received(self, size: int, timeout: float = PATIENCE_SECONDS) -> None:
         """Wait until `size` bytes have arrived; TimeoutError with how many did."""
         deadline = time.monotonic() + timeout
         while self.received < size:

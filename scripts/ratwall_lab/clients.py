@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from ratwall_lab.endpoint import End, TlsEndpoint, end_of
+from ratwall_lab.endpoint import PATIENCE_SECONDS, End, TlsEndpoint, end_of
 from ratwall_lab.namespaces import Host
 from ratwall_lab.shapes import Shape
 
@@ -127,7 +127,7 @@ class IdleClient:
             if len(self.attempts) >= self._limit or self._stop.wait(self._reconnect):
                 return
 
-    def wait_attempts(self, number: int, timeout: float = 5.0) -> list[Attempt]:
+    def wait_attempts(self, number: int, timeout: float = PATIENCE_SECONDS) -> list[Attempt]:
         """Wait for at least `number` attempts begun; TimeoutError with what came instead."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self.attempts) >= number, timeout):
@@ -264,7 +264,7 @@ def say_and_listen(
     hello: bytes,
     *,
     expected: int,
-    timeout: float = 5.0,
+    timeout: float = 15.0,
     source_port: int = 0,
     fast_open: bool = False,
 ) -> Exchange:

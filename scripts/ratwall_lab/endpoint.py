@@ -20,6 +20,8 @@ from enum import StrEnum
 RECORD_HEADER_LENGTH = 5  # type, version, length: RFC 8446 section 5.1
 APPLICATION_DATA = 23
 READ_SIZE = 65536
+# For what is sure to come: a busy machine may take its time, and only a failure takes all of it.
+PATIENCE_SECONDS = 30.0
 
 
 class End(StrEnum):

@@ -19,6 +19,7 @@ from ratwall_lab.watch import ETH_P_ALL
 MAGIC, LINK_ETHERNET = 0xA1B2C3D4, 1
 SNAP_BYTES = 262_144  # offloads put packets together: longer than a frame on the wire
 BUFFER_BYTES = 16_000_000  # of the kernel: a burst shall not be lost while the file is written
+SO_RCVBUFFORCE = 33  # asm-generic/socket.h; SO_RCVBUF stops at what the machine allows anybody
 FRAME_LIMIT = 50_000  # of a test that forgot to stop
 
 
@@ -33,7 +34,7 @@ class Recorder:
     def __enter__(self) -> Self:
         with self._host.enter():
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
             self._socket.bind((self._card, ETH_P_ALL))
         self._socket.settimeout(0.1)
         self._thread.start()
@@ -61,9 +62,13 @@ class Recorder:
                 out.write(struct.pack("<IIII", seconds, microseconds, size, size) + frame)
 
     def _next(self) -> bytes | None:
-        while not self._stop.is_set():
+        """Return the next frame, None when it is over and all that came before is read."""
+        while True:
+            if self._stop.is_set():
+                self._socket.setblocking(False)
             try:
                 return self._socket.recv(SNAP_BYTES)
             except TimeoutError:
                 continue
-        return None
+            except BlockingIOError:
+                return None

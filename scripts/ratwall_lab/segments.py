@@ -28,13 +28,13 @@ from scapy.layers.inet6 import (
 )
 from scapy.packet import Packet
 
-from ratwall_lab.endpoint import RECORD_HEADER_LENGTH
+from ratwall_lab.endpoint import PATIENCE_SECONDS, RECORD_HEADER_LENGTH
 from ratwall_lab.flight import MSS, Piece, Way
 from ratwall_lab.namespaces import Host, run_tool
 from ratwall_lab.watch import ETH_P_IP, ETH_P_IPV6, PACKET_OUTGOING, SNAP_BYTES
 
 RETRANSMIT_SECONDS = 0.2  # Linux' least
-GIVE_UP_SECONDS = 5.0  # from the SYN, and from the last piece
+GIVE_UP_SECONDS = 15.0  # from the SYN, and from the last piece; on a busy machine too
 WINDOW = 65535
 INITIAL_SEQUENCE = 0xFFFFFF00  # the flight runs over the end of the sequence numbers
 SEQUENCE_SPACE = 1 << 32
@@ -118,7 +118,7 @@ class FlightServer:
         self._mouth.close()
         run_tool(self.host.argv(["nft", "delete", "table", "inet", self._table]))
 
-    def wait_visit(self, timeout: float = 10.0) -> FlightVisit:
+    def wait_visit(self, timeout: float = PATIENCE_SECONDS) -> FlightVisit:
         """Wait until the last connection is over and return what was seen of it."""
         deadline = time.monotonic() + timeout
         while not self.visits:

@@ -21,6 +21,7 @@ from typing import Self
 
 from ratwall_lab.endpoint import (
     APPLICATION_DATA,
+    PATIENCE_SECONDS,
     End,
     Endpoint,
     PlainEndpoint,
@@ -139,7 +140,7 @@ class Server:
             for connection in self._open.values():
                 _shut(connection)
 
-    def wait_visits(self, number: int, timeout: float = 5.0) -> list[Visit]:
+    def wait_visits(self, number: int, timeout: float = PATIENCE_SECONDS) -> list[Visit]:
         """Wait for at least `number` connections; TimeoutError with what came instead."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self.visits) >= number, timeout):

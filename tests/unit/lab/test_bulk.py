@@ -2,7 +2,15 @@
 
 import pytest
 
-from ratwall_lab.bulk import BLOCK_BYTES, BulkClient, blocks, bulk_handler, expected_hash
+from ratwall_lab.bulk import (
+    BLOCK_BYTES,
+    LONG_LEAST,
+    BulkClient,
+    LongDownload,
+    blocks,
+    bulk_handler,
+    expected_hash,
+)
 from ratwall_lab.clients import say_and_listen
 from ratwall_lab.endpoint import End
 from ratwall_lab.servers import Server
@@ -52,6 +60,28 @@ def test_a_broken_transfer_is_not_whole() -> None:
             server.end_visits()
             transfer = client.result()
     assert not transfer.whole(40 * MEGABYTE)
+
+
+@pytest.mark.root
+def test_a_long_transfer_runs_until_enough_was_seen_and_comes_whole() -> None:
+    with Lab() as lab:
+        address, download = lab.internet.address(8), LongDownload()
+        with (
+            Server(lab.internet, address, 9000, None, download.serve) as server,
+            BulkClient(lab.ben, address, 9000) as client,
+            BulkClient(lab.anna, address, 9000) as broken,
+        ):
+            client.wait_received(MEGABYTE)
+            assert not server.visits[0].over.is_set()
+            broken.wait_received(MEGABYTE)
+            server.end_visits()
+            assert not download.comes_whole(broken)
+        with (
+            Server(lab.internet, address, 9000, None, download.serve),
+            BulkClient(lab.ben, address, 9000) as again,
+        ):
+            assert download.comes_whole(again)
+            assert again.received >= LONG_LEAST
 
 
 @pytest.mark.root
