@@ -23,6 +23,10 @@ ARGUMENTS = (
     "--disable-sync",
 )
 ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "web"
+# For what is sure to come: a busy machine may take its time, and only a failure takes all of it.
+PATIENCE_MS = 30_000
+LAUNCH_MS = 120_000
+expect.set_options(timeout=PATIENCE_MS)
 DESKTOP = {"width": 1440, "height": 900}
 TABLET = {"width": 768, "height": 1024}
 PHONE = {"width": 360, "height": 740}
@@ -32,7 +36,9 @@ PHONE = {"width": 360, "height": 740}
 def chromium() -> Iterator[Browser]:
     """Run Debian's Chromium."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=list(ARGUMENTS), timeout=LAUNCH_MS
+        )
         yield browser
         browser.close()
 

@@ -22,7 +22,7 @@ from typing import IO, Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from web.browser import Console, chromium, keep_picture, log_in, visit
+from web.browser import PATIENCE_MS, Console, chromium, keep_picture, log_in, visit
 from web.peer import ControllerPeer
 from web.story import Office
 
@@ -201,7 +201,7 @@ def page(browser: Browser, site: Site, request: pytest.FixtureRequest) -> Iterat
     """A browser window; at the end it must have had nothing to complain about."""
     context = visit(browser, site.url)
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE_MS)
     console = Console(page)
     yield page
     keep_picture(page, request.node.name)

@@ -29,6 +29,10 @@ from web.story import Office
 
 BODY_LIMIT = 64 * 1024
 NOBODY = 65534
+# Whoever waits for another's deadline waits for longer than the first, and nobody for longer than
+# the second behind it: between them is room for a busy machine.
+PROMPT_S = HANDSHAKE_DEADLINE_S - 1
+LATE_S = 8
 
 
 def connect(site: Site) -> socket.socket:
@@ -114,7 +118,7 @@ def test_root_gives_no_file_away_that_a_link_leads_to(state_dir: Path) -> None:
 def test_leaves_at_once_when_told(state_dir: Path, end: signal.Signals) -> None:
     with serve(state_dir) as site, speak_tls(site):
         site.process.send_signal(end)
-        assert site.process.wait(timeout=10) == 0
+        assert site.process.wait(timeout=30) == 0
 
 
 def test_runs_unprivileged_on_a_socket_that_it_was_given(state_dir: Path) -> None:
@@ -205,7 +209,7 @@ def test_clients_that_dawdle_hold_nobody_up(site: Site) -> None:
         held = [dawdler(site) for _ in range(THREADS)]
         started = time.monotonic()
         assert visitor.get("/healthz").status == 200
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < PROMPT_S
         for client in held:
             client.close()
 
@@ -234,7 +238,7 @@ def test_one_address_that_dawdles_in_mid_sentence_holds_no_other_up(
     with ssl._create_unverified_context().wrap_socket(other) as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < PROMPT_S
     for client in held:
         client.close()
 
@@ -244,7 +248,7 @@ def test_half_a_hello_is_dropped_in_time(site: Site) -> None:
         client.sendall(b"\x16\x03\x01")
         started = time.monotonic()
         assert client.recv(1) == b""
-        assert time.monotonic() - started < HANDSHAKE_DEADLINE_S + 2
+        assert time.monotonic() - started < HANDSHAKE_DEADLINE_S + LATE_S
 
 
 def test_a_request_sent_byte_by_byte_is_dropped_in_time(site: Site) -> None:
@@ -261,7 +265,7 @@ def test_a_request_sent_byte_by_byte_is_dropped_in_time(site: Site) -> None:
             except TimeoutError:
                 continue
         assert b"408" in answer
-        assert REQUEST_DEADLINE_S - 1 < time.monotonic() - started < REQUEST_DEADLINE_S + 3
+        assert REQUEST_DEADLINE_S - 1 < time.monotonic() - started < REQUEST_DEADLINE_S + LATE_S
 
 
 def test_one_address_may_hold_so_many_connections(site: Site) -> None:
@@ -269,7 +273,7 @@ def test_one_address_may_hold_so_many_connections(site: Site) -> None:
     with pytest.raises(OSError), connect(site) as extra:
         ssl._create_unverified_context().wrap_socket(extra)
     held.pop().close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
             held.append(speak_tls(site))

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from web.browser import (
     DESKTOP,
+    PATIENCE_MS,
     PHONE,
     TABLET,
     Console,
@@ -32,8 +33,7 @@ from web.conftest import PASSWORD, Site, serve, web_command
 from web.peer import ControllerPeer
 from web.story import TILL, Office
 
-# The page polls every 2 s; the rest is a busy machine's.
-LIVE_MS = 8_000
+LIVE_MS = PATIENCE_MS  # the page polls every 2 s; the rest is a busy machine's
 
 
 def test_first_start_to_sign_out(page: Page, site: Site) -> None:
