@@ -13,10 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from ratwall.supervisor.children import STEADY_SECONDS
 from ratwall_lab.box import READY_LINE, Running
 from ratwall_lab.certificates import Identity, Notary, asyncrat_family
+from ratwall_lab.endpoint import PATIENCE_SECONDS
 from ratwall_lab.topology import Lab, Mode
 
 
@@ -51,13 +54,13 @@ class Box(Running):
         """The newest flow of an endpoint, None where the ledger has none."""
         return next(iter(self.flows(server, port)), None)
 
-    def wait_flow(self, server: str, port: int, timeout: float = 5.0) -> Any:
+    def wait_flow(self, server: str, port: int, timeout: float = PATIENCE_SECONDS) -> Any:
         """Wait for a flow of an endpoint to be in the ledger."""
         return wait_for(
             lambda: self.flow(server, port), timeout, lambda: f"no flow {server}:{port}"
         )
 
-    def wait_blocked(self, server: str, port: int, timeout: float = 5.0) -> Any:
+    def wait_blocked(self, server: str, port: int, timeout: float = PATIENCE_SECONDS) -> Any:
         """Wait until the ledger says, and conntrack has proved, that a flow was blocked; its
         incident."""
 
@@ -76,7 +79,7 @@ class Box(Running):
             ),
         )
 
-    def wait_passed(self, kind: str, least: int, timeout: float = 10.0) -> int:
+    def wait_passed(self, kind: str, least: int, timeout: float = PATIENCE_SECONDS) -> int:
         """Wait until the status lists that so many passed by design (the controller asks the
         kernel every five seconds); how many it lists."""
 
@@ -85,6 +88,16 @@ class Box(Running):
             return number if number >= least else None
 
         return int(wait_for(listed, timeout, lambda: self.cli("status")))
+
+    def wait_steady(self) -> None:
+        """Wait until the inspector has run for long enough: one that dies again and again is
+        started later each time, which is for others to show."""
+        process = psutil.Process(self.worker("ratwall.inspector"))
+        wait_for(
+            lambda: time.time() - process.create_time() > STEADY_SECONDS + 1,
+            PATIENCE_SECONDS,
+            lambda: f"the inspector does not live on: {process}",
+        )
 
     def worker(self, module: str) -> int:
         """The process id of the one running a module, such as `ratwall.inspector`."""

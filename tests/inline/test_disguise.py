@@ -7,6 +7,7 @@ what it said first, and the client gets that and nothing else.
 
 import itertools
 import random
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,7 +17,7 @@ from inline.flights import attack, play
 from ratwall_lab.certificates import DCRAT, RENAMED, Identity, Notary
 from ratwall_lab.clients import say_and_listen
 from ratwall_lab.contexts import ANYTHING, rat_server_context
-from ratwall_lab.endpoint import End
+from ratwall_lab.endpoint import PATIENCE_SECONDS, End
 from ratwall_lab.flight import (
     RSA_KEY_EXCHANGE,
     Piece,
@@ -30,12 +31,14 @@ from ratwall_lab.flight import (
     sent,
 )
 from ratwall_lab.namespaces import run_tool
+from ratwall_lab.segments import FlightServer
 from ratwall_lab.servers import Server, idle_handler
 from ratwall_lab.shapes import rat_shape
 from ratwall_lab.topology import Lab
 
 Cut = Callable[[Recording], list[Piece]]
 LARGE_LEAF = 20_000
+HELD_SECONDS = 2.0  # a client hears nothing for so long: several repetitions of its server
 
 
 def contradicted(recording: Recording) -> list[Piece]:
@@ -172,6 +175,35 @@ def test_a_server_that_contradicts_itself_is_held_to_what_it_said_first(
     assert "held to the first, and not reset" in reasons["flow.held"], "told on the page"
 
 
+def test_an_answer_out_of_turn_is_held_and_its_server_is_reached_all_the_same(
+    lab: Lab, box: Box, honest: Recording
+) -> None:
+    """No RAT is seen in it, and where its client begins to read cannot be known. That one
+    connection stands still, which is told; nobody is blocked, and the next one passes."""
+    flight, address, port = honest.flight(), lab.internet.address(4), next(ports)
+    early, pieces = Piece(0, flight[:5]), in_order(flight, 500)
+    with (
+        FlightServer(
+            lab.internet, address, port, pieces, content=flight, before_hello=[early]
+        ) as server,
+        lab.anna.enter(),
+        socket.create_connection((address, port), PATIENCE_SECONDS) as client,
+    ):
+        assert client.recv(100) == early.data
+        client.sendall(honest.client_hello)
+        client.settimeout(HELD_SECONDS)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        assert server.visits[0].hello_bytes == len(honest.client_hello), "it has answered"
+    flow = box.wait_flow(address, port)
+    assert flow["verdict"] == "watch", "odd, and no more"
+    reasons = {reason["id"]: reason["text"] for reason in flow["evidence"]}
+    assert "answered in TLS before its client had asked" in reasons["flow.held"]
+    played = play(lab, address, port, honest, pieces)
+    assert (played.exchange.received, played.exchange.end) == (flight, End.STOPPED)
+    assert [one for one in box.ask("incidents") if one["server"] == address] == []
+
+
 # -- where the kernel must help -----------------------------------------------------------------
 
 
@@ -210,7 +242,7 @@ def test_a_real_server_with_fast_open_is_cut(
             lab.anna, address, port, recording.client_hello, expected=9999, fast_open=True
         )
         (visit,) = server.wait_visits(1)
-        assert visit.wait_end(10.0) is End.RESET
+        assert visit.wait_end(PATIENCE_SECONDS) is End.RESET
     assert exchange.end is End.RESET
     assert exchange.received == b""
     box.wait_blocked(address, port)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +21,23 @@ import psutil
 import pytest
 
 from inline.conftest import Box, running_box, wait_for
-from ratwall_lab.bulk import BulkClient, bulk_handler
+from inline.counts import counter, dropped, queues
+from inline.traffic import held, kill_for_good
+from inline.traffic import meets as meets_once
+from inline.traffic import transfer as running_transfer
+from inline.traffic import wait_cut as wait_one_cut
+from ratwall_lab.bulk import BulkClient
 from ratwall_lab.certificates import Identity, Notary
-from ratwall_lab.clients import IdleClient, fetch
-from ratwall_lab.contexts import (
-    client_context,
-    rat_client_context,
-    rat_server_context,
-    server_context,
-)
-from ratwall_lab.endpoint import End
+from ratwall_lab.clients import fetch
+from ratwall_lab.contexts import client_context, server_context
+from ratwall_lab.endpoint import PATIENCE_SECONDS, End
 from ratwall_lab.flood import Flood
-from ratwall_lab.servers import Server, idle_handler, web_handler
-from ratwall_lab.shapes import rat_shape
+from ratwall_lab.servers import Server, web_handler
 from ratwall_lab.topology import Lab, Mode
 
-BULK_BYTES, BULK_RATE = 30_000_000, 10_000_000  # three seconds: longer than any cause here
-BACK_SECONDS = 5.0  # from the end of the cause to the next RAT cut
 START_SECONDS = 3.0  # a connection begun while the inspector is stopped
+CLEAN_SECONDS = 2.0  # from the supervisor's death until nothing of it is left
+ROUNDS = 3  # a busy machine may be late once; a box that is slow is late each time
 PORTS = iter(range(20_000, 30_000))
 
 
@@ -48,50 +47,20 @@ def mode() -> Mode:
     return "bridge"
 
 
-@contextmanager
-def transfer(lab: Lab, notary: Notary) -> Iterator[None]:
-    """A download that must come whole."""
-    address, port = lab.internet.address(2), next(PORTS)
-    context = server_context(notary.web_site("shop.example"))
-    with (
-        Server(lab.internet, address, port, context, bulk_handler(BULK_BYTES, BULK_RATE)),
-        BulkClient(lab.anna, address, port, client_context()) as client,
-    ):
-        client.wait_received(1_000_000)
-        yield
-        assert client.result().whole(BULK_BYTES)
+def transfer(lab: Lab, notary: Notary) -> AbstractContextManager[BulkClient]:
+    """A download that must come whole, at a port of its own."""
+    return running_transfer(lab, notary, next(PORTS))
 
 
 def meets(lab: Lab, rat: Identity) -> tuple[End, int]:
-    """Let a look-alike connect once, at a port of its own; how it ended (a second is enough)."""
-    address, port = lab.internet.address(3), next(PORTS)
-    server_side, shape = rat_server_context(rat, "1.0"), rat_shape("1.0")
-    with (
-        Server(lab.internet, address, port, server_side, idle_handler(shape)),
-        IdleClient(
-            lab.anna, [address], [port], rat_client_context("1.0"), shape, attempts=1
-        ) as client,
-    ):
-        (attempt,) = client.wait_attempts(1)
-        attempt.over.wait(1.0)
-    assert attempt.end is not None
-    return attempt.end, port
+    """Let a look-alike connect once, at a port of its own; how it ended."""
+    port = next(PORTS)
+    return meets_once(lab, rat, port), port
 
 
-def wait_cut(lab: Lab, rat: Identity, since: float) -> None:
+def wait_cut(box: Box, rat: Identity, since: float) -> None:
     """Let look-alikes connect until one is cut, which must have begun in time."""
-    while True:
-        begun = time.monotonic()
-        end, _ = meets(lab, rat)
-        assert begun - since < BACK_SECONDS, f"not cut in time: {end}"
-        if end is End.RESET:
-            return
-
-
-def uninspected(box: Box) -> dict[str, Any]:
-    """What `ratwall status` says of it, as soon as it says something."""
-    found: dict[str, Any] = box.ask("status")["uninspected"]
-    return found
+    wait_one_cut(lambda: meets(box.lab, rat)[0], since, lambda: "\n".join(box.output))
 
 
 def wait_told(box: Box, part: str) -> dict[str, Any]:
@@ -102,57 +71,72 @@ def wait_told(box: Box, part: str) -> dict[str, Any]:
         entries = json.loads(answer)["interruptions"] if answer else []
         return next((one for one in entries if part in one["what"]), None)
 
-    entry: dict[str, Any] = wait_for(told, 10.0, lambda: box.cli("status", check=False))
+    entry: dict[str, Any] = wait_for(told, PATIENCE_SECONDS, lambda: box.cli("status", check=False))
     return entry
 
 
 def test_inspector_killed(lab: Lab, box: Box, notary: Notary, rat: Identity) -> None:
     with transfer(lab, notary):
         os.kill(box.worker("ratwall.inspector"), signal.SIGKILL)
-        wait_cut(lab, rat, time.monotonic())
+        wait_cut(box, rat, time.monotonic())
     box.wait_line("was ended by SIGKILL; traffic keeps flowing")
     wait_told(box, "no inspector is running")
 
 
-def test_inspector_stopped(lab: Lab, box: Box, notary: Notary, rat: Identity) -> None:
-    """On an otherwise idle box: nothing but the watchdog frees what a stopped process holds."""
+def fetch_while_stopped(lab: Lab, box: Box, notary: Notary, rat: Identity) -> None:
+    """Stop the inspector of an idle box; a page that is asked for then must come in time."""
     address, port = lab.internet.address(4), next(PORTS)
     site = server_context(notary.web_site("idle.example"))
-    pid = box.worker("ratwall.inspector")
+    taken = []
     with Server(lab.internet, address, port, site, web_handler(b"hello")):
-        os.kill(pid, signal.SIGSTOP)
-        stopped = time.monotonic()
-        assert fetch(lab.anna, address, port, client_context()).size == 5
-        assert time.monotonic() - stopped < START_SECONDS
+        for _ in range(ROUNDS):
+            os.kill(box.worker("ratwall.inspector"), signal.SIGSTOP)
+            stopped = time.monotonic()
+            assert fetch(lab.anna, address, port, client_context()).size == 5
+            taken.append(time.monotonic() - stopped)
+            if taken[-1] < START_SECONDS:
+                return
+            wait_for(
+                lambda: meets(lab, rat)[0] is End.RESET, PATIENCE_SECONDS, lambda: box.cli("status")
+            )
+    raise AssertionError(f"a page took {taken} seconds")
+
+
+def test_inspector_stopped(lab: Lab, box: Box, notary: Notary, rat: Identity) -> None:
+    """On an otherwise idle box: nothing but the watchdog frees what a stopped process holds."""
+    fetch_while_stopped(lab, box, notary, rat)
     box.wait_line("did not feed its watchdog for 1 s: killed")
     with transfer(lab, notary):
-        wait_cut(lab, rat, time.monotonic())
+        wait_cut(box, rat, time.monotonic())
         os.kill(box.worker("ratwall.inspector"), signal.SIGSTOP)
-        wait_cut(lab, rat, time.monotonic() + 1.0)
+        wait_cut(box, rat, time.monotonic() + 1.0)
 
 
 def test_inspector_stopped_while_the_supervisor_is_too(
     lab: Lab, box: Box, notary: Notary, rat: Identity
 ) -> None:
     """The guard waits for nobody."""
+    box.wait_steady()
     address, port = lab.internet.address(4), next(PORTS)
     site = server_context(notary.web_site("idle.example"))
-    os.kill(box.process.pid, signal.SIGSTOP)
-    try:
-        with Server(lab.internet, address, port, site, web_handler(b"hello")):
-            os.kill(box.worker("ratwall.inspector"), signal.SIGSTOP)
-            stopped = time.monotonic()
-            assert fetch(lab.anna, address, port, client_context()).size == 5
-            assert time.monotonic() - stopped < START_SECONDS
-    finally:
-        os.kill(box.process.pid, signal.SIGCONT)
-    wait_cut(lab, rat, time.monotonic())
+    taken = []
+    with Server(lab.internet, address, port, site, web_handler(b"hello")):
+        while True:
+            with held(box.process.pid):
+                os.kill(box.worker("ratwall.inspector"), signal.SIGSTOP)
+                stopped = time.monotonic()
+                assert fetch(lab.anna, address, port, client_context()).size == 5
+                taken.append(time.monotonic() - stopped)
+            wait_cut(box, rat, time.monotonic())
+            if taken[-1] < START_SECONDS:
+                return
+            assert len(taken) < ROUNDS, f"a page took {taken} seconds"
 
 
 def test_inspector_restarted(lab: Lab, box: Box, notary: Notary, rat: Identity) -> None:
     with transfer(lab, notary):
         os.kill(box.worker("ratwall.inspector"), signal.SIGTERM)
-        wait_cut(lab, rat, time.monotonic())
+        wait_cut(box, rat, time.monotonic())
 
 
 @contextmanager
@@ -166,12 +150,10 @@ def counting(lab: Lab) -> Iterator[Any]:
         ]
     )
 
-    def wanted() -> int:
-        text = lab.box.run(["nft", "list", "counter", "inet", "witness", "wanted"]).stdout
-        return int(text.split("packets")[1].split()[0])
-
-    yield wanted
-    lab.box.run(["nft", "delete", "table", "inet", "witness"])
+    try:
+        yield lambda: counter(lab, "wanted", table="witness")
+    finally:
+        lab.box.run(["nft", "delete", "table", "inet", "witness"])
 
 
 def test_inspector_flooded(mode: Mode, notary: Notary, rat: Identity, tmp_path: Path) -> None:
@@ -188,7 +170,13 @@ def test_inspector_flooded(mode: Mode, notary: Notary, rat: Identity, tmp_path: 
             flood = Flood(own.ben, own.internet.address(5), limit=60_000)
             with flood:
                 end, port = meets(own, rat)
-            wait_cut(own, rat, time.monotonic())
+            # It is over when the last of it has been looked at.
+            wait_for(
+                lambda: not any(queue.waiting for queue in queues(own).values()),
+                PATIENCE_SECONDS,
+                lambda: "\n".join(box.output),
+            )
+            wait_cut(box, rat, time.monotonic())
 
         def accounted() -> bool:
             status = box.ask("status")
@@ -198,10 +186,10 @@ def test_inspector_flooded(mode: Mode, notary: Notary, rat: Identity, tmp_path: 
 
         wait_for(
             accounted,
-            10.0,
+            PATIENCE_SECONDS,
             lambda: f"{wanted()} were wanted, {dropped(own)} dropped:\n" + box.cli("status"),
         )
-        missed = uninspected(box)
+        missed = box.ask("status")["uninspected"]
         there = (own.anna.address(), own.internet.address(3), port)
         listed = [
             (one["client"], one["server"], one["server_port"])
@@ -213,35 +201,23 @@ def test_inspector_flooded(mode: Mode, notary: Notary, rat: Identity, tmp_path: 
     assert 0 < missed["flows"] <= missed["packets"]
 
 
-def dropped(lab: Lab) -> int:
-    """How many packets were dropped: neither looked at nor passed.
-
-    The queue drops a second packet of a connection whose first still waits in it; the rules what a
-    cut connection says while there is no room for it in the queue.
-    """
-    fields = lab.box.run(["cat", "/proc/net/netfilter/nfnetlink_queue"]).stdout.split()
-    listed = lab.box.run(["nft", "list", "counter", "inet", "ratwall", "withheld"]).stdout
-    withheld = int(listed.split("packets")[1].split()[0])
-    return int(fields[5]) + int(fields[6]) + withheld  # queue_dropped, user_dropped
-
-
 def test_controller_killed(lab: Lab, box: Box, notary: Notary, rat: Identity) -> None:
     with transfer(lab, notary):
         os.kill(box.worker("ratwall.controller"), signal.SIGKILL)
         end, port = meets(lab, rat)
         assert end is End.RESET, "inspection does not need the controller"
     wait_told(box, "ended without a word")
-    box.wait_blocked(lab.internet.address(3), port, timeout=10.0)
+    box.wait_blocked(lab.internet.address(3), port)
 
 
 def test_ledger_corrupted(lab: Lab, box: Box, notary: Notary, rat: Identity) -> None:
     ledger = box.state / "ledger.sqlite3"
     with transfer(lab, notary):
-        os.kill(box.worker("ratwall.controller"), signal.SIGKILL)
-        # At once: it is started again after 0.2 s. The log beside the file would mend it.
-        ledger.write_bytes(os.urandom(65_536))
-        for suffix in ("-wal", "-shm"):
-            ledger.with_name(ledger.name + suffix).unlink(missing_ok=True)
+        with held(box.process.pid):  # or it would be started again before the file is broken
+            kill_for_good(box.worker("ratwall.controller"))
+            ledger.write_bytes(os.urandom(65_536))
+            for suffix in ("-wal", "-shm"):  # the log beside the file would mend it
+                ledger.with_name(ledger.name + suffix).unlink(missing_ok=True)
         end, port = meets(lab, rat)
         assert end is End.RESET
 
@@ -250,8 +226,8 @@ def test_ledger_corrupted(lab: Lab, box: Box, notary: Notary, rat: Identity) -> 
         told: str | None = json.loads(answer)["ledger"]["notice"] if answer else None
         return told
 
-    wait_for(notice, 15.0, lambda: "nobody is told:\n" + "\n".join(box.output))
-    box.wait_blocked(lab.internet.address(3), port, timeout=10.0)
+    wait_for(notice, PATIENCE_SECONDS, lambda: "nobody is told:\n" + "\n".join(box.output))
+    box.wait_blocked(lab.internet.address(3), port)
     with sqlite3.connect(ledger) as fresh:
         assert fresh.execute("pragma quick_check").fetchone() == ("ok",)
     fresh.close()
@@ -270,6 +246,19 @@ def rules_left(lab: Lab) -> str:
     return "\n".join(lab.box.run(argv, check=False).stdout for argv in commands)
 
 
+def killed_supervisor(lab: Lab, folder: Path, rat: Identity, before: str) -> tuple[Box, float]:
+    """A box whose supervisor was killed, and how long it took until nothing of it was left."""
+    box = Box(lab, folder / "state")
+    box.wait_line("ratwall: ready")
+    assert meets(lab, rat)[0] is End.RESET
+    box.process.kill()
+    killed = looked = time.monotonic()
+    while rules_left(lab) != before:
+        assert looked - killed < PATIENCE_SECONDS, rules_left(lab)
+        looked = time.monotonic()  # before the look: it takes its time itself
+    return box, looked - killed
+
+
 def still_runs(box: Box, module: str) -> bool:
     try:
         box.worker(module)
@@ -284,21 +273,24 @@ def test_supervisor_killed(place: Mode, notary: Notary, rat: Identity, tmp_path:
     with Lab(place) as own:
         before = rules_left(own)
         with transfer(own, notary):
-            box = Box(own, tmp_path / "state")
-            box.wait_line("ratwall: ready")
-            assert meets(own, rat)[0] is End.RESET
-            box.process.kill()
-            killed = time.monotonic()
-            while rules_left(own) != before:
-                assert time.monotonic() - killed < 2.0, rules_left(own)
+            box, *taken = killed_supervisor(own, tmp_path, rat, before)
+            while taken[-1] > CLEAN_SECONDS:
+                assert len(taken) < ROUNDS, f"it took {taken} seconds"
+                box.wait_end()
+                box, again = killed_supervisor(own, tmp_path, rat, before)
+                taken.append(again)
             assert meets(own, rat)[0] is End.STOPPED, "nobody is there, and it passes"
             for module in ("ratwall.inspector", "ratwall.controller", "ratwall_web"):
-                wait_for(lambda m=module: not still_runs(box, m), 5.0, lambda: "an orphan lives")
+                wait_for(
+                    lambda m=module: not still_runs(box, m),
+                    PATIENCE_SECONDS,
+                    lambda: "an orphan lives",
+                )
             box.wait_line("its rules are removed")
             box.wait_end()
-            with running_box(own, tmp_path) as again:
-                wait_cut(own, rat, time.monotonic())
-                wait_told(again, "was not running")
+            with running_box(own, tmp_path) as after:
+                wait_cut(after, rat, time.monotonic())
+                wait_told(after, "was not running")
 
 
 def test_supervisor_and_guard_killed(
@@ -348,14 +340,16 @@ def test_disk_full(mode: Mode, notary: Notary, rat: Identity, tmp_path: Path) ->
                             break
                 assert meets(own, rat)[0] is End.RESET, "inspection needs no disk"
                 wait_for(
-                    lambda: box.ask("status")["ledger"]["notice"], 10.0, lambda: "nobody is told"
+                    lambda: box.ask("status")["ledger"]["notice"],
+                    PATIENCE_SECONDS,
+                    lambda: "nobody is told",
                 )
                 filler.unlink()
                 freed = time.monotonic()
-                wait_cut(own, rat, freed)
+                wait_cut(box, rat, freed)
                 end, port = meets(own, rat)
                 assert end is End.RESET
-                box.wait_blocked(own.internet.address(3), port, timeout=20.0)
+                box.wait_blocked(own.internet.address(3), port)
             finally:
                 assert box.stop() == 0
     finally:
@@ -376,17 +370,21 @@ def test_conntrack_table_full(mode: Mode, notary: Notary, rat: Identity, tmp_pat
         with flood:
             wait_for(
                 lambda: box.ask("status")["conntrack"]["stage"] == "full",
-                10.0,
+                PATIENCE_SECONDS,
                 lambda: box.cli("status"),
             )
             ends = [meets(own, rat)[0] for _ in range(2)]
         assert End.STOPPED in ends, "it connects, whatever the table holds"
         own.box.run(["conntrack", "-F"])
         freed = time.monotonic()
-        wait_cut(own, rat, freed)
+        wait_cut(box, rat, freed)
         status = box.ask("status")
         assert status["conntrack"]["tracked"] <= status["conntrack"]["most"]
         # The kernel has counted; the controller asks it every five seconds.
-        wait_for(lambda: uninspected(box)["escaped_flows"], 10.0, lambda: box.cli("status"))
-        assert uninspected(box)["escaped_packets"] > 0
+        wait_for(
+            lambda: box.ask("status")["uninspected"]["escaped_flows"],
+            PATIENCE_SECONDS,
+            lambda: box.cli("status"),
+        )
+        assert box.ask("status")["uninspected"]["escaped_packets"] > 0
         assert "around the full conntrack table" in box.cli("status")

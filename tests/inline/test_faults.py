@@ -1,5 +1,6 @@
 """Whatever happens to Ratwall, the office goes on; whatever is the machine's own is left alone."""
 
+import itertools
 import json
 import os
 import signal
@@ -10,12 +11,10 @@ from pathlib import Path
 import pytest
 
 from inline.conftest import Box, fingerprint, running_box, wait_for
-from inline.traffic import RAT_HOST, held, meets, meets_far_from_the_server, transfer
+from inline.traffic import RAT_HOST, held, meets, meets_far_from_the_server, transfer, wait_cut
 from ratwall_lab.certificates import Identity, Notary
-from ratwall_lab.endpoint import End
+from ratwall_lab.endpoint import PATIENCE_SECONDS, End
 from ratwall_lab.topology import Lab, Mode
-
-BACK_SECONDS = 5.0  # from the end of the cause to the next RAT cut
 
 
 def test_a_killed_inspector_takes_nothing_down_and_is_soon_back(
@@ -26,10 +25,8 @@ def test_a_killed_inspector_takes_nothing_down_and_is_soon_back(
         os.kill(before, signal.SIGKILL)
         killed = time.monotonic()
         assert meets(lab, rat, 6001) in (End.STOPPED, End.RESET), "passed, or already inspected"
-        port = 6002
-        while meets(lab, rat, port) is not End.RESET:
-            assert time.monotonic() - killed < BACK_SECONDS
-            port += 1
+        later = itertools.count(6002)
+        wait_cut(lambda: meets(lab, rat, next(later)), killed)
     box.wait_line("the inspector was ended by SIGKILL")
     assert box.worker("ratwall.inspector") != before
 
@@ -45,10 +42,10 @@ def test_a_killed_controller_leaves_blocks_and_inspection(
         assert meets(lab, rat, 6102) is End.RESET
     wait_for(
         lambda: box.cli("status", check=False),
-        10.0,
+        PATIENCE_SECONDS,
         lambda: "the controller is not back:\n" + "\n".join(box.output),
     )
-    box.wait_blocked(lab.internet.address(RAT_HOST), 6102, timeout=10.0)
+    box.wait_blocked(lab.internet.address(RAT_HOST), 6102)
 
 
 def test_without_a_controller_the_next_syn_is_refused_all_the_same(
@@ -59,21 +56,22 @@ def test_without_a_controller_the_next_syn_is_refused_all_the_same(
         os.kill(box.worker("ratwall.controller"), signal.SIGKILL)
         assert meets(lab, rat, 6120) is End.RESET
         assert meets_far_from_the_server(lab, rat, 6120)
-    box.wait_blocked(lab.internet.address(RAT_HOST), 6120, timeout=15.0)
+    box.wait_blocked(lab.internet.address(RAT_HOST), 6120)
 
 
 def test_what_passes_while_nobody_inspects_is_counted_and_said(
     lab: Lab, box: Box, notary: Notary, rat: Identity
 ) -> None:
     before = box.ask("status")["uninspected"]["packets"]
-    with transfer(lab, notary, 6200):
+    # Held, or there might be an inspector again before the hello.
+    with transfer(lab, notary, 6200), held(box.process.pid):
         os.kill(box.worker("ratwall.inspector"), signal.SIGKILL)
-        meets(lab, rat, 6201)
+        assert meets(lab, rat, 6201) is End.STOPPED
     after = wait_for(
         lambda: (
             status if (status := box.ask("status"))["uninspected"]["packets"] > before else None
         ),
-        5.0,
+        PATIENCE_SECONDS,
         lambda: f"not counted: {box.ask('status')}",
     )
     assert after["uninspected"]["last"] is not None
@@ -151,7 +149,18 @@ COUNTING = f"""
 
 
 def counted(lab: Lab) -> dict[str, int]:
-    """What the other firewall has counted so far."""
+    """What the other firewall has counted, once nothing is on its way any more."""
+    seen: list[dict[str, int]] = []
+
+    def settled() -> bool:
+        seen.append(_counters(lab))
+        return seen[-1] == seen[-2:][0] and len(seen) > 1
+
+    wait_for(settled, PATIENCE_SECONDS, lambda: f"something goes on: {seen[-3:]}")
+    return seen[-1]
+
+
+def _counters(lab: Lab) -> dict[str, int]:
     listing = lab.box.run(["nft", "-j", "list", "counters", "table", "inet", "foreign"]).stdout
     entries = (entry.get("counter") for entry in json.loads(listing)["nftables"])
     return {entry["name"]: entry["packets"] for entry in entries if entry}

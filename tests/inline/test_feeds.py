@@ -16,15 +16,15 @@ import pytest
 
 from inline.conftest import ALONE, Box, running_box, wait_for
 from inline.test_response import datagram_comes_back, reaches
-from ratwall_lab.bulk import BulkClient, bulk_handler
+from ratwall_lab.bulk import BulkClient, LongDownload
 from ratwall_lab.certificates import Notary
 from ratwall_lab.clients import fetch
 from ratwall_lab.contexts import client_context, server_context
-from ratwall_lab.endpoint import End
+from ratwall_lab.endpoint import PATIENCE_SECONDS, End
 from ratwall_lab.servers import Server, web_handler
 from ratwall_lab.topology import Lab
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 30.0
 LISTS = {"own": "plain", "sslbl": "sslbl", "fox": "threatfox"}
 DAY = 86_400
 ports = itertools.count(8200)
@@ -114,7 +114,7 @@ def test_a_listed_server_is_refused_at_its_first_packet_and_told(
     ):
         publish(box, own=f"{place}\n".encode())
         with lab.anna.enter(), pytest.raises(ConnectionRefusedError):
-            socket.create_connection((address, port), 5.0)
+            socket.create_connection((address, port), PATIENCE_SECONDS)
         assert reaches(lab.anna, address, other), "only that port is listed"
         assert server.visits == [], "not a packet got there"
     case = incident(box, address, "blocked")
@@ -233,7 +233,7 @@ def test_a_listed_certificate_is_cut_before_the_first_byte(
         with pytest.raises(ConnectionResetError):
             fetch(lab.anna, address, port, client_context("1.2", "1.2"))
         visit = server.visits[-1]
-        visit.wait_end(5.0)
+        visit.wait_end(PATIENCE_SECONDS)
         assert visit.application_records == 0
     case = box.wait_blocked(address, port)
     (said,) = [fact for fact in case["evidence"] if fact["id"] == "feed.certificate"]
@@ -271,13 +271,13 @@ def test_what_runs_when_its_server_is_listed_is_cut(lab: Lab, box: Box, notary: 
     address, port = lab.internet.address(8), next(ports)
     context = server_context(notary.web_site("shop.example"))
     with (
-        Server(lab.internet, address, port, context, bulk_handler(80_000_000, 8_000_000)),
+        Server(lab.internet, address, port, context, LongDownload().serve),
         BulkClient(lab.anna, address, port, client_context()) as client,
     ):
         client.wait_received(1_000_000)
         publish(box, own=f"{address}:{port}\n".encode())
         client.nudge()
-        assert client.result(10.0).end is End.RESET
+        assert client.result().end is End.RESET
     incident(box, address, "blocked")
 
 

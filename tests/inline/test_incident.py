@@ -15,7 +15,7 @@ from ratwall.controller.responses import BLOCK_DEVICE, WATCH
 from ratwall_lab.certificates import Identity, Notary, asyncrat_family
 from ratwall_lab.clients import Attempt, IdleClient
 from ratwall_lab.contexts import rat_client_context, rat_server_context
-from ratwall_lab.endpoint import End
+from ratwall_lab.endpoint import PATIENCE_SECONDS, End
 from ratwall_lab.servers import Server, Visit, idle_handler
 from ratwall_lab.shapes import rat_shape
 from ratwall_lab.topology import Lab
@@ -72,10 +72,10 @@ def attack(
     ):
         tried = client.wait_attempts(attempts)
         for attempt in tried:
-            attempt.wait_end(10.0)
+            attempt.wait_end(PATIENCE_SECONDS)
         visits = server.wait_visits(1)
         for visit in visits:
-            visit.wait_end(10.0)
+            visit.wait_end(PATIENCE_SECONDS)
     return tried, visits
 
 
@@ -86,7 +86,7 @@ def try_in_vain(lab: Lab, address: str, port: int) -> list[Attempt]:
     ) as client:
         tried = client.wait_attempts(1)
         for attempt in tried:
-            attempt.wait_end(10.0)
+            attempt.wait_end(PATIENCE_SECONDS)
     return tried
 
 
@@ -103,7 +103,7 @@ def relay(lab: Lab) -> Iterator[str]:
 def call(lab: Lab, address: str) -> socket.socket:
     """Connect the device with a relay."""
     with lab.anna.enter():
-        return socket.create_connection((address, RELAY_PORT), timeout=5.0)
+        return socket.create_connection((address, RELAY_PORT), timeout=PATIENCE_SECONDS)
 
 
 def test_each_stage_is_cut_at_its_first_handshake_and_all_are_one_story(
@@ -132,7 +132,7 @@ def test_each_stage_is_cut_at_its_first_handshake_and_all_are_one_story(
         connection.sendall(RELAY_WORDS)
         alert = wait_for(
             lambda: next((one for one in box.ask("incidents") if one["server"] == relay), None),
-            15.0,
+            PATIENCE_SECONDS,
             lambda: box.cli("incidents"),
         )
         assert (alert["state"], alert["family"]) == ("alert", None)
@@ -149,7 +149,7 @@ def test_each_stage_is_cut_at_its_first_handshake_and_all_are_one_story(
         found = {one["rule"] for one in case["detections"]}
         return case["state"] == "blocked" and found == {"feed.address", "policy.screenconnect"}
 
-    wait_for(refused, 15.0, lambda: box.cli("incidents", str(alert["id"])))
+    wait_for(refused, PATIENCE_SECONDS, lambda: box.cli("incidents", str(alert["id"])))
 
     # One incident a server, one story: the same whichever part is opened.
     listed = sorted(box.ask("incidents"), key=lambda one: one["id"])

@@ -6,21 +6,24 @@ connection is refused.
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from inline.conftest import Box, running_box, wait_for
+from inline.traffic import shaken_or_over
 from ratwall.ledger import queries
 from ratwall.ledger.store import FILE_NAME, open_ledger
 from ratwall_lab.certificates import Identity, Notary
 from ratwall_lab.clients import IdleClient
 from ratwall_lab.contexts import rat_client_context, server_context
+from ratwall_lab.endpoint import PATIENCE_SECONDS
 from ratwall_lab.servers import Server, Visit, idle_handler
 from ratwall_lab.shapes import rat_shape
 from ratwall_lab.topology import Lab, Mode
 
+QUIET_SECONDS = 3.0  # in which nothing comes: a look-up takes a fraction of it
 ON = "[detection]\ncertificate_lookup = true\n"
 ports = itertools.count(6700)
 
@@ -38,20 +41,25 @@ def asking(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         yield box
 
 
-def visits_of(lab: Lab, identity: Identity, address: str, port: int) -> list[Visit]:
-    """Let a client of TLS 1.3 come twice; whoever visited the server meanwhile."""
+def visits_of(
+    lab: Lab, identity: Identity, address: str, port: int, between: Callable[[], object]
+) -> list[Visit]:
+    """Let a client of TLS 1.3 come twice; whoever visited the server until `between` is over."""
     shape = rat_shape("1.3")
     with Server(
         lab.internet, address, port, server_context(identity), idle_handler(shape)
     ) as server:
-        for _ in range(2):
+        for turn in range(2):
             client = IdleClient(
                 lab.anna, [address], [port], rat_client_context("1.3"), shape, attempts=1
             )
             with client:
                 (attempt,) = client.wait_attempts(1)
-                attempt.over.wait(3.0)
-            time.sleep(0.5)
+                shaken_or_over(attempt)
+                if turn == 0:
+                    between()
+                else:
+                    attempt.over.wait(QUIET_SECONDS)
         return list(server.visits)
 
 
@@ -61,10 +69,20 @@ def looked_up(box: Box) -> list[str]:
         return [one["detail"] for one in queries.audit(ledger) if one["event"] == "lookup"]
 
 
+def wait_asked(box: Box, address: str, port: int) -> None:
+    """Wait until the audit trail has the answer of a server that was asked."""
+    place = f"{address}:{port}"
+    wait_for(
+        lambda: any(place in line for line in looked_up(box)),
+        PATIENCE_SECONDS,
+        lambda: f"{place} was not asked: {looked_up(box)}",
+    )
+
+
 def test_off_nothing_is_sent(lab: Lab, rat: Identity, tmp_path: Path) -> None:
     address, port = lab.internet.address(3), next(ports)
     with running_box(lab, tmp_path) as box:
-        visits = visits_of(lab, rat, address, port)
+        visits = visits_of(lab, rat, address, port, lambda: time.sleep(QUIET_SECONDS))
         assert len(visits) == 2
         assert {visit.peer for visit in visits} == {lab.anna.address()}
         assert looked_up(box) == []
@@ -74,7 +92,7 @@ def test_on_the_box_asks_once_and_the_server_is_blocked(
     lab: Lab, asking: Box, rat: Identity
 ) -> None:
     address, port = lab.internet.address(4), next(ports)
-    visits = visits_of(lab, rat, address, port)
+    visits = visits_of(lab, rat, address, port, lambda: asking.wait_blocked(address, port))
     peers = [visit.peer for visit in visits]
     own = [visit for visit in visits if visit.peer != lab.anna.address()]
     assert len(own) == 1, peers
@@ -93,8 +111,8 @@ def test_an_honest_server_is_asked_once_and_nothing_follows(
     lab: Lab, asking: Box, notary: Notary
 ) -> None:
     address, port = lab.internet.address(5), next(ports)
-    visits = visits_of(lab, notary.web_site("appliance.example"), address, port)
+    site = notary.web_site("appliance.example")
+    visits = visits_of(lab, site, address, port, lambda: wait_asked(asking, address, port))
     peers = sorted(visit.peer for visit in visits)
     assert peers == sorted([lab.anna.address()] * 2 + [lab.box.ipv4[1]])
     assert not [one for one in asking.ask("incidents") if one["server"] == address]
-    wait_for(lambda: looked_up(asking), 5.0, lambda: asking.cli("status"))

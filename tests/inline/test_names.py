@@ -14,7 +14,7 @@ import pytest
 from inline.conftest import Box, wait_for
 from inline.traffic import meets
 from ratwall_lab.certificates import Identity
-from ratwall_lab.endpoint import End
+from ratwall_lab.endpoint import PATIENCE_SECONDS, End
 from ratwall_lab.resolver import NameServer, ask
 from ratwall_lab.topology import Lab
 
@@ -55,7 +55,7 @@ def test_a_long_answer_is_read_over_tcp(lab: Lab, box: Box, resolver: str) -> No
     with NameServer(lab.internet, resolver, {"cdn.example": MANY}) as server:
         assert sorted(ask(lab.ben, resolver, "cdn.example")) == list(MANY)
         assert server.asked == 2, "UDP first, then TCP"
-    wait_for(lambda: names_of(box, MANY[0]), 5.0, lambda: box.cli("names"))
+    wait_for(lambda: names_of(box, MANY[0]), PATIENCE_SECONDS, lambda: box.cli("names"))
     (row,) = box.ask("names", "cdn.example")
     assert row["devices"] == [lab.ben.address()]
 
@@ -70,7 +70,7 @@ def test_ipv6_and_a_name_that_two_devices_ask_for(lab: Lab, box: Box, resolver: 
         found = box.ask("names", "both.example")
         return found[0] if found and len(found[0]["devices"]) == 2 else None
 
-    found = wait_for(row, 5.0, lambda: box.cli("names"))
+    found = wait_for(row, PATIENCE_SECONDS, lambda: box.cli("names"))
     assert set(found["addresses"]) == set(table["both.example"])
     assert sorted(found["devices"]) == [lab.anna.address(), lab.ben.address()]
 
@@ -85,7 +85,7 @@ def test_an_answer_that_nobody_asked_for_is_not_believed(lab: Lab, box: Box, res
             server.say(forged.to_wire(), (lab.anna.address(), port))
         time.sleep(0.2)
         ask(lab.anna, resolver, "true.example")
-    wait_for(lambda: names_of(box, "true.example"), 5.0, lambda: box.cli("names"))
+    wait_for(lambda: names_of(box, "true.example"), PATIENCE_SECONDS, lambda: box.cli("names"))
     assert names_of(box, "203.0.113.12") == ["true.example"]
 
 
@@ -105,11 +105,13 @@ def test_garbage_in_answers_is_counted_and_harms_nothing(lab: Lab, box: Box, res
     with Liar(lab.internet, resolver, {}), pytest.raises(dns.exception.DNSException):
         ask(lab.anna, resolver, "loop.example")
     wait_for(
-        lambda: box.ask("status")["names"]["malformed"] > before, 5.0, lambda: box.cli("status")
+        lambda: box.ask("status")["names"]["malformed"] > before,
+        PATIENCE_SECONDS,
+        lambda: box.cli("status"),
     )
     with NameServer(lab.internet, resolver, {"after.example": ("203.0.113.13",)}):
         ask(lab.anna, resolver, "after.example")
-    wait_for(lambda: names_of(box, "after.example"), 5.0, lambda: box.cli("names"))
+    wait_for(lambda: names_of(box, "after.example"), PATIENCE_SECONDS, lambda: box.cli("names"))
 
 
 def test_the_box_may_be_the_resolver_of_the_office(lab: Lab, box: Box) -> None:
@@ -118,4 +120,4 @@ def test_the_box_may_be_the_resolver_of_the_office(lab: Lab, box: Box) -> None:
         return
     with NameServer(lab.box, lab.box.address(), {"own.example": ("203.0.113.14",)}):
         assert ask(lab.anna, lab.box.address(), "own.example") == ["203.0.113.14"]
-    wait_for(lambda: names_of(box, "own.example"), 5.0, lambda: box.cli("names"))
+    wait_for(lambda: names_of(box, "own.example"), PATIENCE_SECONDS, lambda: box.cli("names"))

@@ -12,15 +12,17 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
+from inline.conftest import wait_for
 from ratwall_lab.box import Ratwall
 from ratwall_lab.certificates import Identity
 from ratwall_lab.clients import IdleClient
 from ratwall_lab.contexts import rat_client_context, rat_server_context
-from ratwall_lab.endpoint import End
+from ratwall_lab.endpoint import PATIENCE_SECONDS, End
 from ratwall_lab.servers import Server, idle_handler
 from ratwall_lab.shapes import hurried, rat_shape
 from ratwall_lab.topology import Lab
 from web.browser import (
+    PATIENCE_MS,
     Console,
     allow,
     chromium,
@@ -36,7 +38,8 @@ from web.browser import (
 
 PASSWORD = "a fine day for a swim"
 PORT = 6606
-LIVE_MS = 10_000  # the page asks every 2 s; the rest is a busy machine's
+PASSED_PINGS = 3  # heartbeats: nothing will be cut any more
+LIVE_MS = PATIENCE_MS  # the page asks every 2 s; the rest is a busy machine's
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +87,11 @@ class Attack:
             attempts=1,
         ) as client:
             (attempt,) = client.wait_attempts(1)
-            attempt.over.wait(1.5)
+            wait_for(
+                lambda: attempt.over.is_set() or attempt.pings > PASSED_PINGS,
+                PATIENCE_SECONDS,
+                lambda: f"neither ended nor passed: {attempt}",
+            )
         assert attempt.end is not None
         return attempt.end, attempt.pings
 
@@ -123,7 +130,7 @@ def test_from_the_wire_to_the_page_and_back(
         allow(page, who="Only", what="Server", length="1 hour")
         expect(page.get_by_text("for 1 hour.")).to_be_visible()
         end, pings = attack.attempt()
-        assert (end, pings > 3) == (End.STOPPED, True), "allowed for anna: it passes"
+        assert (end, pings > PASSED_PINGS) == (End.STOPPED, True), "allowed for anna: it passes"
         assert attack.attempt("ben")[0] is End.REFUSED, "and for nobody else"
         log_out(page)
 

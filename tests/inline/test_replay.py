@@ -17,6 +17,7 @@ from ratwall_lab.contexts import (
     rat_server_context,
     server_context,
 )
+from ratwall_lab.endpoint import PATIENCE_SECONDS
 from ratwall_lab.recorder import Recorder
 from ratwall_lab.servers import Server, idle_handler
 from ratwall_lab.shapes import rat_shape
@@ -50,7 +51,7 @@ def play(lab: Lab, address: str, contexts: tuple[Any, Any], name: str | None) ->
         ) as client,
     ):
         (attempt,) = client.wait_attempts(1)
-        attempt.wait_end(10.0)
+        attempt.wait_end(PATIENCE_SECONDS)
     return address, port
 
 
@@ -110,6 +111,6 @@ def test_each_is_explained_by_its_number_as_by_its_packets(
         replayed = by_packets[place]
         for key in ("evidence", "sum", "score", "verdict", "family", "thresholds"):
             assert inline[key] == replayed[key]
-    first = wait_for(lambda: box.flow(*servers[0]), 5.0, lambda: "gone")
+    first = wait_for(lambda: box.flow(*servers[0]), PATIENCE_SECONDS, lambda: "gone")
     assert first["proven"]
     assert "the kernel has shown it" in box.cli("explain", str(first["id"]))

@@ -10,16 +10,16 @@ from scapy.layers.inet import IP, UDP
 
 from inline.conftest import Box, wait_for
 from inline.traffic import RAT_HOST, meets
-from ratwall_lab.bulk import BulkClient, bulk_handler
+from ratwall_lab.bulk import BulkClient, LongDownload
 from ratwall_lab.certificates import Identity, Notary
 from ratwall_lab.clients import fetch
 from ratwall_lab.contexts import client_context, server_context
-from ratwall_lab.endpoint import End
+from ratwall_lab.endpoint import PATIENCE_SECONDS, End
 from ratwall_lab.namespaces import Host
 from ratwall_lab.servers import Server, web_handler
 from ratwall_lab.topology import Lab
 
-BULK_BYTES, BULK_RATE = 40_000_000, 8_000_000  # five seconds
+CONNECT_SECONDS = 10.0  # whoever is refused is told at once: only a busy machine takes so long
 ports = itertools.count(7600)
 
 
@@ -36,7 +36,7 @@ def reaches(host: Host, address: str, port: int) -> bool:
     """Whether a host can open a connection; a refusal is told at once."""
     with host.enter():
         try:
-            socket.create_connection((address, port), 2.0).close()
+            socket.create_connection((address, port), CONNECT_SECONDS).close()
         except OSError:
             return False
     return True
@@ -44,9 +44,8 @@ def reaches(host: Host, address: str, port: int) -> bool:
 
 def quarantined_by_mac(lab: Lab, box: Box, address: str, port: int) -> Any:
     """Let Anna be known by her MAC, from a visit, and quarantine her; what the box answered."""
-    with BulkClient(lab.anna, address, port, client_context()) as client:
-        client.wait_received(100_000)
-    wait_for(lambda: box.flow(address, port), 5.0, lambda: "no flow")
+    assert fetch(lab.anna, address, port, client_context()).size == 5
+    box.wait_flow(address, port)
     answer = box.ask("quarantine", lab.anna.address(), "--yes", "--for", "1h")
     assert answer["mac"] is not None
     return answer
@@ -80,11 +79,11 @@ def test_a_server_is_held_off_one_device(
     """Of the device what runs ends, and nothing begins; nobody else notices."""
     address, port, other = lab.internet.address(12, family), next(ports), next(ports)
     plain = server_context(notary.web_site("shop.example"))
-    slow = bulk_handler(BULK_BYTES, BULK_RATE)
+    slow = LongDownload()
     device = lab.anna.address(0, family)
     with (
-        Server(lab.internet, address, port, plain, slow) as server,
-        Server(lab.internet, address, other, plain, slow),
+        Server(lab.internet, address, port, plain, slow.serve) as server,
+        Server(lab.internet, address, other, plain, slow.serve),
         BulkClient(lab.anna, address, port, client_context()) as ends,
         BulkClient(lab.ben, address, port, client_context()) as goes_on,
     ):
@@ -93,7 +92,7 @@ def test_a_server_is_held_off_one_device(
         what = (f"[{address}]" if family == 6 else address) + ("" if whole else f":{port}")
         answer = box.ask("block", what, "--device", device, "--for", "1h", "--reason", "odd")
         ends.nudge()
-        assert ends.result(10.0).end is End.RESET
+        assert ends.result().end is End.RESET
         assert server.wait_visits(2)
         assert not reaches(lab.anna, address, port)
         assert reaches(lab.anna, address, other) is not whole
@@ -106,7 +105,7 @@ def test_a_server_is_held_off_one_device(
         )
         box.cli("undo", str(answer["action"]))
         assert reaches(lab.anna, address, port)
-        assert goes_on.result().whole(BULK_BYTES)
+        assert slow.comes_whole(goes_on)
 
 
 @pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
@@ -118,9 +117,9 @@ def test_a_quarantined_device_reaches_nothing_but_names(
     udp = next(ports)
     device = lab.anna.address(0, family)
     plain = server_context(notary.web_site("shop.example"))
-    slow = bulk_handler(BULK_BYTES, BULK_RATE)
+    slow = LongDownload()
     with (
-        Server(lab.internet, address, port, plain, slow),
+        Server(lab.internet, address, port, plain, slow.serve),
         BulkClient(lab.anna, address, port, client_context()) as ends,
         BulkClient(lab.ben, address, port, client_context()) as goes_on,
     ):
@@ -130,7 +129,7 @@ def test_a_quarantined_device_reaches_nothing_but_names(
         answer = box.ask("quarantine", device, "--yes", "--for", "1h")
         assert device in answer["addresses"]
         ends.nudge()
-        assert ends.result(10.0).end is End.RESET
+        assert ends.result().end is End.RESET
         assert not reaches(lab.anna, address, port)
         assert not datagram_comes_back(lab, lab.anna, address, udp)
         assert datagram_comes_back(lab, lab.anna, address, 53)
@@ -138,14 +137,13 @@ def test_a_quarantined_device_reaches_nothing_but_names(
         box.cli("release", f"[{device}]" if family == 6 else device)
         assert reaches(lab.anna, address, port)
         assert datagram_comes_back(lab, lab.anna, address, udp)
-        assert goes_on.result().whole(BULK_BYTES)
+        assert slow.comes_whole(goes_on)
 
 
 def test_another_address_is_no_way_out_of_a_quarantine(lab: Lab, box: Box, notary: Notary) -> None:
     address, port = lab.internet.address(14), next(ports)
     plain = server_context(notary.web_site("shop.example"))
-    slow = bulk_handler(BULK_BYTES, BULK_RATE)
-    with Server(lab.internet, address, port, plain, slow):
+    with Server(lab.internet, address, port, plain, web_handler(b"hello")):
         answer = quarantined_by_mac(lab, box, address, port)
         other = lab.anna.address().rpartition(".")[0] + ".99"
         lab.anna.run(["ip", "address", "add", f"{other}/24", "dev", "eth0"])
@@ -161,15 +159,16 @@ def test_a_quarantined_device_takes_nobody_along(lab: Lab, box: Box, notary: Not
     """It is refused by its MAC; what it sends with Ben's address does not make it his."""
     address, port = lab.internet.address(14), next(ports)
     plain = server_context(notary.web_site("shop.example"))
-    slow = bulk_handler(BULK_BYTES, BULK_RATE)
-    with Server(lab.internet, address, port, plain, slow):
+    with Server(lab.internet, address, port, plain, web_handler(b"hello")):
         answer = quarantined_by_mac(lab, box, address, port)
         forged = bytes(IP(src=lab.ben.address(), dst=address) / UDP(sport=9, dport=9) / b"from Ben")
         with lab.anna.enter():
             mouth = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
         with mouth:
             mouth.sendto(forged, (address, 0))
-        wait_for(lambda: not reaches(lab.anna, address, port), 5.0, lambda: "not held back")
+        wait_for(
+            lambda: not reaches(lab.anna, address, port), PATIENCE_SECONDS, lambda: "not held back"
+        )
         assert reaches(lab.ben, address, port)
         box.cli("undo", str(answer["action"]))
 
@@ -177,10 +176,10 @@ def test_a_quarantined_device_takes_nobody_along(lab: Lab, box: Box, notary: Not
 def test_an_allow_goes_before_a_quarantine(lab: Lab, box: Box, notary: Notary) -> None:
     address, allowed, other = lab.internet.address(15), next(ports), next(ports)
     plain = server_context(notary.web_site("shop.example"))
-    slow = bulk_handler(BULK_BYTES, BULK_RATE)
+    slow = LongDownload()
     with (
-        Server(lab.internet, address, allowed, plain, slow),
-        Server(lab.internet, address, other, plain, slow),
+        Server(lab.internet, address, allowed, plain, slow.serve),
+        Server(lab.internet, address, other, plain, slow.serve),
     ):
         box.cli("allow", f"{address}:{allowed}", "--device", lab.anna.address())
         answer = box.ask("quarantine", lab.anna.address(), "--yes")
@@ -204,12 +203,14 @@ def test_a_watched_devices_connections_are_followed_to_their_end(
             flows = (one for one in box.flows(address, port) if one["id"] not in seen)
             return next((one for one in flows if one["client"] == host.address()), None)
 
-        found = wait_for(flow, 10.0, lambda: f"no new flow of {host.address()}")
+        found = wait_for(flow, PATIENCE_SECONDS, lambda: f"no new flow of {host.address()}")
         seen.add(found["id"])
         return str(found["flow_class"])
 
     def visits_become(wanted: str) -> None:
-        wait_for(lambda: visit(lab.anna) == wanted, 15.0, lambda: box.cli("flows", address))
+        wait_for(
+            lambda: visit(lab.anna) == wanted, PATIENCE_SECONDS, lambda: box.cli("flows", address)
+        )
 
     context = client_context("1.2", "1.2")
     site = server_context(notary.web_site("shop.example"), "1.2", "1.2")
@@ -232,7 +233,9 @@ def test_a_pause_lets_pass_and_ends_by_itself(
     device = [] if everybody else [lab.anna.address()]
     answer = box.ask("pause", *device, "--for", "1m")
     if everybody:
-        wait_for(lambda: "Paused until" in box.cli("status"), 5.0, lambda: box.cli("status"))
+        wait_for(
+            lambda: "Paused until" in box.cli("status"), PATIENCE_SECONDS, lambda: box.cli("status")
+        )
     else:
         assert f"{lab.anna.address()} until" in box.cli("status")
     assert meets(lab, rat, port) is End.STOPPED
@@ -245,15 +248,15 @@ def test_what_a_pause_let_in_is_read_afterwards(lab: Lab, box: Box, notary: Nota
     """A connection that began in the pause is picked up from its middle, and told."""
     address, port = lab.internet.address(12), next(ports)
     plain = server_context(notary.web_site("shop.example"))
-    slow = bulk_handler(BULK_BYTES, BULK_RATE)
-    with Server(lab.internet, address, port, plain, slow):
+    slow = LongDownload()
+    with Server(lab.internet, address, port, plain, slow.serve):
         box.cli("pause", "--for", "1m")
         with BulkClient(lab.anna, address, port, client_context()) as client:
             client.wait_received(1_000_000)
             assert box.flow(address, port) is None
             box.cli("resume")
-            flow = box.wait_flow(address, port, 10.0)
-            assert client.result().whole(BULK_BYTES)
+            flow = box.wait_flow(address, port)
+            assert slow.comes_whole(client)
     assert "flow.picked-up" in {fact["id"] for fact in flow["evidence"]}
 
 

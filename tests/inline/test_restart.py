@@ -14,14 +14,16 @@ from inline.traffic import RAT_HOST, meets, meets_far_from_the_server
 from ratwall.controller.blocks import REPORT_LOST
 from ratwall.kernel.sets import Sets
 from ratwall_lab.certificates import Identity
-from ratwall_lab.endpoint import End
+from ratwall_lab.endpoint import PATIENCE_SECONDS, End
 from ratwall_lab.topology import Lab, Mode
 
 BLOCKED, ALLOWED, UNEXPLAINED = 6600, 6601, 6609
 SHOP_PORT = 6603
 LADDER = ("quarantine", "block_device", "watch")
 BLOCK_SECONDS = 3600
-SLACK_SECONDS = 2  # the kernel counts in whole seconds, the ledger in microseconds
+# The kernel counts in whole seconds, and is told on a busy machine a moment later; the restart in
+# between takes longer.
+SLACK_SECONDS = 5
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,8 @@ def test_what_holds_and_what_is_allowed_outlives_the_box(
             Sets().block(server, UNEXPLAINED, BLOCK_SECONDS)
         left = until / 1e6 - time.time()
         assert 0 < left < BLOCK_SECONDS
-        assert abs(kernel_seconds(box, server, BLOCKED) - left) <= SLACK_SECONDS
+        kernel_left = kernel_seconds(box, server, BLOCKED)
+        assert until / 1e6 - time.time() - SLACK_SECONDS <= kernel_left <= left + SLACK_SECONDS
         assert meets(lab, rat, ALLOWED) is End.STOPPED, "still allowed"
         assert not reaches(lab.anna, shop, SHOP_PORT)
         assert not reaches(lab.ben, shop, SHOP_PORT)
@@ -102,7 +105,7 @@ def test_what_holds_and_what_is_allowed_outlives_the_box(
         assert reaches(lab.ben, shop, SHOP_PORT)
         actions = wait_for(
             lambda: (found := actions_of(box)).get(UNEXPLAINED) and found,
-            20.0,
+            PATIENCE_SECONDS,
             lambda: box.cli("actions"),
         )
         assert actions.keys() == {BLOCKED, ALLOWED, UNEXPLAINED}

@@ -23,7 +23,7 @@ from ratwall_lab.contexts import (
     rat_server_context,
     server_context,
 )
-from ratwall_lab.endpoint import End
+from ratwall_lab.endpoint import PATIENCE_SECONDS, End
 from ratwall_lab.recorder import Recorder
 from ratwall_lab.servers import Server, idle_handler
 from ratwall_lab.shapes import MQTT, hurried, rat_shape
@@ -134,7 +134,9 @@ def test_what_beats_is_listed_with_its_period_and_only_told_where_nothing_is_enf
         assert rhythm["rule"] == "rhythm.stock"
         assert rhythm["beats"] >= 4
         assert abs(rhythm["period_us"] - PERIOD * 1e6) < 50_000
-        incident = wait_for(lambda: incident_with(box, there), 5.0, lambda: box.cli("incidents"))
+        incident = wait_for(
+            lambda: incident_with(box, there), PATIENCE_SECONDS, lambda: box.cli("incidents")
+        )
         assert incident["state"] == "alert"
         assert client.wait_attempts(1)[0].end is None, "it was told of, not cut"
 

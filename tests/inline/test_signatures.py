@@ -12,17 +12,18 @@ from typing import Any
 import pytest
 
 from inline.conftest import ALONE, Box, started_box, wait_for
-from inline.test_reload import MANY, Visitors, uninspected
+from inline.counts import uninspected
+from inline.test_reload import MANY, Visitors
 from ratwall_lab.certificates import Identity, Notary
 from ratwall_lab.contexts import client_context, server_context
-from ratwall_lab.endpoint import TlsEndpoint
+from ratwall_lab.endpoint import PATIENCE_SECONDS, TlsEndpoint
 from ratwall_lab.servers import Server, web_handler
 from ratwall_lab.topology import Lab, Mode
 from unit.signatures.packs import OTHER_SEED, TRUST, signed
 
 NAME = "TestRAT server"  # what the new pack looks for; to the packs shipped an honest appliance
 PAGE = b"hello"
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 30.0
 ports = itertools.count(9100)
 
 
@@ -61,7 +62,7 @@ def passes(lab: Lab, address: str, port: int, stranger: Identity) -> bool:
     with (
         Server(lab.internet, address, port, server, web_handler(PAGE)),
         lab.anna.enter(),
-        socket.create_connection((address, port), 5.0) as connection,
+        socket.create_connection((address, port), PATIENCE_SECONDS) as connection,
     ):
         endpoint = TlsEndpoint(connection, client_context("1.2", "1.2"), server_side=False)
         try:

