@@ -12,7 +12,7 @@ a box. Nothing here opens or asks for anything.
 
 import hashlib
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from ratwall.errors import RatwallError
@@ -134,29 +134,42 @@ def _put_bootsel(target: Target, content: Content) -> None:
 
 
 def _write_table(target: Target, image: Image) -> None:
+    """Write the table, its first sector last; take that back if anything fails or is stopped."""
     head = image.head
     target.write(SECTOR, head[SECTOR:])
     target.sync()
-    target.write(0, head[:SECTOR])
-    target.sync()
-    for place in range(0, len(head), CHUNK):
-        piece = head[place : place + CHUNK]
-        if target.read(place, len(piece)) != piece:
+    try:
+        target.write(0, head[:SECTOR])
+        target.sync()
+        for place in range(0, len(head), CHUNK):
+            piece = head[place : place + CHUNK]
+            if target.read(place, len(piece)) != piece:
+                raise CardError(
+                    f"{target.name}: the partition table does not read back as it was written; "
+                    "it does not start: throw it away, take another"
+                )
+    except BaseException:
+        with suppress(OSError):  # a card that takes nothing any more has said so already
             target.write(0, bytes(SECTOR))
             target.sync()
-            raise CardError(
-                f"{target.name}: the partition table does not read back as it was written; "
-                "it does not start: throw it away, take another"
-            )
+        raise
 
 
 def holds(target: Target, image: Image, bootsels: dict[str, str]) -> str | None:
-    """Return whose seed a card holds, of the SHA-256 of `bootsel` by box; None if nobody's."""
+    """Return whose seed a card holds, of the SHA-256 of `bootsel` by box; None if nobody's.
+
+    CardError if it cannot be read.
+    """
     part = image.table.find("bootsel")
     if target.size < part.start + part.size:
         return None
     found = hashlib.sha256()
-    for place in range(0, part.size, CHUNK):
-        found.update(target.read(part.start + place, min(CHUNK, part.size - place)))
+    try:
+        for place in range(0, part.size, CHUNK):
+            found.update(target.read(part.start + place, min(CHUNK, part.size - place)))
+    except OSError as error:
+        raise CardError(
+            f"{target.name}: cannot be read: {error.strerror}; nothing was written: take another"
+        ) from error
     digest = found.hexdigest()
     return next((box for box, known in bootsels.items() if known == digest), None)

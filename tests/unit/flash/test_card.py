@@ -135,6 +135,31 @@ def test_a_card_that_fails_is_told_of_and_does_not_start(number: int, content: C
         assert not card.starts()
 
 
+def test_a_card_that_cannot_be_read_is_told_of_and_does_not_start(
+    image: Image, content: Content
+) -> None:
+    class Unreadable(Card):
+        def __init__(self, size: int, last: int) -> None:
+            super().__init__(size)
+            self.reads, self._last = 0, last
+
+        def read(self, offset: int, length: int) -> memoryview:
+            self.reads += 1
+            if self.reads == self._last:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().read(offset, length)
+
+    write(whole := Unreadable(16 * MEGABYTE, 0), content)
+    assert whole.starts() and whole.reads > 3
+    for last in range(1, whole.reads + 1):
+        card = Unreadable(16 * MEGABYTE, last)
+        with pytest.raises(CardError, match=r"Input/output error; .* does not start"):
+            write(card, content)
+        assert not card.starts(), f"read {last} of {whole.reads}"
+    with pytest.raises(CardError, match=r"cannot be read: .* nothing was written"):
+        holds(Unreadable(16 * MEGABYTE, 1), image, {})
+
+
 class Lying(Card):
     """Says that all is well, and holds one wrong bit at a place, from a moment on."""
 
