@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ratwall.feeds.index import FILE_NAME
+from ratwall.feeds.index import DIRECTORY, index_of
 from ratwall.feeds.indicator import DAY, SECOND
 from ratwall.settings.feed_sources import RESERVED, FeedSource
 from ratwall.settings.schema import Feeds
@@ -22,7 +22,6 @@ from ratwall.settings.schema import Feeds
 HOUR = 3600 * SECOND
 RETRY = HOUR  # after a failure; a publisher's fault is seldom mended within minutes
 SHIPPED = FeedSource(RESERVED, "threatfox", str(Path(__file__).with_name("shipped.csv")))
-NAME = "feeds"  # of the directory within the state directory
 STATE_LIMIT = 1 << 20  # bytes of state.json; a full one has 50 KB
 
 
@@ -89,8 +88,8 @@ class FeedDirectory:
     """Reads and replaces the files."""
 
     def __init__(self, state_dir: Path) -> None:
-        self.path = state_dir / NAME
-        self.index = self.path / FILE_NAME
+        self.path = state_dir / DIRECTORY
+        self.index = index_of(state_dir)
         self._state = self.path / "state.json"
 
     def prepare(self) -> None:

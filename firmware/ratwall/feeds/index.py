@@ -28,6 +28,7 @@ from ratwall.feeds.rule import FIELDS, TlsRule
 MAGIC = b"RWFEEDS1"
 HEAD_LIMIT = 16 * 1024 * 1024  # bytes: names, families and rules; a full one has 2 MB
 FILE_NAME = "index.bin"
+DIRECTORY = "feeds"  # within the state directory
 FEEDS_LIMIT = 64
 FAMILIES_LIMIT = 60_000  # numbered with 16 bits
 START_BITS = 12  # of a key: 100,000 keys make 24 for each beginning
@@ -270,6 +271,11 @@ def _section(data: bytes | mmap.mmap, offset: int, count: int) -> tuple[int, int
 
 
 EMPTY = Index(_laid_out({}, [], [], [], 0))
+
+
+def index_of(state_dir: Path) -> Path:
+    """Return where the index of a state directory is."""
+    return state_dir / DIRECTORY / FILE_NAME
 
 
 def open_index(path: Path) -> Index:

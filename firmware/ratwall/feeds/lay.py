@@ -3,7 +3,8 @@
 Started by the controller, with its right to change rules, and gone when it is done: what it reads
 is an index, checked when it is opened, and of it nothing but addresses and numbers reaches the
 kernel's tool. It asks the kernel what is there and sends only what differs, so it may be started at
-any time, and ends what an earlier one was killed at.
+any time, and ends what an earlier one was killed at. It knows no settings: to import those takes
+longer than ten thousand servers.
 """
 
 import argparse
@@ -15,8 +16,7 @@ from pathlib import Path
 
 from ratwall.address import is_local
 from ratwall.errors import RatwallError
-from ratwall.feeds.directory import FeedDirectory
-from ratwall.feeds.index import open_index
+from ratwall.feeds.index import index_of, open_index
 from ratwall.kernel.command import nft
 from ratwall.kernel.listed import SETS, Server, changes, server_of
 from ratwall.kernel.ruleset import TABLE
@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--state-dir", type=Path, required=True)
     options = parser.parse_args()
     try:
-        json.dump({"changed": lay(FeedDirectory(options.state_dir).index)}, sys.stdout)
+        json.dump({"changed": lay(index_of(options.state_dir))}, sys.stdout)
     except (RatwallError, ValueError) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 1
