@@ -125,7 +125,7 @@ def test_ratwall_has_the_version_and_accounts_of_the_rest() -> None:
 def test_every_dependency_of_ratwall_is_on_the_image() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     (listed,) = re.findall(r"^dependencies = \[\n(.*?)^\]", project, re.MULTILINE | re.DOTALL)
-    names = [name.upper() for name in re.findall(r'"([A-Za-z]+)', listed)]
+    names = [name.upper().replace("-", "_") for name in re.findall(r'"([A-Za-z-]+)', listed)]
     config = (TREE / "package/ratwall/Config.in").read_text()
     missing = [name for name in names if f"BR2_PACKAGE_PYTHON_{name} " not in config]
     assert missing == []

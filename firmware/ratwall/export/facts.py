@@ -15,7 +15,7 @@ FILE_NAME: Final = "status.json"
 FILE_LIMIT: Final = 16_384  # bytes; three receivers have under 2,000
 TEXT_LIMIT: Final = 400  # characters
 SILENT_US: Final = 30_000_000  # it writes every few seconds; a locked ledger holds it up for two
-RECEIVERS: Final = ("syslog", "webhook")
+RECEIVERS: Final = ("syslog", "webhook", "mqtt")
 _NUMBERS: Final = ("sent", "last_sent", "backlog", "error_since")
 _TEXTS: Final = ("to", "error")
 

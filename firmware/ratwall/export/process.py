@@ -16,7 +16,7 @@ from typing import Final
 from ratwall.export.courier import Courier, Receiver
 from ratwall.export.cursor import Cursor, replace_file
 from ratwall.export.facts import DIRECTORY, FILE_NAME
-from ratwall.export.reader import reading
+from ratwall.export.reader import reading, state_of
 from ratwall.export.syslog import SyslogReceiver
 from ratwall.export.syslog_message import host_name
 from ratwall.export.webhook import WebhookReceiver
@@ -45,7 +45,7 @@ class Exporter:
                 cursor.keep,
                 _wall,
             )
-            for name, receiver in _receivers(settings)
+            for name, receiver in _receivers(settings, state_dir / LEDGER_NAME)
         }
         self._threads = [
             threading.Thread(target=self._run, args=(courier,), name=name, daemon=True)
@@ -55,7 +55,8 @@ class Exporter:
         self._written_at = float("-inf")
 
     def start(self) -> None:
-        """Set out."""
+        """Set out; what was written down of the last journey is not true any more."""
+        self.write_facts(time.monotonic())
         for thread in self._threads:
             thread.start()
 
@@ -91,17 +92,22 @@ class Exporter:
             wait = courier.turn(time.monotonic())
             error = courier.facts.error
             if error != told and error is not None:
-                log.warning("%s: %s", courier.facts.to, error)
+                log.warning("%s: %s", threading.current_thread().name, error)
             told = error
         courier.close()
 
 
-def _receivers(settings: Export) -> Iterator[tuple[str, Receiver]]:
+def _receivers(settings: Export, ledger: Path) -> Iterator[tuple[str, Receiver]]:
     host = host_name(socket.gethostname())
     if settings.syslog.server is not None:
         yield "syslog", SyslogReceiver(settings.syslog, host)
     if settings.webhook.url is not None:
         yield "webhook", WebhookReceiver(settings.webhook, host, _wall)
+    if settings.mqtt.server is not None:
+        # Here, because who has no broker need not carry its library: half a second and 10 MB.
+        from ratwall.export.mqtt import MqttReceiver
+
+        yield "mqtt", MqttReceiver(settings.mqtt, host, lambda: state_of(ledger))
 
 
 def _wall() -> int:

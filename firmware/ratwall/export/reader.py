@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ratwall.export.courier import Reading
-from ratwall.export.source import Look, Position, look
+from ratwall.export.records import Record
+from ratwall.export.source import Look, Position, look, newest_state
 from ratwall.ledger.store import open_ledger
 
 
@@ -16,3 +17,9 @@ def reading(path: Path, wall: Callable[[], int]) -> Reading:
             return look(ledger, told, handed, limit, wall())
 
     return look_now
+
+
+def state_of(path: Path) -> Record | None:
+    """Return the state that the box is in; LedgerError while the ledger cannot be read."""
+    with open_ledger(path, read_only=True) as ledger:
+        return newest_state(ledger)

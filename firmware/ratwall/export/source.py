@@ -72,6 +72,18 @@ def backlog(ledger: Ledger, position: Position) -> int:
     return int(ledger.value(query.where(Change.kind != LEDGER_KIND)))
 
 
+def newest_state(ledger: Ledger) -> Record | None:
+    """Return the record of the state that the box is in, None if the ledger knows of none."""
+    change = ledger.row(
+        Change.select().where(Change.kind == "box_state").order_by(Change.id.desc())
+    )
+    state = change and ledger.row(BoxState.select().where(BoxState.id == change["subject"]))
+    if change is None or state is None:
+        return None
+    name = str(ledger.value(Change.select(Change.mark).where(Change.kind == LEDGER_KIND)))
+    return state_record(name, change, state)
+
+
 def read(ledger: Ledger, position: Position, limit: int) -> Batch:
     """Return the next records beyond a position, from at most `limit` changes."""
     changes = ledger.rows(

@@ -11,11 +11,12 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from ratwall.address import PORT_LIMIT
-from ratwall.settings.rules import Choice, Rule, Text
+from ratwall.settings.rules import Boolean, Choice, Rule, Text
 
 FORMATS = ("rfc5424", "cef", "ecs")
 FACILITIES = ("daemon", "auth", *(f"local{number}" for number in range(8)))
 PATH_LIMIT = 1024  # characters
+TOPIC_LIMIT = 200  # bytes: brokers take 65,535, people read a screen's width
 # RFC 1123 section 2.1; one label will do: "siem" is a name in many an office.
 _HOST = re.compile(
     r"(?=.{1,253}$)[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?"
@@ -66,6 +67,17 @@ def is_url(text: str) -> bool:
     return parts.scheme == "https" and named and port != 0
 
 
+def is_topic(text: str) -> bool:
+    """Say whether topics can begin with `text` (MQTT 5, section 4.7)."""
+    return (
+        0 < len(text.encode(errors="replace")) <= TOPIC_LIMIT
+        and text.isprintable()
+        and not set(text) & set("+#")
+        and not text.startswith(("$", "/"))
+        and not text.endswith("/")
+    )
+
+
 def is_path(text: str) -> bool:
     """Say whether `text` can be the path of a file."""
     return (
@@ -78,6 +90,8 @@ def is_path(text: str) -> bool:
 
 SERVER = Text('a server and a port, such as "logs.example:6514" or "192.0.2.1:514"', is_server)
 URL = Text("an https:// address of at most 1024 characters, without a password", is_url)
+TOPIC = Text('a topic such as "office/ratwall", at most 200 bytes, without + and #', is_topic)
+USER = Text("a user's name, at most 200 characters", lambda text: 0 < len(text) <= 200)
 FILE = Text("the path of a file, from / on", is_path)
 
 
@@ -105,6 +119,19 @@ class ExportWebhook:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportMqtt:
+    """A broker of MQTT 5."""
+
+    server: str | None = field(default=None, metadata=accepts(SERVER))
+    # What all topics of this box begin with; two boxes at one broker need two.
+    topic: str = field(default="ratwall", metadata=accepts(TOPIC))
+    tls: bool = field(default=True, metadata=accepts(Boolean()))
+    user: str | None = field(default=None, metadata=accepts(USER))
+    password_file: str | None = field(default=None, metadata=accepts(FILE))
+    ca_file: str | None = field(default=None, metadata=accepts(FILE))
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """All receivers; none by default."""
 
@@ -112,14 +139,18 @@ class Export:
     webhook: ExportWebhook = field(
         default_factory=ExportWebhook, metadata={"section": ExportWebhook}
     )
+    mqtt: ExportMqtt = field(default_factory=ExportMqtt, metadata={"section": ExportMqtt})
 
     @property
     def wanted(self) -> bool:
         """Whether anybody is to be told anything."""
-        return self.syslog.server is not None or self.webhook.url is not None
+        places = (self.syslog.server, self.webhook.url, self.mqtt.server)
+        return any(place is not None for place in places)
 
     def problem(self) -> str | None:
         """Return which key contradicts which, None if all is well."""
         if self.webhook.url is not None and self.webhook.secret_file is None:
             return "[export.webhook] url: expected secret_file beside it, which signs what is sent"
+        if self.mqtt.password_file is not None and self.mqtt.user is None:
+            return "[export.mqtt] password_file: expected user beside it, whose password it holds"
         return None

@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 
+from ratwall.export.courier import DeliveryError
+from ratwall.export.syslog import SyslogReceiver
+from ratwall.settings.export import ExportSyslog
 from ratwall_lab.certificates import Notary
-from unit.export.conftest import Story, eventually, exporter, facts, free_port
+from unit.export.conftest import Story, eventually, exporter, facts, free_port, record
 
 RSYSLOG = shutil.which("rsyslogd", path="/usr/sbin:/usr/bin:/sbin:/bin")
 pytestmark = pytest.mark.skipif(RSYSLOG is None, reason="needs rsyslog: scripts/setup installs it")
@@ -166,20 +169,17 @@ def test_a_restart_of_the_exporter_goes_on_where_it_was(
         assert len(server.messages()) == 3
 
 
-def test_tls_is_verified_and_a_stranger_is_told_nothing(
-    folder: Path, state_dir: Path, story: Story
-) -> None:
+def test_tls_is_verified_and_a_stranger_is_told_nothing(folder: Path) -> None:
     notary = Notary()
-    identity = notary.web_site("localhost")
-    server = Rsyslog(folder, "tls", identity)
-    story.incident()
+    server = Rsyslog(folder, "tls", notary.web_site("localhost"))
+    place = f"localhost:{server.port}"
+    stranger = SyslogReceiver(ExportSyslog(place), "box")
+    trusted = SyslogReceiver(ExportSyslog(place, ca_file=str(notary.trust_root())), "box")
     with server.running():
-        with exporter(state_dir, settings(server.port, "tls")):
-            complaint = eventually(
-                lambda: facts(state_dir, "syslog").get("error"), lambda: facts(state_dir, "syslog")
-            )
-            assert "its certificate is not accepted" in complaint
-        assert server.messages() == []
-        trusted = settings(server.port, "tls", ca_file=str(notary.trust_root()))
-        with exporter(state_dir, trusted):
-            eventually(server.messages, lambda: facts(state_dir, "syslog"))
+        with pytest.raises(DeliveryError, match="its certificate is not accepted"):
+            stranger.deliver([record(sequence=1)])
+        trusted.deliver([record(sequence=2)])
+        eventually(server.messages, lambda: "nothing was read")
+        eventually(trusted.check, lambda: "not acknowledged")
+        trusted.close()
+    assert [' seq="2" ' in each["data"] for each in server.messages()] == [True]
