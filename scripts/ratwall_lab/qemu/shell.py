@@ -61,6 +61,8 @@ PATIENCE = {
     r"dev-disk-by\x2dpartlabel-data.device": DEVICE_PATIENCE,
     r"dev-disk-by\x2dpartlabel-bootsel.device": DEVICE_PATIENCE,
     "ratwall-ports.service": PORTS_PATIENCE,
+    "ratwall-port@.service": SERVICE_PATIENCE,
+    "systemd-networkd.service": SERVICE_PATIENCE,
     "ratwall-seed.service": SERVICE_PATIENCE,
     "ratwall-prepare.service": SERVICE_PATIENCE,
     "ratwall-rules.service": SERVICE_PATIENCE,
