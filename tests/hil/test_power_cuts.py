@@ -98,6 +98,7 @@ class Veteran:
 def veteran(booted: Booted, folder: Path, office: Office, rat: Identity) -> Iterator[Veteran]:
     with Machine(IMAGE, folder / "veteran", office.lab.box, saved=booted.saved) as machine:
         veteran = Veteran(Box(machine, office))
+        veteran.box.wait_protecting()  # it was held still
         attack(veteran.box, rat)
         veteran.box.wait_for("the block", lambda: veteran.box.ask("actions"))
         yield veteran
