@@ -12,6 +12,7 @@ import pytest
 
 from ratwall_web.api.answers import LIMIT_HIGH, instant
 from ratwall_web.api.body import BODY_LIMIT
+from ratwall_web.api.shapes import status
 from ratwall_web.config import Config
 from ratwall_web.guard import SESSION_COOKIE
 from ratwall_web.records import now_us
@@ -177,11 +178,11 @@ def test_the_last_use_is_listed(running: Site, reader: Program) -> None:
 
 
 def test_the_state_of_the_box(reader: Program, controller: ControllerPeer) -> None:
-    status = reader.get("/api/v1/status").json()
-    assert status["state"] == "protecting"
-    assert status["since"] == "2026-01-01T00:00:00.000000Z"
-    assert [each["worker"] for each in status["inspectors"]] == [0]
-    assert "path" not in status["ledger"]
+    told = reader.get("/api/v1/status").json()
+    assert told["state"] == "protecting"
+    assert told["since"] == "2026-01-01T00:00:00.000000Z"
+    assert [each["worker"] for each in told["inspectors"]] == [0]
+    assert "path" not in told["ledger"]
     today = reader.get("/api/v1/today").json()
     assert len(today["hours"]) == 24 and today["today"].keys() >= {"blocked", "inspected"}
     assert reader.get("/api/v1/feeds").json()["items"][1]["error"] == "lists.example: answers 503"
@@ -444,9 +445,9 @@ def test_only_small_json_is_taken(actor: Program, controller: ControllerPeer) ->
     form = "application/x-www-form-urlencoded"
     refused(actor.post("/api/v1/pause", b"seconds=60", Content_Type=form), 415, "not-json")
     start = b'{"seconds": 60, "reason": "'
-    for size, status in ((BODY_LIMIT - 1, 422), (BODY_LIMIT, 422), (BODY_LIMIT + 1, 413)):
+    for size, code in ((BODY_LIMIT - 1, 422), (BODY_LIMIT, 422), (BODY_LIMIT + 1, 413)):
         body = start + b"x" * (size - len(start) - 2) + b'"}'
-        assert actor.post("/api/v1/pause", body).status == status
+        assert actor.post("/api/v1/pause", body).status == code
     assert actor.post("/api/v1/pause", b" " * (60 * 1024)).status == 413
     assert controller.changes() == []
 
@@ -463,6 +464,17 @@ def test_a_hostile_reason_is_only_words(
 
 
 # Pure.
+
+
+def test_how_receivers_fare_is_told_without_their_address() -> None:
+    """A webhook's address may hold a secret of its own."""
+    told = {"to": "https://hooks.example/s3cret", "error": "https://hooks.example/s3cret: 500"}
+    numbers = {"sent": 1, "last_sent": 0, "backlog": 2, "error_since": None}
+    (receiver,) = status({"export": {"webhook": told | numbers}})["export"]
+    assert "s3cret" not in str(receiver)
+    assert (receiver["receiver"], receiver["backlog"]) == ("webhook", 2)
+    assert status({"export": None})["export"] is None
+    assert status({"export": {}})["export"] == []
 
 
 @pytest.mark.parametrize(

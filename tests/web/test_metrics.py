@@ -10,7 +10,7 @@ from web.programs import Program, new_token
 from web.story import Office
 
 # What a label may hold: each of it has as many values as the box has parts, never as the wire has.
-LABELS = {"version", "mode", "state", "worker", "kind", "feed", "outcome"}
+LABELS = {"version", "mode", "state", "worker", "kind", "feed", "outcome", "receiver"}
 WHOLE = {
     **STATUS,
     "inspectors": [
@@ -31,6 +31,16 @@ WHOLE = {
     "conntrack": {"tracked": 900, "limit": 1000, "stage": "full"},
     "observed": {"flows": 7, "capacity": 4096, "evicted": 1, "lost": 2, "uncopied": 3},
     "selftest": {"ok": True, "time": MADE},
+    "export": {
+        "syslog": {
+            "to": "198.51.100.7:6514",
+            "error": "connection refused",
+            "sent": 9,
+            "last_sent": MADE,
+            "backlog": 4,
+            "error_since": MADE,
+        }
+    },
     "pauses": [{"action": 1, "device": None, "until": MADE}],
 }
 FIGURES = {
@@ -72,6 +82,9 @@ def test_the_state_of_the_box_in_numbers() -> None:
     assert value(families, "ratwall_feed_taken_timestamp_seconds", feed="own") == MADE / 1e6
     assert value(families, "ratwall_feed_failed", feed="late") == 1
     assert value(families, "ratwall_ledger_bytes") == 65536
+    assert value(families, "ratwall_export_sent_total", receiver="syslog") == 9
+    assert value(families, "ratwall_export_backlog", receiver="syslog") == 4
+    assert value(families, "ratwall_export_failing", receiver="syslog") == 1
     assert value(families, "ratwall_selftest_passed") == 1
     assert value(families, "ratwall_connections_today", outcome="blocked") == 1
     counters = {name for name, family in families.items() if family.type == "counter"}

@@ -25,6 +25,7 @@ from ratwall_web.serving import (
     THREADS,
 )
 from web.conftest import PASSWORD, Site, Visitor, serve, web_command, web_environment
+from web.programs import Program, new_token
 from web.story import Office
 
 BODY_LIMIT = 64 * 1024
@@ -87,6 +88,8 @@ def test_a_forgotten_password_is_set_anew_from_the_console(owned_site: Site) -> 
     visitor = Visitor(owned_site)
     visitor.log_in()
     assert visitor.get("/devices/").status == 200
+    program = Program(owned_site.url, new_token(owned_site.state_dir, "monitoring", "read"))
+    assert program.get("/metrics").status == 200
     done = subprocess.run(
         [*web_command(owned_site.state_dir), "--forget-password"],
         capture_output=True,
@@ -96,6 +99,7 @@ def test_a_forgotten_password_is_set_anew_from_the_console(owned_site: Site) -> 
     )
     assert re.fullmatch(r"ratwall-web: set-up code \d{4}-\d{4}\n", done.stdout)
     assert visitor.get("/devices/").headers["Location"] == "/setup"
+    assert program.get("/metrics").status == 401, "tokens go with the password"
     owned_site.code = done.stdout.split()[-1]
     assert Visitor(owned_site).set_up("another good password").status == 303
     assert visitor.get("/devices/").status == 303, "the old session must be gone"

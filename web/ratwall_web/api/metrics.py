@@ -45,6 +45,7 @@ def exposition(status: dict[str, Any] | None, figures: dict[str, Any] | None) ->
     ]
     if status is not None:
         families += [*_state(status), *_workers(status), *_kernel(status), *_lists(status)]
+        families += _exports(status.get("export") or {})
     if figures is not None:
         families += _figures(figures)
     return "".join(line for family in families if family.samples for line in _lines(family))
@@ -150,6 +151,20 @@ def _lists(status: dict[str, Any]) -> Iterator[Family]:
     yield _one("signature_packs", "gauge", "Signature packs in force.", number)
     problems = len(packs.get("problems") or [])
     yield _one("signature_problems", "gauge", "Signature packs left out.", problems)
+
+
+def _exports(told: dict[str, Any]) -> Iterator[Family]:
+    about = {"sent": "Messages a receiver took.", "backlog": "Messages that wait for a receiver."}
+    for key, kind in (("sent", "counter"), ("backlog", "gauge")):
+        samples: list[Sample] = [
+            ({"receiver": name}, each[key]) for name, each in told.items() if each[key] is not None
+        ]
+        suffix = "_total" if kind == "counter" else ""
+        yield Family(f"export_{key}{suffix}", kind, about[key], samples)
+    failing: list[Sample] = [
+        ({"receiver": name}, float(each["error"] is not None)) for name, each in told.items()
+    ]
+    yield Family("export_failing", "gauge", "Whether a receiver takes nothing.", failing)
 
 
 def _figures(figures: dict[str, Any]) -> Iterator[Family]:

@@ -171,8 +171,24 @@ def status(facts: Row) -> Row:
             "lost": kept.get("lost", 0),
             "notice": kept.get("notice"),
         },
+        "export": exports(facts.get("export")),
         "selftest": tested and {"ok": tested.get("ok"), "time": instant(tested.get("time"))},
     }
+
+
+def exports(told: Row | None) -> list[Row] | None:
+    """Return how each receiver fares, None where nobody is to be told; `to` may hold a secret."""
+    if told is None:
+        return None
+    return [
+        {
+            "receiver": name,
+            **{key: each[key] for key in ("sent", "backlog")},
+            "last_sent": instant(each["last_sent"]),
+            "failing_since": instant(each["error_since"]),
+        }
+        for name, each in told.items()
+    ]
 
 
 def feeds(facts: Row | None) -> Row:
