@@ -76,11 +76,12 @@ class Office:
 
 STEPS = st.lists(
     st.sampled_from(["happen", "burst", "turn", "turn", "down", "up", "lock", "unlock", "restart"]),
+    min_size=20,  # shorter stories seldom break a connection at the one moment that matters
     max_size=60,
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(STEPS, st.sampled_from([0.0, 2.0]))
 def test_nothing_is_lost_and_the_order_is_kept(steps: list[str], settle_seconds: float) -> None:
     office = Office(settle_seconds)
