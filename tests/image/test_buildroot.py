@@ -9,6 +9,7 @@ import lzma
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -282,6 +283,7 @@ def target(tmp_path: Path) -> Path:
     root = tmp_path / "target"
     for folder in ("etc", "usr/lib", "usr/bin", "usr/sbin", "data"):
         (root / folder).mkdir(parents=True)
+    shutil.copytree(OVERLAY / "etc/rauc", root / "etc/rauc")
     (root / "etc/shadow").write_text("root:*:::::::\n")
     (root / "data/.gitkeep").touch()
     return root
@@ -312,7 +314,7 @@ def test_a_root_that_root_can_log_in_to_is_not_built(target: Path, entry: str) -
 
 
 @pytest.mark.parametrize("board", ["rpi4_64", "rpi5"])
-def test_the_image_of_a_pi_is_put_together(board: str, tmp_path: Path) -> None:
+def test_the_image_of_a_pi_is_put_together(board: str, target: Path, tmp_path: Path) -> None:
     """From stand-ins for kernel and firmware, by the scripts of the real build."""
     binaries, build = tmp_path / "images", tmp_path / "build"
     (binaries / "rpi-firmware").mkdir(parents=True)
@@ -320,8 +322,12 @@ def test_the_image_of_a_pi_is_put_together(board: str, tmp_path: Path) -> None:
     for name in ("Image", "board.dtb", "rpi-firmware/start4.elf", "rpi-firmware/fixup4.dat"):
         (binaries / name).write_bytes(b"x" * 1000)
     (binaries / "rootfs.squashfs").write_bytes(b"hsqs" * 1000)
-    done = run_script("post-image", board, binaries, BINARIES_DIR=binaries, BUILD_DIR=build)
+    done = run_script("post-build", board, target)
     assert done.returncode == 0, done.stderr
+    places = {"BINARIES_DIR": binaries, "BUILD_DIR": build, "TARGET_DIR": target}
+    done = run_script("post-image", board, binaries, **places)
+    assert done.returncode == 0, done.stderr
+    assert (binaries / f"ratwall-{__version__}-{board}.raucb").is_file()
     image = binaries / "ratwall.img"
 
     def files(start: int) -> set[str]:

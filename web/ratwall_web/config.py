@@ -7,6 +7,8 @@ fill it by hand. Each limit stands here with its reason, so that nobody has to h
 from dataclasses import dataclass
 from pathlib import Path
 
+from ratwall.update.place import DIRECTORY
+
 MIB = 1024 * 1024
 
 
@@ -15,6 +17,9 @@ class Config:
     """Places and limits of one admin page; only `state_dir` has no default."""
 
     state_dir: Path
+
+    # Where the box keeps what became of the last update; nothing is there without its image.
+    update_dir: Path = DIRECTORY
 
     # Names this page may be called by, besides any IP address (a name is what DNS rebinding
     # needs, an address is not) and the name of the machine itself.

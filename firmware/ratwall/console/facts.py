@@ -6,6 +6,7 @@ Only reads: the controller's status, this host's addresses, and a few small file
 import hashlib
 import socket
 import ssl
+import time
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,12 +17,16 @@ from ratwall.console.page import Facts
 from ratwall.controller.client import Client
 from ratwall.errors import RatwallError
 from ratwall.kernel.links import own_addresses
+from ratwall.update.attempt import notice
+from ratwall.update.place import DIRECTORY, Place, last_attempt
 
 STATUS_SECONDS = 3.0  # a controller that is busy longer is asked again at the next turn
 FILE_LIMIT = 65_536  # bytes; a certificate has some 800
 
 
-def gather(state_dir: Path, runtime_dir: Path, settings_dir: Path) -> Facts:
+def gather(
+    state_dir: Path, runtime_dir: Path, settings_dir: Path, update_dir: Path = DIRECTORY
+) -> Facts:
     """Return what is known now."""
     status = _status(state_dir / "run" / "control.sock")
     return Facts(
@@ -34,6 +39,7 @@ def gather(state_dir: Path, runtime_dir: Path, settings_dir: Path) -> Facts:
         setup_code=_text(state_dir / "web" / "setup-code"),
         problem=_text(runtime_dir / "settings-problem") or _text(runtime_dir / "seed-problem"),
         site=_text(settings_dir / "site-name"),
+        update=notice(last_attempt(Place(update_dir)), time.time_ns() // 1000),
     )
 
 

@@ -35,6 +35,7 @@ class Facts:
     setup_code: str | None = None
     problem: str | None = None
     site: str | None = None
+    update: str | None = None
 
 
 def render(facts: Facts) -> list[str]:
@@ -59,6 +60,8 @@ def render(facts: Facts) -> list[str]:
         half = len(facts.setup_code) // 2
         code = f"{facts.setup_code[:half]}-{facts.setup_code[half:]}"
         lines += ["", *_row("Set-up code", f"{code}  (the admin page asks for it once)")]
+    if facts.update is not None:
+        lines += ["", *_row("Update", facts.update)]
     if facts.problem is not None:
         lines += ["", *_row("Settings", facts.problem)]
     return lines

@@ -9,6 +9,8 @@ import pytest
 from ratwall.console import facts
 from ratwall.console.facts import gather
 from ratwall.errors import RatwallError
+from ratwall.update.attempt import Attempt
+from ratwall.update.place import Place, keep_attempt
 from unit.wire.x509.minting import mint
 
 
@@ -56,3 +58,12 @@ def test_what_lies_there_is_shown(
 def test_a_torn_certificate_is_no_reason_to_fail(places: tuple[Path, Path, Path]) -> None:
     (places[0] / "web/tls.crt").write_bytes(b"-----BEGIN\xff")
     assert gather(*places).fingerprint is None
+
+
+def test_a_failed_update_is_told_with_its_reason(
+    places: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    assert gather(*places, tmp_path).update is None
+    keep_attempt(Place(tmp_path), Attempt("0.2.0", "B", "0.1.0", 1, "b").end(2, "it did not start"))
+    told = gather(*places, tmp_path).update
+    assert told is not None and "0.2.0 did not work" in told and "it did not start" in told

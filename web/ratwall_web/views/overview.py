@@ -6,10 +6,13 @@ so an open tab costs a few hundred bytes a time and never flickers.
 
 import hashlib
 import json
+import time
 
 from flask import Blueprint, Response, make_response, render_template, request
 
 from ratwall.ledger.store import LedgerError
+from ratwall.update.attempt import State, notice
+from ratwall.update.place import Place, last_attempt
 from ratwall_web.guard import background
 from ratwall_web.records import Row
 from ratwall_web.services import services
@@ -49,9 +52,20 @@ def _body() -> tuple[str, str]:
         status=status,
         figures=figures,
         problem=problem,
+        update=_update(),
         chart=_chart(figures) if figures else None,
     )
     return body, hashlib.sha256(body.encode()).hexdigest()[:DIGEST_DIGITS]
+
+
+def _update() -> dict[str, str] | None:
+    """Return what the owner should know of the last update, and how it looks."""
+    last = last_attempt(Place(services().config.update_dir))
+    text = notice(last, time.time_ns() // 1000)
+    if last is None or text is None:
+        return None
+    tones = {State.FAILED: "warn", State.GOOD: "good"}
+    return {"text": text, "tone": tones.get(last.state, "")}
 
 
 def _chart(figures: Row) -> str:
