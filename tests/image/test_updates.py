@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from image.conftest import OVERLAY, ROOT
+from image.conftest import OVERLAY, ROOT, UNITS
 
 BOARD = "qemu_x86_64"
 
@@ -170,13 +170,14 @@ def box(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def check(box: Path, python: str) -> list[str]:
+def check(box: Path, python: str, *arguments: str) -> list[str]:
     """Run the script with this in Python's place; what it called."""
     stand_in = box / "python"
     stand_in.write_text(f"#!/bin/sh\n{python}\n")
     stand_in.chmod(0o755)
     done = run(
         OVERLAY / "usr/lib/ratwall/health",
+        *arguments,
         PATH=f"{box / 'bin'}:{os.environ['PATH']}",
         RATWALL_UPDATES=str(box),
         RATWALL_COMMAND_LINE=str(box / "cmdline"),
@@ -213,3 +214,10 @@ def test_a_version_that_is_not_on_trial_is_never_restarted(box: Path, trial: str
     if trial is not None:
         (box / "trial").write_text(trial)
     assert check(box, "exit 1") == []
+
+
+def test_a_version_whose_check_cannot_be_started_is_taken_back_while_on_trial(box: Path) -> None:
+    assert check(box, "exit 0", "take-back") == []
+    (box / "trial").write_text("B\n")
+    assert check(box, "exit 0", "take-back") == TAKEN_BACK
+    assert "OnFailure=ratwall-takeback.service" in (UNITS / "ratwall-health.service").read_text()

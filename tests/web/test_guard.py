@@ -9,6 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from ratwall.update.attempt import Attempt
+from ratwall.update.place import Place, keep_attempt
 from ratwall_web import create_app
 from ratwall_web.api.gate import is_for_programs
 from ratwall_web.config import Config
@@ -43,7 +45,7 @@ def app(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterat
     (tmp_path / "web").mkdir(mode=0o700)
     office = Office(tmp_path / "ledger.sqlite3")
     office.attack()
-    app = create_app(Config(tmp_path, **FAST), clock)
+    app = create_app(Config(tmp_path, tmp_path, **FAST), clock)
     app.extensions[EXTENSION].credentials.set(PASSWORD)
     yield app
     office.close()
@@ -81,6 +83,17 @@ def test_every_page_is_closed_to_strangers(app: Flask, client: FlaskClient) -> N
             continue
         assert answer.status_code == 303, rule
         assert answer.headers["Location"].startswith("/login"), rule
+
+
+def test_the_owner_reads_what_became_of_the_last_update(client: FlaskClient, app: Flask) -> None:
+    log_in(client)
+    place = Place(app.extensions[EXTENSION].config.update_dir)
+    assert "update to version" not in client.get("/", base_url=BASE).text
+    attempt = Attempt("0.2.0", "B", "0.1.0", 1, "a boot")
+    keep_attempt(place, attempt.end(2, "the admin page does not answer <b>"))
+    text = client.get("/", base_url=BASE).text
+    assert "The update to version 0.2.0 did not work, and version 0.1.0 runs on." in text
+    assert "does not answer &lt;b&gt;" in text
 
 
 @pytest.mark.parametrize(
