@@ -218,7 +218,14 @@ def _lines(running: Running, last: Attempt | None, other: Slot | None) -> list[s
         lines.append(f"  takes updates signed by {running.keys} keys")
     if other is not None:
         version = f", version {printable(other.version)}" if other.version else ""
-        state = "good: `ratwall update rollback` goes there" if other.good else "not good"
+        waits = last is not None and last.is_open and last.slot == other.name
+        state = (
+            "not started yet"
+            if waits
+            else "good: `ratwall update rollback` goes there"
+            if other.good
+            else "not good"
+        )
         lines.append(f"  slot {other.name}{version}: {state}")
     lines.append(f"  last update: {printable(describe(last))}")
     return lines
