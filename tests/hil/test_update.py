@@ -23,6 +23,9 @@ from ratwall_lab.certificates import Identity
 from ratwall_lab.endpoint import End
 from ratwall_lab.topology import GATEWAY, OFFICE_IPV4
 
+# An installation and a start or two each: ten minutes and more on a busy machine.
+pytestmark = pytest.mark.full
+
 PORT = 8000
 INSTALL_SECONDS = 400.0  # some hundred megabytes through an emulated processor, hashed on the way
 START_SECONDS = 420.0  # from a restart to the boot loader's next word, and to the shell
@@ -156,7 +159,6 @@ def test_a_version_that_inspects_nothing_is_taken_back_and_the_owner_reads_why(
         assert "The update to version 9.0.1 did not work" in visitor.get("/").text
 
 
-@pytest.mark.full
 @pytest.mark.parametrize("change", [without_first_program, without_kernel])
 def test_a_version_that_does_not_start_is_left_after_three_tries(
     box: Box, factory: Factory, change: Callable[[Path], None]
@@ -173,7 +175,6 @@ def test_a_version_that_does_not_start_is_left_after_three_tries(
     box.wait_protecting()
 
 
-@pytest.mark.full
 def test_what_is_not_for_this_box_or_not_whole_is_refused_before_anything_is_written(
     box: Box, factory: Factory, tmp_path: Path
 ) -> None:
@@ -200,7 +201,6 @@ def test_what_is_not_for_this_box_or_not_whole_is_refused_before_anything_is_wri
     assert set(box.machine.succeed("ls /data/update").split()) <= {"central.raucs"}
 
 
-@pytest.mark.full
 def test_a_power_cut_during_an_installation_is_told_and_the_next_one_works(
     box: Box, factory: Factory
 ) -> None:

@@ -43,10 +43,14 @@ def wait_healthy(
     A round ends at the first that is not: the later ones would only say the same.
     """
     deadline = clock() + seconds
+    told: str | None = None
     while True:
         wrong = next((found for check in checks.values() if (found := check()) is not None), None)
         if wrong is None:
             return []
+        if wrong != told:
+            told = wrong
+            _say(f"not yet: {wrong}")
         if clock() >= deadline:
             return [found for check in checks.values() if (found := check()) is not None]
         sleep(PAUSE_SECONDS)
