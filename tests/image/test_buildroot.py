@@ -295,6 +295,9 @@ def test_the_root_says_what_it_is_and_has_its_mount_points(target: Path) -> None
     name = f'PRETTY_NAME="Ratwall {__version__}, Raspberry Pi 5'
     assert name in (target / "etc/os-release").read_text()
     assert (target / "etc/machine-id").read_bytes() == b""
+    assert (target / "etc/fstab").read_bytes() == b""
+    updates = target / "etc/systemd/system/systemd-update-done.service"
+    assert updates.readlink() == Path("/dev/null")
     assert (target / "etc/ratwall").is_dir() and (target / "mnt/bootsel").is_dir()
     assert list(target.rglob(".gitkeep")) == []
 
