@@ -6,6 +6,7 @@ restarts are RAUC started anew on the slot that the firmware would take (test_tr
 
 import contextlib
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from image.conftest import OVERLAY, ROOT
 from image.test_tryboot import SCRIPT, Pi
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="RAUC mounts its bundles: run as root")
@@ -25,34 +27,9 @@ BUS = """<busconfig>
 <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
 </policy></busconfig>
 """
-# The lines that scripts/image puts into a Pi's system.conf, and slots that are files.
-CONFIG = """[system]
-compatible=ratwall-rpi5
-bootloader=custom
-statusfile={folder}/status
-
-[handlers]
-bootloader-custom-backend={folder}/backend
-
-[keyring]
-path={folder}/cert.pem
-"""
-SLOTS = "".join(
-    f"""
-[slot.root.{number}]
-device={{folder}}/root-{letter}
-type=raw
-bootname={letter.upper()}
-
-[slot.boot.{number}]
-device={{folder}}/boot-{letter}
-type=raw
-parent=root.{number}
-"""
-    for number, letter in enumerate("ab")
-)
-MANIFEST = """[update]
-compatible=ratwall-rpi5
+BOARD = "rpi5"
+MANIFEST = f"""[update]
+compatible=ratwall-{BOARD}
 version=2
 [bundle]
 format=plain
@@ -91,8 +68,27 @@ class Updater:
         backend.chmod(0o755)
         for name in ("root-a", "root-b", "boot-a", "boot-b"):
             (self.folder / name).write_bytes(bytes(SLOT_SIZE))
-        (self.folder / "system.conf").write_text((CONFIG + SLOTS).format(folder=self.folder))
+        (self.folder / "system.conf").write_text(self._config(backend))
         (self.folder / "bus.conf").write_text(BUS.format(folder=self.folder))
+
+    def _config(self, backend: Path) -> str:
+        """The image's own configuration, as the build fills it in for a Pi, with paths of ours."""
+        root = self.folder / "root"
+        (root / "usr/lib").mkdir(parents=True)
+        shutil.copytree(OVERLAY / "etc/rauc", root / "etc/rauc")
+        run(ROOT / "scripts/image/mark-root", root, BOARD, "Raspberry Pi 5", "tryboot")
+        text = (root / "etc/rauc/system.conf").read_text()
+        for there, here in {
+            "/usr/lib/ratwall/tryboot": str(backend),
+            "/dev/disk/by-partlabel": str(self.folder),
+            "/etc/rauc/keyring.pem": str(self.folder / "cert.pem"),
+            # Not every RAUC that runs the tests knows the first, nor every kernel dm-verity.
+            "data-directory=/data/update": f"statusfile={self.folder}/status",
+            "bundle-formats=verity\n": "",
+        }.items():
+            assert there in text, f"system.conf has no {there}"
+            text = text.replace(there, here)
+        return text
 
     def make_bundle(self) -> None:
         key, cert = self.folder / "key.pem", self.folder / "cert.pem"
