@@ -1,5 +1,7 @@
 """What Prometheus gets, read by its own parser."""
 
+import time
+
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -9,6 +11,8 @@ from web.peer import MADE, STATUS, ControllerPeer
 from web.programs import Program, new_token
 from web.story import Office
 
+UP = "ratwall_up"
+DEADLINE_S = 30
 # What a label may hold: each of it has as many values as the box has parts, never as the wire has.
 LABELS = {"version", "mode", "state", "worker", "kind", "feed", "outcome", "receiver"}
 WHOLE = {
@@ -122,9 +126,10 @@ def test_a_name_of_a_list_cannot_break_out_of_its_label() -> None:
 def test_a_running_page_is_scraped(site: Site, office: Office, controller: ControllerPeer) -> None:
     office.attack()
     program = Program(site.url, new_token(site.state_dir, "prometheus", "read"))
-    reply = program.get("/metrics")
+    deadline = time.monotonic() + DEADLINE_S  # a controller that is busy for once is told as down
+    while value(families := read((reply := program.get("/metrics")).body.decode()), UP) == 0:
+        assert time.monotonic() < deadline
     assert reply.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-    families = read(reply.body.decode())
     assert value(families, "ratwall_state", state="protecting") == 1
     assert value(families, "ratwall_connections_today", outcome="blocked") == 1
     assert value(families, "ratwall_devices") == 1
