@@ -23,8 +23,8 @@ from ratwall_lab.certificates import Identity
 from ratwall_lab.endpoint import End
 from ratwall_lab.topology import GATEWAY, OFFICE_IPV4
 
-# An installation and a start or two each: ten minutes and more on a busy machine.
-pytestmark = pytest.mark.full
+# An installation and a start or two each: some minutes. One that works and one that does not are
+# tried at every run, the others in `make hil-full`.
 
 PORT = 8000
 INSTALL_SECONDS = 400.0  # some hundred megabytes through an emulated processor, hashed on the way
@@ -159,6 +159,7 @@ def test_a_version_that_inspects_nothing_is_taken_back_and_the_owner_reads_why(
         assert "The update to version 9.0.1 did not work" in visitor.get("/").text
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("change", [without_first_program, without_kernel])
 def test_a_version_that_does_not_start_is_left_after_three_tries(
     box: Box, factory: Factory, change: Callable[[Path], None]
@@ -175,6 +176,7 @@ def test_a_version_that_does_not_start_is_left_after_three_tries(
     box.wait_protecting()
 
 
+@pytest.mark.full
 def test_what_is_not_for_this_box_or_not_whole_is_refused_before_anything_is_written(
     box: Box, factory: Factory, tmp_path: Path
 ) -> None:
@@ -201,6 +203,7 @@ def test_what_is_not_for_this_box_or_not_whole_is_refused_before_anything_is_wri
     assert set(box.machine.succeed("ls /data/update").split()) <= {"central.raucs"}
 
 
+@pytest.mark.full
 def test_a_power_cut_during_an_installation_is_told_and_the_next_one_works(
     box: Box, factory: Factory
 ) -> None:
