@@ -6,14 +6,13 @@ block of memory at most.
 """
 
 import json
-import os
 import threading
 import time
-from pathlib import Path
 
 import nacl.exceptions
 import nacl.pwhash.argon2id as argon2id
 
+from ratwall.durable import write_durably
 from ratwall.errors import RatwallError, UsageError
 from ratwall_web.config import Config
 
@@ -54,7 +53,7 @@ class Credentials:
             )
         hashed = self._hash(password)
         document = {"password": hashed, "set": int(time.time() * 1_000_000)}
-        write_private(self._path, json.dumps(document) + "\n")
+        write_durably(self._path, json.dumps(document) + "\n", mode=0o600)
 
     def check(self, password: str) -> bool:
         """Tell whether `password` is the one that was set; BusyError under a flood of guesses."""
@@ -106,20 +105,3 @@ class _Turn:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write `text` so that only this user can read it, whole or not at all (also at power loss)."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

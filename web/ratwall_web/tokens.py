@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ratwall.durable import write_durably
 from ratwall.errors import RatwallError, UsageError
 from ratwall_web.config import Config
-from ratwall_web.credentials import write_private
 
 READ, ACT = "read", "act"  # what a token may do; one that acts may read as well
 SCOPES = (READ, ACT)
@@ -124,7 +124,7 @@ class Tokens:
             return
         self._written = {key: at for key, at in self._used.items() if key in self._tokens}
         try:
-            write_private(self._use_path, json.dumps(self._written) + "\n")
+            write_durably(self._use_path, json.dumps(self._written) + "\n", mode=0o600)
         except OSError as error:  # a full disk takes the time away from the list, not the API
             print(f"ratwall-web: {self._use_path}: {error.strerror}", file=sys.stderr)
 
@@ -151,7 +151,7 @@ class Tokens:
         rows = [asdict(token) for token in tokens.values()]
         for row in rows:
             del row["used"]
-        write_private(self._path, json.dumps({"tokens": rows}) + "\n")
+        write_durably(self._path, json.dumps({"tokens": rows}) + "\n", mode=0o600)
         self._seen = None  # the next look reads it
 
 

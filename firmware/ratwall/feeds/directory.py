@@ -8,12 +8,11 @@ Every file is replaced whole. What of it cannot be read counts as not there: it 
 """
 
 import json
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ratwall.durable import write_durably
 from ratwall.feeds.index import DIRECTORY, index_of
 from ratwall.feeds.indicator import DAY, SECOND
 from ratwall.settings.feed_sources import RESERVED, FeedSource
@@ -113,7 +112,7 @@ class FeedDirectory:
     def write_states(self, states: list[FeedState]) -> None:
         """Replace what is known of the feeds."""
         document = {"feeds": [each.as_dict() for each in states]}
-        self._replace(self._state, json.dumps(document, indent=1).encode())
+        write_durably(self._state, json.dumps(document, indent=1).encode())
 
     def held(self, name: str) -> bytes | None:
         """Return the list of a feed as it was taken, None if none is held."""
@@ -124,7 +123,7 @@ class FeedDirectory:
 
     def hold(self, name: str, data: bytes) -> None:
         """Replace the list of a feed."""
-        self._replace(self._list(name), data)
+        write_durably(self._list(name), data)
 
     def forget(self, name: str) -> None:
         """Delete the list of a feed."""
@@ -132,7 +131,7 @@ class FeedDirectory:
 
     def write_index(self, data: bytes) -> None:
         """Replace the index; who has the old one mapped keeps it."""
-        self._replace(self.index, data)
+        write_durably(self.index, data)
 
     def drop_others(self, names: set[str]) -> None:
         """Delete the lists of feeds that are not among these."""
@@ -142,20 +141,3 @@ class FeedDirectory:
 
     def _list(self, name: str) -> Path:
         return self.path / f"{name}.list"
-
-    @staticmethod
-    def _replace(path: Path, data: bytes) -> None:
-        staged = path.with_suffix(".new")
-        staged.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            with os.fdopen(os.open(staged, flags, 0o644), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fchmod(file.fileno(), 0o644)
-                os.fsync(file.fileno())
-            staged.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                staged.unlink(missing_ok=True)
-            raise

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ratwall.durable import sync_directory, write_durably
 from ratwall.errors import RatwallError, UsageError
 from ratwall.seed.document import Seed, parse_seed
 from ratwall.settings.load import FILE_SIZE_LIMIT
@@ -79,22 +80,6 @@ def _apply(seed: Seed, places: Places, give: Callable[[Path], None]) -> None:
         write_durably(credentials, json.dumps(kept) + "\n", mode=0o600, give=give)
 
 
-def write_durably(
-    path: Path, text: str, *, mode: int = 0o644, give: Callable[[Path], None] = lambda _: None
-) -> None:
-    """Write a file whole or not at all, on the disk when this returns."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    give(fresh)
-    fresh.replace(path)
-    _sync_directory(path.parent)
-
-
 def wipe(path: Path) -> None:
     """Overwrite a file with zeros, then remove it.
 
@@ -106,12 +91,4 @@ def wipe(path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     path.unlink()
-    _sync_directory(path.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)

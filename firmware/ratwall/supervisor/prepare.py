@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ratwall.durable import write_durably
 from ratwall.errors import RatwallError, UsageError
 from ratwall.settings.load import read_settings
 from ratwall.settings.schema import Settings
@@ -64,9 +65,7 @@ def remember(last_good: Path, text: bytes) -> None:
     """Keep settings that were good; a full or read-only disk is told of, and no reason to stop."""
     try:
         if not last_good.exists() or last_good.read_bytes() != text:
-            staged = last_good.with_suffix(".new")
-            staged.write_bytes(text)
-            staged.replace(last_good)
+            write_durably(last_good, text)
     except OSError as error:
         say(f"{last_good}: the settings cannot be remembered: {error.strerror}")
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ratwall.durable import write_durably
 from ratwall.errors import UsageError
 from ratwall.settings.schema import Settings
 from ratwall.supervisor.children import Child
@@ -85,13 +86,7 @@ class StateDirectory:
 
     def write_settings(self, text: bytes) -> None:
         """Lay the checked settings where every process may read them, whole at every moment."""
-        staged = self.settings.with_suffix(".new")
-        staged.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with os.fdopen(os.open(staged, flags, 0o644), "wb") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o644)
-        staged.replace(self.settings)
+        write_durably(self.settings, text)
 
     def inspectors(
         self, settings: Settings, environment: Mapping[str, str], *, monitor_only: bool

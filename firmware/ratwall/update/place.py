@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ratwall import __version__
+from ratwall.durable import sync_directory, write_durably
 from ratwall.errors import RatwallError
 from ratwall.update.attempt import BYTES_LIMIT, Attempt, AttemptError, Tries, dump, load
 from ratwall.update.slots import read_release, read_tries, running_slot
@@ -89,11 +90,11 @@ def keep_attempt(place: Place, attempt: Attempt) -> None:
     """Keep an attempt, and mark its slot as on trial while it is open; on the disk on return."""
     try:
         if attempt.is_open:
-            _write(place.trial, f"{attempt.slot}\n".encode())
-        _write(place.record, dump(attempt))
+            write_durably(place.trial, f"{attempt.slot}\n".encode())
+        write_durably(place.record, dump(attempt))
         if not attempt.is_open:
             place.trial.unlink(missing_ok=True)
-            _sync(place.directory)
+            sync_directory(place.directory)
     except OSError as error:
         raise RatwallError(
             f"update: {place.directory}: cannot be written: {error.strerror}; an update needs the"
@@ -123,25 +124,6 @@ def sole_update(place: Place) -> Iterator[None]:
 def slot_tries(place: Place, slot: str) -> Tries:
     """Return what the boot loader keeps of a slot."""
     return read_tries(_text(place.environment), slot)
-
-
-def _write(path: Path, content: bytes) -> None:
-    staged = path.with_suffix(".new")
-    with staged.open("wb") as file:
-        os.fchmod(file.fileno(), 0o644)  # the page and the console show it
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)
-    _sync(path.parent)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _text(path: Path) -> str | None:
