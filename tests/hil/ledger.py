@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from hil.conftest import Box
 
 LEDGER = "/var/lib/ratwall/ledger.sqlite3"
-ASK = f'import sqlite3; print(*sqlite3.connect("{LEDGER}").execute("pragma quick_check"))'
+ASK = (
+    f'import sqlite3; found = sqlite3.connect("{LEDGER}").execute("pragma quick_check"); '
+    "print(*(row[0] for row in found))"
+)
 CHECK = f"python3 -c '{ASK}'"
 MANY = "--limit 1000"
 # Blocks one port after the other, and says so on the console when the box has said so: what stands
