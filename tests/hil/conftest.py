@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -160,13 +161,22 @@ def booted(folder: Path, office: Office, figures: Figures) -> Booted:
         return Booted(saved, stages.report)
 
 
+def _name(request: pytest.FixtureRequest) -> str:
+    """A name for a test's folder: short, since sockets lie in it, and no other test's.
+
+    Tests of many cases begin alike; two that shared a disk would find each other's traces on it.
+    """
+    number = zlib.crc32(request.node.nodeid.encode())
+    return f"{request.node.name.removeprefix('test_')[:18]}-{number:08x}"
+
+
 @pytest.fixture
 def box(
     booted: Booted, folder: Path, office: Office, request: pytest.FixtureRequest
 ) -> Iterator[Box]:
     """A box of this test's own that protects."""
-    name = request.node.name.removeprefix("test_")[:30]
-    with Machine(IMAGE, folder / name, office.lab.box, saved=booted.saved) as machine:
+    place = folder / _name(request)
+    with Machine(IMAGE, place, office.lab.box, saved=booted.saved) as machine:
         box = Box(machine, office)
         box.wait_protecting()  # it was held still: who was waited for may have been missed
         yield box
@@ -190,7 +200,7 @@ def power_on(
             memory_mb: int = MEMORY_MB,
             units: Mapping[str, str] = MappingProxyType({}),
         ) -> Box:
-            where = folder / f"{request.node.name.removeprefix('test_')[:24]}-{name}"
+            where = folder / f"{_name(request)}-{name}"
             machine = Machine(
                 image or booted.saved.disk, where, office.lab.box, memory_mb=memory_mb, units=units
             )
