@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "firmware" / "ratwall"
 # Single files in front: everybody may use them, they use nobody. `__main__` is cli's front door.
-FIRST, LAST = ["__init__", "errors", "address", "durable"], ["__main__"]
+FIRST, LAST = ["__init__", "errors", "address", "replacing"], ["__main__"]
 
 
 def order() -> list[str]:

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -22,12 +23,16 @@ from typing import IO, Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from ratwall_web.config import Config
+from unit.controller.box import Box, FakeSets, FakeWatch
 from web.browser import PATIENCE_MS, Console, chromium, keep_picture, log_in, visit
 from web.peer import ControllerPeer
 from web.story import Office
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery staple"
+# A password is hashed in a tenth of the time.
+FAST = {"argon2_memory": 8 * 1024 * 1024, "argon2_passes": 1}
 START_TIMEOUT_S = 30
 
 
@@ -154,6 +159,22 @@ class Answer:
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
+
+
+@pytest.fixture
+def box(state_dir: Path) -> Iterator[Box]:
+    """A real controller; only the kernel is a plain memory."""
+    (state_dir / "run").mkdir()
+    made = Box(state_dir, FakeSets(), FakeWatch(), now=time.time_ns() // 1000)
+    yield made
+    made.watch.close()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A page without a process of its own, whose password is hashed quickly."""
+    (tmp_path / "web").mkdir(mode=0o700)
+    return Config(tmp_path, **FAST)
 
 
 @pytest.fixture

@@ -13,8 +13,6 @@ from ratwall_web.lockout import Lockout, network_of
 from ratwall_web.sessions import NOTICE_LIMIT, Sessions
 from ratwall_web.setup_code import SetupCode
 
-FAST = {"argon2_memory": 8 * 1024 * 1024, "argon2_passes": 1}
-
 
 class Clock:
     now = 1000.0
@@ -26,12 +24,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    (tmp_path / "web").mkdir(mode=0o700)
-    return Config(tmp_path, **FAST)
 
 
 def test_a_password_is_kept_as_a_hash_and_checked(config: Config) -> None:

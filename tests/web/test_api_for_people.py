@@ -14,7 +14,7 @@ import pytest
 
 from ratwall.kernel.response import Quarantined
 from ratwall.ledger import queries
-from unit.controller.box import Box, FakeInspector, FakeSets, FakeWatch, Running, proof, report
+from unit.controller.box import Box, FakeInspector, Running, proof, report
 from web.conftest import serve
 from web.programs import Program, new_token
 
@@ -23,14 +23,6 @@ PAGE = (ROOT / "docs" / "api.md").read_text()
 ENDPOINT = ("203.0.113.7", 6606)
 CLIENT = "192.168.1.10"
 DEADLINE_S = 30
-
-
-@pytest.fixture
-def box(state_dir: Path) -> Iterator[Box]:
-    (state_dir / "run").mkdir()
-    made = Box(state_dir, FakeSets(), FakeWatch(), now=time.time_ns() // 1000)
-    yield made
-    made.watch.close()
 
 
 @pytest.fixture

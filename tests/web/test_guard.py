@@ -19,11 +19,11 @@ from ratwall_web.guard import KNOWN_COOKIE, SESSION_COOKIE, VISIT_COOKIE
 from ratwall_web.numbers import ROW_LIMIT
 from ratwall_web.services import EXTENSION
 from ratwall_web.views.entrance import _own_path
+from web.conftest import FAST
 from web.story import Office
 
 BASE = "https://192.168.1.1:8443"
 PASSWORD = "a password for tests"
-FAST = {"argon2_memory": 8 * 1024 * 1024, "argon2_passes": 1}
 
 
 class Clock:

@@ -1,7 +1,6 @@
 """API tokens: shown once, kept as hashes, found, revoked; and the page that makes them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -18,7 +17,6 @@ from web.story import Office
 
 BASE = "https://192.168.1.1:8443"
 PASSWORD = "a password for tests"
-FAST = {"argon2_memory": 8 * 1024 * 1024, "argon2_passes": 1}
 
 
 class Clock:
@@ -31,12 +29,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Config:
-    (tmp_path / "web").mkdir(mode=0o700)
-    return Config(tmp_path, **FAST)
 
 
 @pytest.fixture

@@ -5,13 +5,12 @@ Only the kernel is a plain memory here; what happens on the wire is the inline t
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ratwall.kernel.response import BlockedFor, Paused, Quarantined
-from unit.controller.box import Box, FakeInspector, FakeSets, FakeWatch, Running, proof, report
+from unit.controller.box import Box, FakeInspector, Running, proof, report
 from web.browser import (
     PATIENCE_MS,
     Console,
@@ -31,14 +30,6 @@ from web.conftest import PASSWORD, serve
 LIVE_MS = PATIENCE_MS  # the page polls every 2 s; the rest is a busy machine's
 ENDPOINT = ("203.0.113.7", 6606)
 CLIENT = "192.168.1.10"
-
-
-@pytest.fixture
-def box(state_dir: Path) -> Iterator[Box]:
-    (state_dir / "run").mkdir()
-    made = Box(state_dir, FakeSets(), FakeWatch(), now=time.time_ns() // 1000)
-    yield made
-    made.watch.close()
 
 
 @pytest.fixture

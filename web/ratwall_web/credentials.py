@@ -12,8 +12,8 @@ import time
 import nacl.exceptions
 import nacl.pwhash.argon2id as argon2id
 
-from ratwall.durable import write_durably
 from ratwall.errors import RatwallError, UsageError
+from ratwall.replacing import replace_file
 from ratwall_web.config import Config
 
 # Longer than this nobody waits for a page; under such a flood the answer is "busy".
@@ -53,7 +53,7 @@ class Credentials:
             )
         hashed = self._hash(password)
         document = {"password": hashed, "set": int(time.time() * 1_000_000)}
-        write_durably(self._path, json.dumps(document) + "\n", mode=0o600)
+        replace_file(self._path, json.dumps(document) + "\n", mode=0o600)
 
     def check(self, password: str) -> bool:
         """Tell whether `password` is the one that was set; BusyError under a flood of guesses."""

@@ -10,7 +10,7 @@ import secrets
 import sys
 from typing import TextIO
 
-from ratwall.durable import write_durably
+from ratwall.replacing import replace_file
 from ratwall_web.config import Config
 
 # Eight digits: a hundred million, against the 50 tries that the lock-out allows in five minutes.
@@ -29,7 +29,7 @@ class SetupCode:
         code = self._read()
         if code is None:
             code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
-            write_durably(self._path, code + "\n", mode=0o600)
+            replace_file(self._path, code + "\n", mode=0o600)
         half = CODE_DIGITS // 2
         console = self._console or sys.stdout
         print(f"ratwall-web: set-up code {code[:half]}-{code[half:]}", file=console, flush=True)

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ratwall.durable import write_durably
 from ratwall.errors import RatwallError, UsageError
+from ratwall.replacing import replace_file
 from ratwall_web.config import Config
 
 READ, ACT = "read", "act"  # what a token may do; one that acts may read as well
@@ -124,7 +124,7 @@ class Tokens:
             return
         self._written = {key: at for key, at in self._used.items() if key in self._tokens}
         try:
-            write_durably(self._use_path, json.dumps(self._written) + "\n", mode=0o600)
+            replace_file(self._use_path, json.dumps(self._written) + "\n", mode=0o600)
         except OSError as error:  # a full disk takes the time away from the list, not the API
             print(f"ratwall-web: {self._use_path}: {error.strerror}", file=sys.stderr)
 
@@ -151,7 +151,7 @@ class Tokens:
         rows = [asdict(token) for token in tokens.values()]
         for row in rows:
             del row["used"]
-        write_durably(self._path, json.dumps({"tokens": rows}) + "\n", mode=0o600)
+        replace_file(self._path, json.dumps({"tokens": rows}) + "\n", mode=0o600)
         self._seen = None  # the next look reads it
 
 

@@ -1,16 +1,17 @@
 """Keeps on disk how far a receiver has been told, so that a restart leaves no hole.
 
-A file a receiver, replaced whole. What cannot be read is no cursor: then the last day is told
-again, which is better than a hole.
+A file a receiver, replaced whole, and not forced to the disk: it may change every second. What
+cannot be read is no cursor: then the last day is told again, which is better than a hole.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Final
 
 from ratwall.export.source import Position
+from ratwall.replacing import replace_file
 
+FILE_MODE: Final = 0o640  # the controller, of the same group, shows how receivers fare
 FILE_LIMIT: Final = 4096  # bytes; the file has under 100
 SEQUENCE_HIGH: Final = 2**63 - 1  # what a column of SQLite's holds
 
@@ -35,15 +36,5 @@ class Cursor:
 
     def keep(self, position: Position) -> None:
         """Write a position; OSError if the disk refuses."""
-        replace_file(
-            self._path, json.dumps({"ledger": position.ledger, "sequence": position.sequence})
-        )
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file so that it is whole at every moment; OSError if the disk refuses."""
-    staged = path.with_suffix(".new")
-    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    staged.replace(path)
+        kept = {"ledger": position.ledger, "sequence": position.sequence}
+        replace_file(self._path, json.dumps(kept), mode=FILE_MODE, durable=False)

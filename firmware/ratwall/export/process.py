@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from ratwall.export.courier import Courier, Receiver
-from ratwall.export.cursor import Cursor, replace_file
+from ratwall.export.cursor import FILE_MODE, Cursor
 from ratwall.export.facts import DIRECTORY, FILE_NAME
 from ratwall.export.reader import reading, state_of
 from ratwall.export.syslog import SyslogReceiver
 from ratwall.export.syslog_message import host_name
 from ratwall.export.webhook import WebhookReceiver
 from ratwall.ledger.store import FILE_NAME as LEDGER_NAME
+from ratwall.replacing import replace_file
 from ratwall.settings.export import Export
 
 log = logging.getLogger(__name__)
@@ -71,9 +72,9 @@ class Exporter:
         if text == self._written and now - self._written_at < FACTS_AT_LEAST_SECONDS:
             return
         try:
-            replace_file(
-                self._directory / FILE_NAME, json.dumps({"at": _wall(), "receivers": facts})
-            )
+            document = json.dumps({"at": _wall(), "receivers": facts})
+            path = self._directory / FILE_NAME
+            replace_file(path, document, mode=FILE_MODE, durable=False)
         except OSError as error:
             log.warning("%s: cannot be written: %s", self._directory / FILE_NAME, error.strerror)
         self._written, self._written_at = text, now

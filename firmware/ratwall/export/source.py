@@ -4,7 +4,7 @@ Never writes, and keeps nothing open: the ledger under its path may be set aside
 batch is what a receiver is given at once; a ledger that cannot be read now is read later.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,9 @@ from ratwall.ledger.models import Action, BoxState, Certificate, Change, Device,
 from ratwall.ledger.store import Ledger
 
 LEDGER_KIND: Final = "ledger"
+INCIDENT_KINDS: Final = ("incident_opened", "incident_changed")
+ACTION_KINDS: Final = ("action_taken", "action_undone")
+STATE_KINDS: Final = ("box_state",)
 FIRST_LOOK_US: Final = 86_400_000_000  # who is told for the first time hears of the last day
 
 Row = dict[str, Any]
@@ -94,7 +97,7 @@ def read(ledger: Ledger, position: Position, limit: int) -> Batch:
     )
     if not changes:
         return Batch((), position)
-    incidents = _rows(ledger, Incident, changes, ("incident_opened", "incident_changed"))
+    incidents = _rows(ledger, Incident, changes, INCIDENT_KINDS)
     devices = _by_id(ledger, Device.select(), Device, (row["device"] for row in incidents.values()))
     columns = [field for name, field in Certificate._meta.fields.items() if name != "der"]
     certificates = _by_id(
@@ -103,54 +106,27 @@ def read(ledger: Ledger, position: Position, limit: int) -> Batch:
         Certificate,
         (row["certificate"] for row in incidents.values()),
     )
-    actions = _rows(ledger, Action, changes, ("action_taken", "action_undone"))
-    states = _rows(ledger, BoxState, changes, ("box_state",))
-    makers: dict[str, Callable[[Row], Record | None]] = {
-        "incident_opened": lambda change: _incident(
-            position.ledger, change, incidents, devices, certificates
-        ),
-        "action_taken": lambda change: (
-            action_record(position.ledger, change, actions[change["subject"]])
-            if change["subject"] in actions
-            else None
-        ),
-        "box_state": lambda change: (
-            state_record(position.ledger, change, states[change["subject"]])
-            if change["subject"] in states
-            else None
-        ),
-    }
-    makers["incident_changed"] = makers["incident_opened"]
-    makers["action_undone"] = makers["action_taken"]
+    actions = _rows(ledger, Action, changes, ACTION_KINDS)
+    states = _rows(ledger, BoxState, changes, STATE_KINDS)
     opened = {row["subject"] for row in changes if row["kind"] == "incident_opened"}
     records = []
     for change in changes:
         if change["kind"] == "incident_changed" and change["subject"] in opened:
             continue  # the record of its opening says already how it stands
-        make = makers.get(change["kind"])  # an older exporter passes by what it does not know
-        record = None if make is None else make(change)
+        # None: forgotten since, or of a kind that this version does not know.
+        record: Record | None = None
+        subject, kind = change["subject"], change["kind"]
+        if kind in INCIDENT_KINDS and subject in incidents:
+            row = incidents[subject]
+            device, certificate = devices.get(row["device"]), certificates.get(row["certificate"])
+            record = incident_record(position.ledger, change, row, device, certificate)
+        elif kind in ACTION_KINDS and subject in actions:
+            record = action_record(position.ledger, change, actions[subject])
+        elif kind in STATE_KINDS and subject in states:
+            record = state_record(position.ledger, change, states[subject])
         if record is not None:
             records.append(record)
     return Batch(tuple(records), Position(position.ledger, changes[-1]["id"]))
-
-
-def _incident(
-    ledger: str,
-    change: Row,
-    incidents: dict[int, Row],
-    devices: dict[int, Row],
-    certificates: dict[int, Row],
-) -> Record | None:
-    incident = incidents.get(change["subject"])
-    if incident is None:
-        return None  # forgotten since
-    return incident_record(
-        ledger,
-        change,
-        incident,
-        devices.get(incident["device"]),
-        certificates.get(incident["certificate"]),
-    )
 
 
 def _rows(

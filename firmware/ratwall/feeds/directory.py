@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ratwall.durable import write_durably
 from ratwall.feeds.index import DIRECTORY, index_of
 from ratwall.feeds.indicator import DAY, SECOND
+from ratwall.replacing import replace_file
 from ratwall.settings.feed_sources import RESERVED, FeedSource
 from ratwall.settings.schema import Feeds
 
@@ -112,7 +112,7 @@ class FeedDirectory:
     def write_states(self, states: list[FeedState]) -> None:
         """Replace what is known of the feeds."""
         document = {"feeds": [each.as_dict() for each in states]}
-        write_durably(self._state, json.dumps(document, indent=1).encode())
+        replace_file(self._state, json.dumps(document, indent=1).encode())
 
     def held(self, name: str) -> bytes | None:
         """Return the list of a feed as it was taken, None if none is held."""
@@ -123,7 +123,7 @@ class FeedDirectory:
 
     def hold(self, name: str, data: bytes) -> None:
         """Replace the list of a feed."""
-        write_durably(self._list(name), data)
+        replace_file(self._list(name), data)
 
     def forget(self, name: str) -> None:
         """Delete the list of a feed."""
@@ -131,7 +131,7 @@ class FeedDirectory:
 
     def write_index(self, data: bytes) -> None:
         """Replace the index; who has the old one mapped keeps it."""
-        write_durably(self.index, data)
+        replace_file(self.index, data)
 
     def drop_others(self, names: set[str]) -> None:
         """Delete the lists of feeds that are not among these."""

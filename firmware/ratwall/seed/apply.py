@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ratwall.durable import sync_directory, write_durably
 from ratwall.errors import RatwallError, UsageError
+from ratwall.replacing import replace_file, sync_directory
 from ratwall.seed.document import Seed, parse_seed
 from ratwall.settings.load import FILE_SIZE_LIMIT
 
@@ -59,7 +59,7 @@ def apply_file(
     try:
         if before is None:
             _apply(seed, places, give)
-            write_durably(mark, f"{seed.digest}\n")
+            replace_file(mark, f"{seed.digest}\n")
         wipe(places.seed)
     except OSError as error:
         raise RatwallError(f"{places.seed.name}: {error.filename}: {error.strerror}") from error
@@ -67,17 +67,17 @@ def apply_file(
 
 
 def _apply(seed: Seed, places: Places, give: Callable[[Path], None]) -> None:
-    write_durably(places.settings / "settings.toml", seed.settings)
+    replace_file(places.settings / "settings.toml", seed.settings)
     if seed.network:
-        write_durably(places.settings / "network", seed.network)
+        replace_file(places.settings / "network", seed.network)
     if seed.name is not None:
-        write_durably(places.settings / "site-name", f"{seed.name}\n")
+        replace_file(places.settings / "site-name", f"{seed.name}\n")
     if seed.token is not None:
-        write_durably(places.settings / "enrolment-token", f"{seed.token}\n", mode=0o600)
+        replace_file(places.settings / "enrolment-token", f"{seed.token}\n", mode=0o600)
     credentials = places.web / "credentials.json"
     if seed.password_hash is not None and not credentials.exists():
         kept = {"password": seed.password_hash, "set": int(time.time() * MICROSECONDS)}
-        write_durably(credentials, json.dumps(kept) + "\n", mode=0o600, give=give)
+        replace_file(credentials, json.dumps(kept) + "\n", mode=0o600, give=give)
 
 
 def wipe(path: Path) -> None:

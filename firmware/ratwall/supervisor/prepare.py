@@ -13,8 +13,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ratwall.durable import write_durably
 from ratwall.errors import RatwallError, UsageError
+from ratwall.replacing import replace_file
 from ratwall.settings.load import read_settings
 from ratwall.settings.schema import Settings
 from ratwall.supervisor.inline import say
@@ -65,7 +65,7 @@ def remember(last_good: Path, text: bytes) -> None:
     """Keep settings that were good; a full or read-only disk is told of, and no reason to stop."""
     try:
         if not last_good.exists() or last_good.read_bytes() != text:
-            write_durably(last_good, text)
+            replace_file(last_good, text)
     except OSError as error:
         say(f"{last_good}: the settings cannot be remembered: {error.strerror}")
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ratwall.durable import write_durably
 from ratwall.errors import UsageError
+from ratwall.replacing import replace_file
 from ratwall.settings.schema import Settings
 from ratwall.supervisor.children import Child
 from ratwall.supervisor.confine import ACTIVATION_DESCRIPTOR, PYTHON, account, confined
@@ -86,7 +86,7 @@ class StateDirectory:
 
     def write_settings(self, text: bytes) -> None:
         """Lay the checked settings where every process may read them, whole at every moment."""
-        write_durably(self.settings, text)
+        replace_file(self.settings, text, durable=False)
 
     def inspectors(
         self, settings: Settings, environment: Mapping[str, str], *, monitor_only: bool

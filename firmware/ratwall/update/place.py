@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ratwall import __version__
-from ratwall.durable import sync_directory, write_durably
 from ratwall.errors import RatwallError
+from ratwall.replacing import replace_file, sync_directory
 from ratwall.update.attempt import BYTES_LIMIT, Attempt, AttemptError, Tries, dump, load
 from ratwall.update.slots import read_release, read_tries, running_slot
 
@@ -90,8 +90,8 @@ def keep_attempt(place: Place, attempt: Attempt) -> None:
     """Keep an attempt, and mark its slot as on trial while it is open; on the disk on return."""
     try:
         if attempt.is_open:
-            write_durably(place.trial, f"{attempt.slot}\n".encode())
-        write_durably(place.record, dump(attempt))
+            replace_file(place.trial, f"{attempt.slot}\n".encode())
+        replace_file(place.record, dump(attempt))
         if not attempt.is_open:
             place.trial.unlink(missing_ok=True)
             sync_directory(place.directory)

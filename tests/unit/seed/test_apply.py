@@ -87,7 +87,7 @@ def test_a_power_cut_at_any_step_is_made_good_at_the_next_boot(
 ) -> None:
     places.seed.write_text(FULL)
     left = [survived]
-    real = {"write_durably": apply.write_durably, "wipe": apply.wipe}
+    real = {"replace_file": apply.replace_file, "wipe": apply.wipe}
 
     def cut(name: str):  # type: ignore[no-untyped-def]
         def step(*args: object, **options: object) -> None:

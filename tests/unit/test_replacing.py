@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ratwall.durable import write_durably
+from ratwall.replacing import replace_file
 
 
 def names(folder: Path) -> list[str]:
@@ -17,7 +17,7 @@ def names(folder: Path) -> list[str]:
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path, content: str | bytes) -> None:
     path = tmp_path / "settings.toml"
     path.write_text("old, and longer\n")
-    write_durably(path, content)
+    replace_file(path, content)
     assert path.read_text() == "ä\n"
     assert names(tmp_path) == ["settings.toml"]
 
@@ -25,8 +25,8 @@ def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path, content: st
 def test_the_mode_holds_whatever_the_umask_is(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
-        write_durably(tmp_path / "shown", "")
-        write_durably(tmp_path / "secret", "", mode=0o600)
+        replace_file(tmp_path / "shown", "")
+        replace_file(tmp_path / "secret", "", mode=0o600)
     finally:
         os.umask(before)
     assert (tmp_path / "shown").stat().st_mode & 0o777 == 0o644
@@ -36,7 +36,7 @@ def test_the_mode_holds_whatever_the_umask_is(tmp_path: Path) -> None:
 def test_its_owner_has_it_before_it_has_its_name(tmp_path: Path) -> None:
     met: list[tuple[str, bool]] = []
     path = tmp_path / "credentials.json"
-    write_durably(path, "{}", give=lambda fresh: met.append((fresh.read_text(), path.exists())))
+    replace_file(path, "{}", give=lambda fresh: met.append((fresh.read_text(), path.exists())))
     assert met == [("{}", False)]
 
 
@@ -52,7 +52,7 @@ def test_where_the_disk_refuses_the_old_file_stays_alone(
     path.write_text("old\n")
     monkeypatch.setattr(os, step, refuse)
     with pytest.raises(OSError, match="No space"):
-        write_durably(path, "new\n")
+        replace_file(path, "new\n")
     assert path.read_text() == "old\n"
     assert names(tmp_path) == ["settings.toml"]
 
@@ -74,7 +74,7 @@ def test_what_lies_in_its_way_is_neither_followed_nor_kept(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("untouched\n")
     plant(folder / ".settings.toml.new", elsewhere)
-    write_durably(folder / "settings.toml", "new\n")
+    replace_file(folder / "settings.toml", "new\n")
     assert elsewhere.read_text() == "untouched\n"
     assert (folder / "settings.toml").read_text() == "new\n"
     assert names(folder) == ["settings.toml"]

@@ -1,4 +1,4 @@
-"""A file replaced whole: whoever reads it, and a power cut, meets the old one or the new one.
+"""A file replaced whole: whoever reads it meets the old one or the new one, a power cut too.
 
 Never leaves half a file, nor a file of its own making behind when the disk refuses. It stands
 before all folders and imports none. A folder that others may write in wants more than this does:
@@ -13,14 +13,15 @@ from pathlib import Path
 FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def write_durably(
+def replace_file(
     path: Path,
     content: bytes | str,
     *,
     mode: int = 0o644,
     give: Callable[[Path], None] = lambda _: None,
+    durable: bool = True,
 ) -> None:
-    """Replace a file; it is on the disk when this returns. OSError with the old one still there.
+    """Replace a file; durable: it is on the disk on return. OSError with the old one still there.
 
     `mode` holds whatever the umask is; `give` hands the new file to its owner before anybody can
     meet it under its name.
@@ -32,14 +33,16 @@ def write_durably(
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         give(fresh)
         fresh.replace(path)
     except BaseException:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    if durable:
+        sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:
