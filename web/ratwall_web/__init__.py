@@ -11,7 +11,7 @@ from collections.abc import Callable
 from flask import Flask
 from jinja2 import StrictUndefined
 
-from ratwall_web import failures, filters, guard
+from ratwall_web import failures, filters, guard, language
 from ratwall_web.api import routes
 from ratwall_web.config import Config
 from ratwall_web.numbers import RowNumber
@@ -45,6 +45,7 @@ def create_app(config: Config, clock: Callable[[], float] = time.monotonic) -> F
     app.jinja_env.lstrip_blocks = True
     app.extensions[EXTENSION] = make_services(config, clock)
     filters.install(app)
+    language.install(app)
     guard.install(app)
     failures.install(app)
     office = (overview, incidents, devices, responses, flows, blocks, allows, lists, audit, tokens)
