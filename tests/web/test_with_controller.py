@@ -97,7 +97,7 @@ def test_from_the_report_to_the_page_and_back(
     assert box.sets.allowed == {(CLIENT, *ENDPOINT): 3600}
     assert ENDPOINT in box.sets.blocked, "the block stays for all other devices"
 
-    owner.get_by_role("link", name="Allowed").click()
+    owner.get_by_role("link", name="Protection").click()
     owner.get_by_role("button", name="Undo: 203.0.113.7").first.click()
     expect(owner.get_by_text("Undone.")).to_be_visible()
     assert box.sets.allowed == {}
@@ -108,7 +108,8 @@ def test_from_the_report_to_the_page_and_back(
     expect(owner.locator(".strip .state")).to_have_text("Released")
     assert box.sets.blocked == {}
 
-    owner.get_by_role("link", name="Audit").click()
+    owner.get_by_role("link", name="Settings").click()
+    owner.get_by_role("link", name="Audit trail").click()
     for word in ("set-up", "keep", "allow", "undo", "release"):
         expect(owner.get_by_role("cell", name=word, exact=True)).to_be_visible()
     log_out(owner)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from flask import Flask
 from jinja2 import StrictUndefined
 
-from ratwall_web import failures, filters, guard, language
+from ratwall_web import failures, filters, guard, language, menu
 from ratwall_web.api import routes
 from ratwall_web.config import Config
 from ratwall_web.numbers import RowNumber
@@ -24,6 +24,7 @@ from ratwall_web.views import (
     devices,
     entrance,
     flows,
+    hub,
     incidents,
     lists,
     overview,
@@ -46,10 +47,11 @@ def create_app(config: Config, clock: Callable[[], float] = time.monotonic) -> F
     app.extensions[EXTENSION] = make_services(config, clock)
     filters.install(app)
     language.install(app)
+    app.jinja_env.globals["menu"] = menu
     guard.install(app)
     failures.install(app)
-    office = (overview, incidents, devices, responses, flows, blocks, allows, lists, audit, tokens)
-    for concern in (assets, entrance, *office):
+    office = (overview, incidents, devices, responses, flows, blocks, allows, lists, hub)
+    for concern in (assets, entrance, *office, audit, tokens):
         app.register_blueprint(concern.blueprint)
     routes.install(app)
     return app

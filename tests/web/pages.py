@@ -1,0 +1,20 @@
+"""The pages that the browser walks: each at every width, light and dark, in every language.
+
+One line for each page: the name of its picture, and its address in the office that
+`test_pages` fills (an incident, a device and a connection, each with number 1).
+"""
+
+PAGES = {
+    "overview": "/",
+    "incidents": "/incidents/",
+    "incident": "/incidents/1",
+    "devices": "/devices/",
+    "device": "/devices/1",
+    "connections": "/connections/",
+    "block": "/connections/1/block",
+    "allowed": "/allowed/",
+    "lists": "/lists/",
+    "settings": "/settings",
+    "audit": "/audit/",
+    "tokens": "/tokens/",
+}

@@ -1,0 +1,113 @@
+"""Where everything is: the main navigation, and the sections of the settings page.
+
+Only tables, and what of them to show. A page that is not registered is not shown, so that a table
+may name a page before it is there. The main navigation has few entries, so that it fits a phone:
+what belongs together shares one, and is told apart by a second line on its pages.
+"""
+
+from dataclasses import dataclass
+
+from flask import current_app, request
+
+from ratwall_web.language import N_
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A page: its name, its endpoint, and what a person finds there, where that is said."""
+
+    label: str
+    endpoint: str
+    sentence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Pages that belong together."""
+
+    label: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def there(self) -> tuple[Entry, ...]:
+        """Return those of the pages that there are."""
+        known = current_app.view_functions
+        return tuple(entry for entry in self.entries if entry.endpoint in known)
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the page that is shown belongs here."""
+        return any(is_current(entry) for entry in self.entries)
+
+
+MAIN = (
+    Section(N_("Overview"), (Entry(N_("Overview"), "overview.dashboard"),)),
+    Section(N_("Incidents"), (Entry(N_("Incidents"), "incidents.index"),)),
+    Section(N_("Devices"), (Entry(N_("Devices"), "devices.index"),)),
+    Section(
+        N_("Connections"),
+        (
+            Entry(N_("Connections"), "flows.index"),
+            Entry(N_("Servers"), "servers.index"),
+        ),
+    ),
+    Section(
+        N_("Protection"),
+        (
+            Entry(N_("Allowed and blocked"), "allows.index"),
+            Entry(N_("Lists"), "lists.index"),
+            Entry(N_("Rules"), "rules.index"),
+        ),
+    ),
+)
+# Blueprints without a list of their own, and the one that their pages belong to.
+BELONGS_TO = {"blocks": "flows"}
+
+SETTINGS = (
+    Section(N_("The box"), ()),
+    Section(N_("People"), ()),
+    Section(N_("Messages"), ()),
+    Section(N_("Safety copies"), ()),
+    Section(N_("Updates"), ()),
+    Section(N_("Support"), ()),
+    Section(
+        N_("Records and programs"),
+        (
+            Entry(
+                N_("Audit trail"),
+                "audit.index",
+                N_("Who changed what on this box, and when."),
+            ),
+            Entry(
+                N_("API tokens"),
+                "tokens.index",
+                N_("Let a program of yours ask this box over the network."),
+            ),
+        ),
+    ),
+)
+
+
+def main() -> tuple[Section, ...]:
+    """Return the sections of the main navigation that have a page."""
+    return tuple(section for section in MAIN if section.there)
+
+
+def settings() -> tuple[Section, ...]:
+    """Return the sections of the settings that have a page."""
+    return tuple(section for section in SETTINGS if section.there)
+
+
+def is_current(entry: Entry) -> bool:
+    """Tell whether the page that is shown is of this entry's blueprint."""
+    shown = request.blueprint or ""
+    return BELONGS_TO.get(shown, shown) == _blueprint(entry)
+
+
+def in_settings() -> bool:
+    """Tell whether the page that is shown is the settings page or one of those it leads to."""
+    return request.blueprint == "hub" or any(section.is_open for section in SETTINGS)
+
+
+def _blueprint(entry: Entry) -> str:
+    return entry.endpoint.partition(".")[0]
