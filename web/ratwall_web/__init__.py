@@ -21,6 +21,7 @@ from ratwall_web.views import (
     assets,
     audit,
     blocks,
+    confirm,
     devices,
     entrance,
     flows,
@@ -32,6 +33,22 @@ from ratwall_web.views import (
     tokens,
 )
 
+CONCERNS = (
+    allows,
+    assets,
+    audit,
+    blocks,
+    confirm,
+    devices,
+    entrance,
+    flows,
+    hub,
+    incidents,
+    lists,
+    overview,
+    responses,
+    tokens,
+)
 # A form here has fewer than a dozen fields.
 FORM_PARTS = 32
 
@@ -50,8 +67,7 @@ def create_app(config: Config, clock: Callable[[], float] = time.monotonic) -> F
     app.jinja_env.globals["menu"] = menu
     guard.install(app)
     failures.install(app)
-    office = (overview, incidents, devices, responses, flows, blocks, allows, lists, hub)
-    for concern in (assets, entrance, *office, audit, tokens):
+    for concern in CONCERNS:
         app.register_blueprint(concern.blueprint)
     routes.install(app)
     return app

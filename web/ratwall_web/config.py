@@ -39,6 +39,9 @@ class Config:
     # Half an hour without a click (the page's own polling is none), a working day in any case.
     session_idle_s: float = 30 * 60
     session_lifetime_s: float = 12 * 3600
+    # Privileged acts ask for the password if it was given longer ago: enough to do what one came
+    # for, too short for whoever finds the browser open at lunch.
+    confirmed_s: float = 5 * 60
     # More people than this never look at one box at a time; the least recently used gives way.
     session_limit: int = 64
 

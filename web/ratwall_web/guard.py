@@ -1,9 +1,10 @@
 """What every request meets before a page, and every answer after it.
 
 The API (`ratwall_web.api`) has a gate of its own; only the policy is the same. For pages there are
-three questions: is this page called by its own name (DNS rebinding), does a change come from our
-own form (CSRF), and is somebody signed in. A view is closed unless it is marked `@public`. Every
-answer gets a policy under which no script or style but our own files can run.
+four questions: is this page called by its own name (DNS rebinding), does a change come from our
+own form (CSRF), is somebody signed in, and did they give their password a short while ago where
+that matters (`@confirmed`). A view is closed unless it is marked `@public`. Every answer gets a
+policy under which no script or style but our own files can run.
 """
 
 import hmac
@@ -18,16 +19,43 @@ from werkzeug.exceptions import BadRequest, Forbidden
 from werkzeug.wrappers import Response as BaseResponse
 
 from ratwall_web.api import gate
+from ratwall_web.confirmation import ask_again, confirmed, needs_confirmation, take_answer
+from ratwall_web.cookies import (
+    KNOWN_COOKIE,
+    KNOWN_SECONDS,
+    SESSION_COOKIE,
+    VISIT_COOKIE,
+    drop_cookie,
+    set_cookie,
+)
 from ratwall_web.services import services
 from ratwall_web.sessions import Session
 
-# `__Host-`: the browser takes it only with Secure, Path=/ and no Domain.
-SESSION_COOKIE = "__Host-ratwall"
-# Before the sign-in a form is bound to this browser by a cookie of its own.
-VISIT_COOKIE = "__Host-ratwall-visit"
-# Stays when the session ends: this browser has signed in before (`ratwall_web.known`).
-KNOWN_COOKIE = "__Host-ratwall-known"
-KNOWN_SECONDS = 400 * 86_400  # browsers keep no cookie for longer
+# What views take from here; the names of cookies and the confirmation have files of their own.
+__all__ = [
+    "CONTENT_POLICY",
+    "CSRF_FIELD",
+    "CSRF_HEADER",
+    "FORM_EXPIRED",
+    "HEADERS",
+    "KNOWN_COOKIE",
+    "KNOWN_SECONDS",
+    "SAFE_METHODS",
+    "SESSION_COOKIE",
+    "STRICT_TRANSPORT",
+    "VISIT_COOKIE",
+    "ask_again",
+    "background",
+    "confirmed",
+    "csrf_token",
+    "current_session",
+    "drop_cookie",
+    "install",
+    "public",
+    "set_cookie",
+    "shows_form_again",
+]
+
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "X-CSRF-Token"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -96,7 +124,7 @@ def check_request() -> BaseResponse | None:
     check_host()
     find_session()
     check_origin()
-    return require_session()
+    return require_session() or require_confirmation()
 
 
 def check_host() -> None:
@@ -154,6 +182,16 @@ def require_session() -> BaseResponse | None:
     return redirect(target, 303)
 
 
+def require_confirmation() -> BaseResponse | None:
+    """Ask for the password before a view that is marked, and take the answer."""
+    if g.session is None or request.routing_exception is not None:
+        return None
+    answer = None if g.get("form_expired") else take_answer()
+    if answer is None and needs_confirmation(_view()) and not g.get("form_expired"):
+        return ask_again()
+    return answer
+
+
 def add_headers(response: Response) -> Response:
     """Add the security policy, and keep pages out of every cache."""
     for name, value in HEADERS.items():
@@ -180,21 +218,6 @@ def current_session() -> Session:
     """Return the session of this request; only for views that are not public."""
     session: Session = g.session
     return session
-
-
-def set_cookie(response: BaseResponse, name: str, value: str, seconds: int | None = None) -> None:
-    """Set a cookie that only this page's own requests over HTTPS carry.
-
-    It lasts for `seconds`, None: until the browser ends.
-    """
-    response.set_cookie(
-        name, value, max_age=seconds, secure=True, httponly=True, samesite="Strict", path="/"
-    )
-
-
-def drop_cookie(response: BaseResponse, name: str) -> None:
-    """Take a cookie away again."""
-    response.delete_cookie(name, secure=True, httponly=True, samesite="Strict", path="/")
 
 
 def _binding() -> str:

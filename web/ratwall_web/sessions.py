@@ -10,8 +10,12 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ratwall_web.config import Config
+
+if TYPE_CHECKING:
+    from ratwall_web.confirmation import Pending
 
 TOKEN_BYTES = 32
 # A notice is read on the next page; more than a few mean that nobody reads them.
@@ -32,6 +36,8 @@ class Session:
 
     started: float
     seen: float
+    confirmed: float  # when the password was given last
+    pending: "Pending | None" = None  # what waits for it to be given again
     notices: list[Notice] = field(default_factory=list)
 
     def notify(self, tone: str, text: str) -> None:
@@ -62,7 +68,7 @@ class Sessions:
             while len(self._sessions) >= self._config.session_limit:
                 oldest = min(self._sessions, key=lambda key: self._sessions[key].seen)
                 del self._sessions[oldest]
-            self._sessions[_digest(token)] = Session(started=now, seen=now)
+            self._sessions[_digest(token)] = Session(now, now, now)
         return token
 
     def find(self, token: str, *, touch: bool = True) -> Session | None:
@@ -82,6 +88,14 @@ class Sessions:
             if touch:
                 session.seen = now
             return session
+
+    def confirm(self, session: Session) -> None:
+        """Take down that the password was given again just now."""
+        session.confirmed = self._clock()
+
+    def is_confirmed(self, session: Session) -> bool:
+        """Tell whether the password was given a short while ago."""
+        return self._clock() - session.confirmed < self._config.confirmed_s
 
     def end(self, token: str) -> None:
         """Sign this browser out."""
