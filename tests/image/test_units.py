@@ -11,12 +11,18 @@ import pytest
 from image.conftest import OVERLAY, PACKAGED, ROOT, UNITS
 
 # Instances stand for their template.
-INSTANCES = {"ratwall-inspector@": "0", "ratwall-console@": "tty1", "ratwall-port@": "eth0"}
+INSTANCES = {
+    "ratwall-inspector@": "0",
+    "ratwall-console@": "tty1",
+    "ratwall-port@": "eth0",
+    "ratwall-steward@": "0",
+}
 # Exposure as `systemd-analyze security` counts it, 0 to 10. What strangers' bytes reach has the
 # least; the keeper and the controller change the kernel and cannot do with as little.
 LIMITS = {
     "ratwall-inspector@0.service": 2.0,
     "ratwall-web.service": 2.0,
+    "ratwall-steward@0.service": 2.0,
     "ratwall-export.service": 2.0,
     "ratwall-console@tty1.service": 2.0,
     "ratwall-prepare.service": 2.0,

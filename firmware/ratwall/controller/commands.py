@@ -32,6 +32,7 @@ from ratwall.controller.response_commands import (
 from ratwall.controller.selftest import is_selftest_server
 from ratwall.controller.service import SELFTEST_NOTE, Service
 from ratwall.controller.sockets import Peer
+from ratwall.controller.stewardship import Stewardship
 from ratwall.controller.uninspected import LISTED_LIMIT
 from ratwall.errors import NotPermittedError, RatwallError
 from ratwall.ledger import models
@@ -65,6 +66,7 @@ class Commands:
             "selftest_result": self._selftest_result,
             "capture": self._capture,
             "feeds_update": self._feeds_update,
+            "steward": Stewardship(service, API_AUTHOR).ask,
         }
         self._responses = ResponseCommands(service)
         self._commands |= self._responses.commands

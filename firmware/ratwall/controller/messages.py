@@ -178,6 +178,10 @@ class Fields:
         """Return an IP address, or None if the key is null or absent."""
         return None if self._values.get(key) is None else self.address(key)
 
+    def items(self) -> list[tuple[str, Any]]:
+        """Return everything as it came, for whoever has a reader of its own."""
+        return list(self._values.items())
+
     def mapping(self, key: str) -> dict[str, Any]:
         """Return a JSON object as it is."""
         value = self._values.get(key)

@@ -52,6 +52,7 @@ from ratwall.ledger.store import Ledger, LedgerError
 from ratwall.ledger.writer import LedgerWriter
 from ratwall.reports.allows import allow_messages
 from ratwall.settings.schema import Settings
+from ratwall.steward.client import Steward
 from ratwall.verdict.headline import Outcome
 
 log = logging.getLogger(__name__)
@@ -103,6 +104,7 @@ class Service:
         self.feeds: Feeds | None = None  # likewise
         self.packs: Packs | None = None
         self.export_directory: Path | None = None  # where the exporter writes how it fares
+        self.steward = Steward()
         self.listeners: list[Listener] = []
         self._heedful: dict[str, list[Listener]] = {"take_report": [], "take_event": []}
         self.clock = clock

@@ -1,0 +1,1 @@
+"""What only root may do, asked for by the controller: a fixed list of verbs, and nothing else."""
