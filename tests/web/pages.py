@@ -15,6 +15,7 @@ PAGES = {
     "allowed": "/allowed/",
     "lists": "/lists/",
     "settings": "/settings",
+    "power": "/power/",
     "audit": "/audit/",
     "tokens": "/tokens/",
 }

@@ -29,6 +29,7 @@ from ratwall_web.views import (
     incidents,
     lists,
     overview,
+    power,
     responses,
     tokens,
 )
@@ -46,6 +47,7 @@ CONCERNS = (
     incidents,
     lists,
     overview,
+    power,
     responses,
     tokens,
 )

@@ -7,6 +7,7 @@ fill it by hand. Each limit stands here with its reason, so that nobody has to h
 from dataclasses import dataclass
 from pathlib import Path
 
+from ratwall.steward.client import SOCKET
 from ratwall.update.place import DIRECTORY
 
 MIB = 1024 * 1024
@@ -20,6 +21,9 @@ class Config:
 
     # Where the box keeps what became of the last update; nothing is there without its image.
     update_dir: Path = DIRECTORY
+
+    # Where the controller asks for what only root may do; nothing is there without the image.
+    steward_socket: Path = SOCKET
 
     # Names this page may be called by, besides any IP address (a name is what DNS rebinding
     # needs, an address is not) and the name of the machine itself.

@@ -64,7 +64,16 @@ MAIN = (
 BELONGS_TO = {"blocks": "flows"}
 
 SETTINGS = (
-    Section(N_("The box"), ()),
+    Section(
+        N_("The box"),
+        (
+            Entry(
+                N_("Restart and power"),
+                "power.index",
+                N_("Restart the box, switch it off, or have it forget everything."),
+            ),
+        ),
+    ),
     Section(N_("People"), ()),
     Section(N_("Messages"), ()),
     Section(N_("Safety copies"), ()),
