@@ -27,6 +27,7 @@ LIMITS = {
     "ratwall-console@tty1.service": 2.0,
     "ratwall-prepare.service": 2.0,
     "ratwall-seed.service": 2.0,
+    "ratwall-boot-marks.service": 2.0,
     "ratwall-port@eth0.service": 2.0,
     "ratwall-controller.service": 2.5,
     "ratwall-rules.service": 3.0,
