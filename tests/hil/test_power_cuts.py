@@ -16,6 +16,7 @@ import pytest
 from hil.conftest import IMAGE, PASSWORD, Booted, Box, PowerOn
 from hil.ledger import BLOCKS, Known
 from hil.stages import PROTECTS
+from hil.test_update import CHECK_SECONDS, GRUBENV
 from hil.traffic import PORT, attack, under_attack
 from ratwall_lab.certificates import Identity
 from ratwall_lab.endpoint import End
@@ -132,3 +133,18 @@ def test_a_cut_while_the_ledger_is_written_loses_nothing_that_was_told(
     known.read_console(veteran.box)
     assert len(known.actions) > before
     veteran.judge(rat)
+
+
+def test_marks_of_grub_that_a_cut_left_empty_are_made_anew(box: Box, rat: Identity) -> None:
+    # What GRUB's tool does first when it writes them; the cut comes before it writes.
+    box.machine.succeed(": > /mnt/bootsel/EFI/BOOT/grubenv; sync")
+    box.machine.power_cut()
+    box.machine.wait_for_console_text(r"ratwall: slot A, try 1")
+    box.wait_protecting()
+    marks = box.machine.wait_until_succeeds(
+        f"{GRUBENV} | grep -x A_TRY=0 && {GRUBENV}", CHECK_SECONDS
+    )
+    assert {"ORDER=A B", "A_OK=1", "B_OK=1", "B_TRY=0"} <= set(marks.split("\n"))
+    assert box.machine.succeed("systemctl --failed --plain --no-legend").strip() == ""
+    attempt, _ = attack(box, rat)
+    assert attempt.end is End.RESET
