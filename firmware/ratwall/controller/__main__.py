@@ -14,6 +14,8 @@ from pathlib import Path
 from ratwall.controller.capacity import Capacity
 from ratwall.controller.captures import MEGABYTE, Captures
 from ratwall.controller.feeds import Feeds
+from ratwall.controller.health import Health
+from ratwall.controller.machine import look
 from ratwall.controller.packs import Packs
 from ratwall.controller.process import Process
 from ratwall.controller.service import Service
@@ -137,6 +139,9 @@ def main() -> None:
         service.clock,
     )
     service.add(service.feeds)
+    ports = (options.lan, options.wan)
+    service.health = Health(lambda: look(ports, options.state_dir))
+    service.add(service.health)
     service.export_directory = options.state_dir / facts.DIRECTORY
     service.start()
     process = Process(service, watch.fileno(), doors, options, read_again, capacity)

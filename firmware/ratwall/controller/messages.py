@@ -27,7 +27,10 @@ COUNTER_LIMIT = 2**63 - 1  # what SQLite's integers hold
 POINTS_LIMIT = 1000  # sums are clamped to 100; a single fact never needs more
 VERDICTS = ("clean", "watch", "alert", "block")
 CLASSES = ("clean", "observed", "watch", "block", "exempt")
-COUNTERS = ("queued", "flows", "blocked", "reports_lost", "uptime_s", "failures", "evicted")
+COUNTERS = (
+    *("queued", "flows", "blocked", "reports_lost", "uptime_s", "failures", "evicted"),
+    "waiting_percent",
+)
 CERTIFICATE_TEXTS = ("subject", "issuer", "sha1", "sha256", "serial", "key_type")
 OBSERVED_LIMIT = 1000  # observed connections in one answer: 300 KB
 MAC_LENGTH = 6

@@ -24,6 +24,7 @@ from ratwall.controller.contacts import Contacts
 from ratwall.controller.counters import Counters
 from ratwall.controller.feeds import Feeds
 from ratwall.controller.findings import Findings
+from ratwall.controller.health import Health
 from ratwall.controller.incidents import Incident
 from ratwall.controller.intake import Intake
 from ratwall.controller.ladder import Ladder
@@ -103,6 +104,7 @@ class Service:
         self.contacts: Contacts | None = None
         self.feeds: Feeds | None = None  # likewise
         self.packs: Packs | None = None
+        self.health: Health | None = None
         self.export_directory: Path | None = None  # where the exporter writes how it fares
         self.steward = Steward()
         self.listeners: list[Listener] = []

@@ -65,8 +65,22 @@ def status(
             "lost": service.writer.lost,
         },
         "selftest": service.selftest,
+        "health": _health(service, inspectors),
         "version": __version__,
     }
+
+
+def _health(service: Service, inspectors: Iterable[Inspector]) -> dict[str, Any] | None:
+    """Return how the machine fares, and how full the fullest queue of packets is."""
+    facts = None if service.health is None else service.health.facts()
+    if facts is None:
+        return None
+    waiting = [
+        inspector.status.counters["waiting_percent"]
+        for inspector in inspectors
+        if inspector.status is not None
+    ]
+    return {**facts, "queue_percent": max(waiting, default=None)}
 
 
 def _pauses(service: Service) -> list[dict[str, Any]]:

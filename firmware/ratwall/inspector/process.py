@@ -194,6 +194,7 @@ class Process:
             "evicted": inspector.evicted,
             "unjudged": inspector.unjudged,
             "reports_lost": self._channel.lost,
+            "waiting_percent": self._queue.waiting_percent(),
             "uptime_s": int(now - self._started),
         }
 

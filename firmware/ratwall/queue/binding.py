@@ -41,6 +41,8 @@ COPY_PACKET = 2  # NFQNL_COPY_PACKET
 # longest IP datagram. The library asks for 4,016 and reads 4,096.
 COPY_RANGE = 0xFFFF - netlink.ATTRIBUTE.size
 MESSAGE_SIZE = COPY_RANGE + 512  # and what the kernel says of the packet: some 150 bytes
+SO_MEMINFO = 55  # include/uapi/asm-generic/socket.h
+MEMINFO = struct.Struct("=II")  # SK_MEMINFO_RMEM_ALLOC, SK_MEMINFO_RCVBUF of linux/sock_diag.h
 BATCH = 64  # packets handled before the caller may look at its other descriptors
 BYTES_PER_ENTRY = 4096  # of socket buffer for each place in the queue: a full frame
 
@@ -143,6 +145,13 @@ class PacketQueue:
         """
         if not isinstance(self._source, _Batch):
             self._source.hasten(seconds)
+
+    def waiting_percent(self) -> int:
+        """Return how full the queue's buffer is, with packets that nobody has read yet."""
+        with socket.socket(fileno=os.dup(self._queue.get_fd())) as channel:
+            facts = channel.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMINFO.size)
+        waiting, room = MEMINFO.unpack(facts)
+        return min(100, 100 * int(waiting) // int(room))
 
     def close(self) -> None:
         """Leave the queue; the kernel lets pass what still waited in it."""
