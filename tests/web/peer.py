@@ -22,6 +22,30 @@ ABOUT = {
     "about": "DcRat and descendants that keep its author's name",
 }
 FEED = {"name": "own", "kind": "plain", "indicators": 1200, "checked": MADE, "taken": MADE}
+NO_RATES = {"received_bps": None, "sent_bps": None}
+HEALTH: dict[str, Any] = {
+    "uptime_s": 93_784,
+    "cores": 4,
+    "processor_percent": 7,
+    "memory_bytes": 3_980_000_000,
+    "memory_percent": 12,
+    "temperature": 47.8,
+    "disk_bytes": 31_900_000_000,
+    "disk_percent": 4,
+    "ports": [
+        {
+            "name": "lan0",
+            "there": True,
+            "up": True,
+            "speed_mbit": 1000,
+            "received_bps": 1_240_000,
+            "sent_bps": 18_400_000,
+        },
+        {"name": "wan0", "there": True, "up": False, "speed_mbit": None, **NO_RATES},
+    ],
+    "tight": ["link"],
+    "queue_percent": 0,
+}
 STATUS: dict[str, Any] = {
     "state": "protecting",
     "since": 1_767_225_600_000_000,
@@ -50,6 +74,7 @@ STATUS: dict[str, Any] = {
         ],
     },
     "selftest": None,
+    "health": HEALTH,
     "version": "0.1.0",
 }
 

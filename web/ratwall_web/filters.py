@@ -13,7 +13,7 @@ from flask import Flask
 from markupsafe import Markup
 
 from ratwall.address import place
-from ratwall_web import wording
+from ratwall_web import amounts, wording
 from ratwall_web.records import now_us
 
 # No label on a page is longer; a certificate subject of 10,000 characters is an attack on the eye.
@@ -29,6 +29,8 @@ def install(app: Flask) -> None:
     app.jinja_env.finalize = clean
     app.jinja_env.filters.update(
         brief=brief,
+        bytes=amounts.of_bytes,
+        rate=amounts.of_rate,
         clock=clock,
         endpoint=endpoint,
         grouped=grouped,

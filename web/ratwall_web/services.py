@@ -17,12 +17,16 @@ from ratwall_web.control import Control
 from ratwall_web.credentials import Credentials
 from ratwall_web.known import KnownBrowsers
 from ratwall_web.lockout import Lockout
-from ratwall_web.records import Records, now_us
+from ratwall_web.records import Records, Row, now_us
 from ratwall_web.sessions import Sessions
 from ratwall_web.setup_code import SetupCode
+from ratwall_web.sharing import Shared
 from ratwall_web.tokens import Tokens
 
 EXTENSION = "ratwall"
+# Each tab asks every two seconds: half of that, and no tab is ever two drawings behind.
+DASHBOARD_KEPT_S = 1.0
+MONTH_KEPT_S = 60.0  # of a chart of days
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Services:
     wrong_tokens: Lockout
     records: Records
     control: Control
+    dashboard: Shared[tuple[str, str]]
+    month: Shared[list[Row]]
     csrf_key: bytes = field(repr=False)
 
     def csrf_token(self, binding: str) -> str:
@@ -63,6 +69,8 @@ def make_services(config: Config, clock: Callable[[], float]) -> Services:
         ),
         records=Records(config.ledger_path),
         control=Control(config.control_socket, clock),
+        dashboard=Shared(clock, DASHBOARD_KEPT_S),
+        month=Shared(clock, MONTH_KEPT_S),
         csrf_key=secrets.token_bytes(32),
     )
 
