@@ -2,10 +2,10 @@
 
 from flask import Flask
 
-from ratwall_web.api import acting, description, metering, reading
+from ratwall_web.api import acting, description, health, metering, reading
 
 
 def install(app: Flask) -> None:
     """Add the routes; `guard` lets nobody in here without a token."""
-    for part in (reading, acting, metering, description):
+    for part in (reading, health, acting, metering, description):
         app.register_blueprint(part.blueprint)
