@@ -76,7 +76,7 @@ def test_the_health_of_the_box_is_told(
     client: FlaskClient, controller: ControllerPeer, clock: Clock
 ) -> None:
     text = show(client)
-    for words in ("7 %", "12 % of 4.0 GB", "48 °C", "4 % of 32 GB", "queue 0 % full"):
+    for words in ("7 %", "12 % of 4.0 GB", "48 °C", "4 % of 32 GB", "queue 0 % full", "2 days"):
         assert words in text
     assert "Office (lan0)" in text and "1.0 Gbit/s" in text and "18 Mbit/s" in text
     assert "One of the two network ports has no link" in text
