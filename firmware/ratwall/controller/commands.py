@@ -31,6 +31,7 @@ from ratwall.controller.response_commands import (
 )
 from ratwall.controller.selftest import is_selftest_server
 from ratwall.controller.service import SELFTEST_NOTE, Service
+from ratwall.controller.settings_commands import SettingsCommands
 from ratwall.controller.sockets import Peer
 from ratwall.controller.stewardship import Stewardship
 from ratwall.controller.uninspected import LISTED_LIMIT
@@ -44,7 +45,14 @@ API_AUTHOR = "api:"  # but for those who act there by a token: this, and the tok
 # Only root runs the self-test, only root has what people say written to a file, and only root has
 # the box call strangers.
 OWNERS_COMMANDS = ("selftest_result", "capture", "feeds_update")
-QUESTIONS = ("status", "observed", "uninspected", "rules", "captures")  # of nobody in particular
+QUESTIONS = (
+    "status",
+    "observed",
+    "uninspected",
+    "rules",
+    "captures",
+    "settings",
+)  # of nobody in particular
 AUTHOR_LIMIT = 64  # characters: a user's name
 EVENT_LIMIT = 64
 
@@ -54,7 +62,13 @@ Answer = dict[str, Any]
 class Commands:
     """One method a command; `handle` finds it."""
 
-    def __init__(self, service: Service, status: Callable[[], Answer]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        status: Callable[[], Answer],
+        settings: SettingsCommands | None = None,
+    ) -> None:
+        """Without `settings` nobody here keeps the owner's file."""
         self._service = service
         self._commands: dict[str, Callable[[Fields, str], Answer]] = {
             "allow": self._allow,
@@ -67,7 +81,9 @@ class Commands:
             "capture": self._capture,
             "feeds_update": self._feeds_update,
             "steward": Stewardship(service, API_AUTHOR).ask,
+            "settings_set": self._settings_set,
         }
+        self._settings = settings
         self._responses = ResponseCommands(service)
         self._commands |= self._responses.commands
         self._status = status
@@ -88,6 +104,8 @@ class Commands:
         if name == "captures":
             captures = self._service.captures
             return {"captures": [] if captures is None else captures.listing()}
+        if name == "settings":
+            return self._keeper().show()
         author = fields.text("author", AUTHOR_LIMIT).strip()
         if not author or not author.isprintable():
             raise fields.error("author", "a name")
@@ -349,6 +367,17 @@ class Commands:
             raise RefusedError("feeds: no lists are looked at here")
         return {"run": feeds.update()}
 
+    def _settings_set(self, fields: Fields, author: str) -> Answer:
+        answer, names = self._keeper().change(fields)
+        if names and not fields.boolean("dry"):
+            self._service.writer.audit(self._service.clock(), author, "settings", _listed(names))
+        return answer
+
+    def _keeper(self) -> SettingsCommands:
+        if self._settings is None:
+            raise RefusedError("settings: nobody keeps a settings file here")
+        return self._settings
+
     def _selftest_result(self, fields: Fields, author: str) -> Answer:
         result = fields.mapping("result")
         service, now = self._service, self._service.clock()
@@ -362,3 +391,9 @@ class Commands:
     def _seconds(fields: Fields, default: int) -> int:
         seconds = fields.optional_integer("seconds", BLOCK_SECONDS_LOW, BLOCK_SECONDS_HIGH)
         return default if seconds is None else seconds
+
+
+def _listed(names: list[str]) -> str:
+    """Return names as the audit trail has room for."""
+    text = ", ".join(names)
+    return text if len(text) <= REASON_LIMIT else f"{text[: REASON_LIMIT - 1]}…"

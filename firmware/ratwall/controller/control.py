@@ -19,7 +19,7 @@ from ratwall.errors import NotPermittedError, RatwallError
 
 log = logging.getLogger(__name__)
 
-LINE_LIMIT = 16_384  # bytes of one request: the longest reason is a few hundred
+LINE_LIMIT = 65_536  # bytes of one request: lists of the settings, all of 256 addresses or 32 feeds
 ANSWER_LIMIT = 1_048_576  # bytes waiting for a client that does not read
 CLIENTS_LIMIT = 32  # the page keeps a few, the command line one at a time
 RECEIVE_BYTES = 65_536

@@ -192,6 +192,13 @@ class Fields:
             raise self.error(key, "an object")
         return value
 
+    def secret_mapping(self, key: str) -> dict[str, Any]:
+        """Return a JSON object, empty if the key is absent; an error does not repeat it."""
+        value = self._values.get(key, {})
+        if not isinstance(value, dict):
+            raise MessageError(f"{self._where}: {key}: expected an object")
+        return value
+
     def error(self, key: str, expected: str) -> MessageError:
         """Return the error that says which key, what was expected and what was found."""
         found = json.dumps(self._values.get(key), default=str)

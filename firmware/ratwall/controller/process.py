@@ -17,6 +17,7 @@ from ratwall.controller.control import ControlServer
 from ratwall.controller.protection import Protection
 from ratwall.controller.reports import ReportServer
 from ratwall.controller.service import Service
+from ratwall.controller.settings_commands import SettingsCommands
 from ratwall.controller.sockets import Doors
 from ratwall.controller.status import is_alive, status
 from ratwall.controller.story import WHOLE
@@ -86,7 +87,7 @@ class Process:
         service.clock_watchers += [self._protection.clock_set, self._reports.clock_set]
         if capacity is not None:
             service.clock_watchers.append(capacity.clock_set)
-        commands = Commands(service, self._status)
+        commands = Commands(service, self._status, SettingsCommands(options.state_dir / "run"))
         self._control = ControlServer(
             doors.control, options.web_group, self._prompt, commands.handle
         )

@@ -29,16 +29,25 @@ def read_settings(path: Path) -> tuple[Settings, bytes]:
             raw = file.read(FILE_SIZE_LIMIT + 1)
     except OSError as error:
         raise UsageError(f"{path}: cannot read the settings: {error.strerror}") from error
+    return parse_text(raw, str(path)), raw
+
+
+def parse_text(raw: bytes, source: str) -> Settings:
+    """Return the settings that the bytes of a file say; `source` names it in UsageError."""
+    return parse_settings(read_document(raw, source), source)
+
+
+def read_document(raw: bytes, source: str) -> dict[str, Any]:
+    """Return the bytes of a file as TOML, not yet checked; `source` names it in UsageError."""
     if len(raw) > FILE_SIZE_LIMIT:
-        raise UsageError(f"{path}: more than {FILE_SIZE_LIMIT} bytes: not a settings file")
+        raise UsageError(f"{source}: more than {FILE_SIZE_LIMIT} bytes: not a settings file")
     try:
-        document = tomllib.loads(raw.decode("utf-8"))
+        return tomllib.loads(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 text at byte {error.start}") from error
+        raise UsageError(f"{source}: not UTF-8 text at byte {error.start}") from error
     except (ValueError, RecursionError) as error:  # the first also for a number of 5,000 digits
         reason = str(error).splitlines()[0]
-        raise UsageError(f"{path}: not valid TOML: {reason}") from error
-    return parse_settings(document, str(path)), raw
+        raise UsageError(f"{source}: not valid TOML: {reason}") from error
 
 
 def parse_settings(document: dict[str, Any], source: str) -> Settings:

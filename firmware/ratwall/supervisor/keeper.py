@@ -24,6 +24,7 @@ from ratwall.kernel.command import require
 from ratwall.kernel.install import Installation
 from ratwall.kernel.links import check_ports
 from ratwall.kernel.undo import Journal, take_back
+from ratwall.replacing import replace_file
 from ratwall.settings.schema import Settings
 from ratwall.supervisor.inline import (
     LOOK_SECONDS,
@@ -34,21 +35,25 @@ from ratwall.supervisor.inline import (
     say,
 )
 from ratwall.supervisor.reload import Door, Reload
+from ratwall.supervisor.saving import Saving, SettingsFile
 from ratwall.supervisor.state import StateDirectory, sole_instance
 
 POLL_SECONDS = 0.5
 # Who reads its settings again on SIGHUP; inspectors that are not needed are not running.
 REREADING = ("ratwall-controller.service", "ratwall-inspector@*.service")
 EXPORTER = "ratwall-export.service"  # its own condition says whether the settings ask for it
+PORTS_NAME = "network"  # beside the settings; see `ratwall.seed.apply` and the image's ports script
 SYSTEMCTL_SECONDS = 10.0  # it answers in milliseconds; a service manager that hangs is no reason
 
 
 class Keeper:
     """The loop between laying the rules and taking them out."""
 
-    def __init__(self, reload: Reload, door: Door, look: Callable[[], None]) -> None:
+    def __init__(
+        self, reload: Reload, saving: Saving, door: Door, look: Callable[[], None]
+    ) -> None:
         """`look` sees to it that the rules are there."""
-        self._reload, self._door, self._look = reload, door, look
+        self._reload, self._saving, self._door, self._look = reload, saving, door, look
         self._selector = selectors.DefaultSelector()
         self._selector.register(door, selectors.EVENT_READ)
 
@@ -61,8 +66,13 @@ class Keeper:
             if hangups or self._door.waiting:
                 waiting = self._door.take()
                 packs_only = self._door.packs_only and not hangups
-                hangups.clear()
-                self._door.answer(waiting, self._take(packs_only=packs_only))
+                if self._door.answer_letters(self._saving):
+                    say("settings changed on the admin page or by command")
+                    if silent := hang_up():
+                        say(f"{', '.join(silent)}: not told of changed settings")
+                if waiting or hangups:
+                    hangups.clear()
+                    self._door.answer(waiting, self._take(packs_only=packs_only))
             now = time.monotonic()
             if now >= look_at:
                 look_at = now + LOOK_SECONDS
@@ -105,6 +115,22 @@ def _restart_exporter() -> None:
         say(f"{EXPORTER}: not started again: {done.stderr.decode(errors='replace').strip()}")
 
 
+def keep_ports(options: argparse.Namespace, settings: Settings) -> None:
+    """Tell the ports script, which runs before everything else at a start, what was chosen.
+
+    A file that the owner has not, because nothing was ever said of ports, is not made for defaults.
+    """
+    path = options.config.with_name(PORTS_NAME)
+    network, before = settings.network, Settings().network
+    if not path.exists() and network == before:
+        return
+    said = {"MODE": network.mode, "WAN": network.wan, "LAN": network.lan}
+    try:
+        replace_file(path, "".join(f"{key}={value}\n" for key, value in said.items() if value))
+    except OSError as error:
+        say(f"{path}: the ports chosen cannot be kept: {error.strerror}")
+
+
 def run(options: argparse.Namespace) -> None:
     """Keep the rules until SIGTERM or SIGINT; RatwallError if they cannot be laid."""
     require("nft", "ip")
@@ -128,12 +154,14 @@ def run(options: argparse.Namespace) -> None:
         with installation:
             if installation.problem is not None:
                 say(f"going on without a complete journal: {installation.problem}")
-            with closing(Door(state.run / "reload.sock")) as door:
+            with closing(Door(state.run / "reload.sock", state.controller_account)) as door:
                 reload = Reload(
                     settings, lambda: effective_settings(options), rules_of, installation, state
                 )
                 heartbeat.ready()
-                keeper = Keeper(reload, door, lambda: keep_rules(installation))
+                file = SettingsFile(options.config, state.secrets_group)
+                saving = reload.saving(file, lambda settings: keep_ports(options, settings))
+                keeper = Keeper(reload, saving, door, lambda: keep_rules(installation))
                 keeper.keep(stop, hangups, heartbeat)
             heartbeat.stopping()
         for failure in installation.failures:

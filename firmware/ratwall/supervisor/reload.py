@@ -1,7 +1,8 @@
 """Takes a changed settings file, and changed packs, into a running box.
 
 Asked for by SIGHUP, or by `ratwall reload`, which knocks at a socket and is told what came of it;
-or for packs alone by `ratwall signatures`, which leaves the settings file unread.
+or for packs alone by `ratwall signatures`, which leaves the settings file unread; or by the
+controller with a whole new settings file (`ratwall.supervisor.saving`).
 Everything is checked before anything is changed: a mistake, or a change that needs a restart,
 leaves the box as it was.
 
@@ -12,9 +13,10 @@ dies on the way reads the new file when it is started again.
 import importlib
 import json
 import socket
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,16 @@ from ratwall.controller.sockets import close_door, listen, peer_of
 from ratwall.errors import RatwallError, UsageError
 from ratwall.kernel.install import Installation
 from ratwall.kernel.ruleset import RulesetConfig
+from ratwall.settings.catalogue import FIXED_SECTIONS
+from ratwall.settings.load import FILE_SIZE_LIMIT
 from ratwall.settings.schema import Settings
+from ratwall.supervisor.confine import Account
+from ratwall.supervisor.saving import READ, SAVE, Saving, SettingsFile, with_fixed
 from ratwall.supervisor.state import StateDirectory
 
-# What rules, sockets and queues were made from when the box went inline.
-FIXED_SECTIONS = ("network", "kernel", "web")
 ASK_SECONDS = 1.0  # for a client to say its one line
-LINE_LIMIT = 4096  # bytes of it
+LINE_LIMIT = 3 * FILE_SIZE_LIMIT  # bytes of it: a whole settings file, its quotes escaped
+RECEIVE_BYTES = 65_536
 PACKS = "packs"  # the command that asks for the packs alone
 
 Read = Callable[[], tuple[Settings, bytes]]
@@ -78,6 +83,21 @@ class Reload:
                 "end that process, it is started again with them"
             )
 
+    def saving(
+        self, file: SettingsFile, changed: Callable[[Settings], None] = lambda _: None
+    ) -> Saving:
+        """Return what answers the controller about the owner's file; `changed` is told of settings
+        that were kept."""
+        return Saving(file, self._state.read_settings, self._apply_saved, changed)
+
+    def _apply_saved(self, settings: Settings, text: bytes) -> None:
+        """Put settings in force whose file was kept, but for what has to wait for a restart."""
+        _read_packs()
+        settings = with_fixed(settings, self._settings)
+        self._installation.reload(self._rules(settings))
+        self._state.write_settings(text)
+        self._settings = settings
+
     @staticmethod
     def apply_packs(hang_up: Callable[[], Sequence[str]]) -> None:
         """Have the processes read the packs again, by the settings in force."""
@@ -102,13 +122,26 @@ def fixed_changes(before: Settings, after: Settings) -> list[str]:
     ]
 
 
-class Door:
-    """Where `ratwall reload` and `ratwall signatures` knock; for root only."""
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A question about the settings file, and who waits for the answer."""
 
-    def __init__(self, path: Path) -> None:
+    connection: socket.socket
+    request: dict[str, Any]
+
+
+class Door:
+    """Where `ratwall reload` and `ratwall signatures` knock, who are root, and the controller, who
+    may ask about the settings file and nothing else."""
+
+    def __init__(self, path: Path, controller: Account | None = None) -> None:
         self.waiting: list[socket.socket] = []
         self.packs_only = False  # all who were taken last asked for the packs alone
-        self._server = listen(path, socket.SOCK_STREAM, None)
+        self._letters: list[Letter] = []
+        self._controller = controller
+        self._server = listen(
+            path, socket.SOCK_STREAM, None if controller is None else controller.gid
+        )
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when somebody knocks."""
@@ -120,40 +153,78 @@ class Door:
             connection, _ = self._server.accept()
         except OSError:  # it has left again
             return
-        if peer_of(connection).is_owner:
+        peer = peer_of(connection)
+        if peer.is_owner or (self._controller is not None and peer.uid == self._controller.uid):
             self.waiting.append(connection)
         else:
             connection.close()
 
     def take(self) -> list[socket.socket]:
         """Return who waits now, what they ask for read; whoever knocks later waits for the next
-        reload."""
+        reload. Who asks about the settings file waits for `answer_letters`."""
         waiting, self.waiting = self.waiting, []
-        asked = [_asks_for_packs(each) for each in waiting]  # each is read, or its answer is lost
+        reloading, asked = [], []
+        for connection in waiting:
+            request = _read(connection)  # each is read, or its answer is lost
+            if request.get("command") in (READ, SAVE):
+                self._letters.append(Letter(connection, request))
+            elif peer_of(connection).is_owner:
+                reloading.append(connection)
+                asked.append(request.get("command") == PACKS)
+            else:
+                connection.close()
         self.packs_only = bool(asked) and all(asked)
-        return waiting
+        return reloading
+
+    def answer_letters(self, saving: Saving) -> bool:
+        """Answer all who asked about the settings file; say whether anything was changed."""
+        letters, self._letters = self._letters, []
+        saved = False
+        for letter in letters:
+            saves = letter.request["command"] == SAVE
+            try:
+                result = saving.save(letter.request) if saves else saving.read()
+            except RatwallError as error:
+                _send([letter.connection], _refusal(error))
+                continue
+            saved |= saves
+            _send([letter.connection], {"ok": True, "result": result})
+        return saved
 
     @staticmethod
     def answer(waiting: Sequence[socket.socket], error: RatwallError | None) -> None:
         """Tell those who wait what came of it."""
-        answer: dict[str, Any] = {"ok": True, "result": {}}
-        if error is not None:
-            answer = {"ok": False, "error": str(error), "code": int(error.exit_code)}
-        for connection in waiting:
-            with connection, suppress(OSError):  # it may have lost its patience
-                connection.settimeout(ASK_SECONDS)
-                connection.sendall(json.dumps(answer).encode() + b"\n")
+        _send(waiting, {"ok": True, "result": {}} if error is None else _refusal(error))
 
     def close(self) -> None:
         """Leave."""
-        self.answer(self.take(), RatwallError("Ratwall ends"))
+        waiting = self.take() + [letter.connection for letter in self._letters]
+        self.answer(waiting, RatwallError("Ratwall ends"))
         close_door(self._server)
 
 
-def _asks_for_packs(connection: socket.socket) -> bool:
+def _refusal(error: RatwallError) -> dict[str, Any]:
+    return {"ok": False, "error": str(error), "code": int(error.exit_code)}
+
+
+def _send(waiting: Sequence[socket.socket], answer: dict[str, Any]) -> None:
+    for connection in waiting:
+        with connection, suppress(OSError):  # it may have lost its patience
+            connection.settimeout(ASK_SECONDS)
+            connection.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def _read(connection: socket.socket) -> dict[str, Any]:
     """Read what is asked for; what cannot be read asks for everything."""
-    connection.settimeout(ASK_SECONDS)
+    deadline = time.monotonic() + ASK_SECONDS
+    line = b""
     try:
-        return bool(json.loads(connection.recv(LINE_LIMIT))["command"] == PACKS)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
+        while not line.endswith(b"\n") and len(line) <= LINE_LIMIT:
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
+            if not (data := connection.recv(RECEIVE_BYTES)):
+                break
+            line += data
+        request = json.loads(line)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return request if isinstance(request, dict) else {}

@@ -33,6 +33,7 @@ from ratwall.supervisor.inline import (
     say,
 )
 from ratwall.supervisor.reload import Door, Reload
+from ratwall.supervisor.saving import Saving, SettingsFile
 from ratwall.supervisor.state import StateDirectory, listening_socket, sole_instance
 
 READY_SECONDS = 30.0  # for one process to come up: a Pi with a slow card and a cold cache
@@ -115,7 +116,9 @@ def _supervise(settings: Settings, text: bytes, options: argparse.Namespace) -> 
             children.start(state.web(settings, page))
             # Not waited for: what others are told of the box is no reason for it not to start.
             children.fit(state.exporter(), settings.export.wanted)
-            door = stack.enter_context(closing(Door(state.run / "reload.sock")))
+            door = stack.enter_context(
+                closing(Door(state.run / "reload.sock", state.controller_account))
+            )
             reload = Reload(
                 settings, lambda: effective_settings(options), rules_of, installation, state
             )
@@ -124,6 +127,7 @@ def _supervise(settings: Settings, text: bytes, options: argparse.Namespace) -> 
                 say_on_stdout("ratwall: ready")
             children.watch(
                 reload,
+                reload.saving(SettingsFile(options.config, state.secrets_group)),
                 door,
                 hangups,
                 lambda: keep_rules(installation),
@@ -177,6 +181,7 @@ class Children:
     def watch(
         self,
         reload: Reload,
+        saving: Saving,
         door: Door,
         hangups: list[int],
         look: Callable[[], None],
@@ -191,10 +196,16 @@ class Children:
             if hangups or door.waiting:
                 waiting = door.take()
                 packs_only = door.packs_only and not hangups
-                hangups.clear()
-                answer = self._reload(reload, packs_only=packs_only)
-                reloaded()
-                door.answer(waiting, answer)
+                if door.answer_letters(saving):
+                    say("settings changed on the admin page or by command")
+                    if silent := self._hang_up():
+                        say(f"{', '.join(silent)} did not take the settings in time")
+                    reloaded()
+                if waiting or hangups:
+                    hangups.clear()
+                    answer = self._reload(reload, packs_only=packs_only)
+                    reloaded()
+                    door.answer(waiting, answer)
             now = time.monotonic()
             if now >= look_at:
                 look_at = now + LOOK_SECONDS

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ratwall.errors import UsageError
+from ratwall.errors import RatwallError, UsageError
 from ratwall.replacing import replace_file
 from ratwall.settings.schema import Settings
 from ratwall.supervisor.children import Child
-from ratwall.supervisor.confine import ACTIVATION_DESCRIPTOR, PYTHON, account, confined
+from ratwall.supervisor.confine import ACTIVATION_DESCRIPTOR, PYTHON, Account, account, confined
 
 JOURNAL_NAME = "undo.jsonl"  # in run/; see ratwall.kernel.undo
 LEDGER_NAME = "ledger.sqlite3"
@@ -87,6 +87,23 @@ class StateDirectory:
     def write_settings(self, text: bytes) -> None:
         """Lay the checked settings where every process may read them, whole at every moment."""
         replace_file(self.settings, text, durable=False)
+
+    def read_settings(self) -> bytes:
+        """Return the settings in force, as they were laid there."""
+        try:
+            return self.settings.read_bytes()
+        except OSError as error:
+            raise RatwallError(f"{self.settings}: cannot be read: {error.strerror}") from error
+
+    @property
+    def controller_account(self) -> Account:
+        """Who the controller is: it may ask about the settings file."""
+        return self._controller
+
+    @property
+    def secrets_group(self) -> int:
+        """The group that reads secrets: the exporter's."""
+        return self._export.gid
 
     def inspectors(
         self, settings: Settings, environment: Mapping[str, str], *, monitor_only: bool
