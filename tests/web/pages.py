@@ -16,6 +16,8 @@ PAGES = {
     "lists": "/lists/",
     "settings": "/settings",
     "power": "/power/",
+    "values": "/settings/values/",
+    "value": "/settings/values/detection",
     "audit": "/audit/",
     "tokens": "/tokens/",
 }

@@ -77,6 +77,17 @@ STATUS: dict[str, Any] = {
     "health": HEALTH,
     "version": "0.1.0",
 }
+SETTINGS: dict[str, Any] = {
+    "path": "/etc/ratwall/settings.toml",
+    "digest": "ab" * 32,
+    "document": {
+        "detection": {"alert": 61},
+        "export": {"mqtt": {"user": "box", "password_file": "/etc/ratwall/secrets/mqtt"}},
+    },
+    "problem": None,
+    "secrets": ["export.mqtt.password_file"],
+    "waiting": ["network.mode"],
+}
 
 
 class ControllerPeer:
@@ -111,7 +122,9 @@ class ControllerPeer:
 
     def changes(self) -> list[dict[str, Any]]:
         """Return what was asked besides the status and the audit trail."""
-        return [each for each in self.asked if each["command"] not in ("status", "audit")]
+        return [
+            each for each in self.asked if each["command"] not in ("status", "audit", "settings")
+        ]
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         self.asked.append(request)
@@ -120,6 +133,8 @@ class ControllerPeer:
             return {"ok": False, "error": self.refusals[command]}
         if command == "status":
             return {"ok": True, "result": self.status}
+        if command == "settings":
+            return {"ok": True, "result": SETTINGS}
         incident = request.get("incident")
         if incident is not None and not self._office.has(incident):
             return {"ok": False, "error": f"there is no incident {incident}", "code": 2}

@@ -32,6 +32,7 @@ from ratwall_web.views import (
     power,
     responses,
     tokens,
+    values,
 )
 
 CONCERNS = (
@@ -50,6 +51,7 @@ CONCERNS = (
     power,
     responses,
     tokens,
+    values,
 )
 # A form here has fewer than a dozen fields.
 FORM_PARTS = 32

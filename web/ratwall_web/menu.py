@@ -72,6 +72,11 @@ SETTINGS = (
                 "power.index",
                 N_("Restart the box, switch it off, or have it forget everything."),
             ),
+            Entry(
+                N_("Settings of the box"),
+                "values.index",
+                N_("Everything that can be set, with its meaning."),
+            ),
         ),
     ),
     Section(N_("People"), ()),

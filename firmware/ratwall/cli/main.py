@@ -52,6 +52,7 @@ COMMANDS = {
     "pause": Entry("ratwall.cli.responses:pause", "let a device, or all, pass for a while"),
     "resume": Entry("ratwall.cli.responses:resume", "end a pause"),
     "rules": Entry("ratwall.cli.rules", "list what each rule may do, or change it"),
+    "settings": Entry("ratwall.cli.settings", "show the settings, or change one"),
     "feeds": Entry("ratwall.cli.feeds", "list the indicator feeds, update or check them"),
     "capture": Entry("ratwall.cli.capture", "copy a device's packets into a file"),
     "reload": Entry("ratwall.cli.reload", "take changed settings and signature packs in place"),

@@ -9,6 +9,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ratwall.controller.capacity import Capacity
@@ -87,7 +88,9 @@ class Process:
         service.clock_watchers += [self._protection.clock_set, self._reports.clock_set]
         if capacity is not None:
             service.clock_watchers.append(capacity.clock_set)
-        commands = Commands(service, self._status, SettingsCommands(options.state_dir / "run"))
+        commands = Commands(
+            service, self._status, SettingsCommands(Path(doors.control.getsockname()).parent)
+        )
         self._control = ControlServer(
             doors.control, options.web_group, self._prompt, commands.handle
         )

@@ -78,7 +78,11 @@ class SettingsCommands:
             raise RefusedError(f"{problem}; mend the file first")
         text = edit(file["text"], changes)
         parse_text(text.encode(), Path(file["path"]).name)
-        names = [name for name in changes if name in typed or said(before, name) != changes[name]]
+        names = [
+            name
+            for name in changes
+            if typed.get(name) is not None or said(before, name) != changes[name]
+        ]
         if not dry and names:
             secrets = {SECRETS[name]: each for name, each in typed.items()}
             file |= self._ask("settings_save", text=text, digest=file["digest"], secrets=secrets)

@@ -21,6 +21,7 @@ from ratwall.replay.command import Summary
 from ratwall.selftest.selftest import SelfTestResult
 from unit.cli.conftest import Shell
 from unit.controller.box import CLIENT, SERVER, FakeInspector, Running, eventually
+from unit.controller.keeper import FileKeeper
 from unit.controller.test_captures import one_capture
 from unit.signatures.seen import facts, hello
 from unit.verdict.test_record import record
@@ -78,9 +79,17 @@ def test_readme_and_changelog_name_every_command(page: str) -> None:
     assert [name for name in COMMANDS if not re.search(rf"\b{name}\b", text)] == []
 
 
+@pytest.fixture
+def keeper(shell: Shell) -> Iterator[FileKeeper]:
+    keeper = FileKeeper(shell.state)
+    yield keeper
+    keeper.stop()
+
+
 def test_the_keys_of_every_json_output_are_documented(
-    shell: Shell, attacked: Running, inspector: FakeInspector, tmp_path: Path
+    shell: Shell, attacked: Running, inspector: FakeInspector, tmp_path: Path, keeper: FileKeeper
 ) -> None:
+    settings = shell.json("settings")
     counters = dict.fromkeys(COUNTERS, 1)
     inspector.send({"type": "status", "worker": 0, "pid": 77, **counters})
     attacked.call("selftest_result", result=SELFTEST)
@@ -131,6 +140,9 @@ def test_the_keys_of_every_json_output_are_documented(
         "`resume`": shell.json("resume"),
         "`rules set`": shell.json("rules", "set", "rhythm.*", "enforce"),
         "`rules`": shell.json("rules"),
+        "`settings set`, `settings unset`": shell.json("settings", "set", "block.seconds", "61"),
+        "`settings`": settings,
+        "its `settings` by name": settings["settings"]["detection.alert"],
         "`selftest`": SELFTEST,
         "`replay`, each line": {"file", *judged},
         "`replay`: `certificate`": judged["certificate"],

@@ -38,18 +38,19 @@ def instant(moment: int | None) -> str | None:
     return when.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
-def document(value: Any, status: int = 200) -> BaseResponse:
-    """Return a JSON document; 304 if the client has the same one."""
+def document(value: Any, status: int = 200, tag: str | None = None) -> BaseResponse:
+    """Return a JSON document; 304 if the client has the same one. `tag` is its own, by default the
+    hash of the body."""
     body = json.dumps(value, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-    return tagged(Response(body, status=status, content_type="application/json"), body)
+    return tagged(Response(body, status=status, content_type="application/json"), body, tag)
 
 
-def tagged(response: Response, body: bytes) -> BaseResponse:
+def tagged(response: Response, body: bytes, tag: str | None = None) -> BaseResponse:
     """Return an answer with its tag, or 304 if the client has it."""
     response.headers["Cache-Control"] = CACHING
     response.vary.add("Authorization")
     if request.method in ("GET", "HEAD"):
-        response.set_etag(hashlib.sha256(body).hexdigest()[:TAG_DIGITS])
+        response.set_etag(tag or hashlib.sha256(body).hexdigest()[:TAG_DIGITS])
         return response.make_conditional(request)
     return response
 

@@ -43,7 +43,7 @@ class Body:
     """The object of one request; each reader raises ProblemError in words."""
 
     def __init__(self, *known: str) -> None:
-        values = _read()
+        values = read_object()
         strange = sorted(set(values) - set(known))
         if strange:
             expected = ", ".join(known) or "none"
@@ -95,7 +95,8 @@ class Body:
             raise _wrong(str(error)) from error
 
 
-def _read() -> dict[str, Any]:
+def read_object() -> dict[str, Any]:
+    """Return the object of the request; ProblemError if it is none."""
     data = request.get_data()
     if not data:
         return {}
