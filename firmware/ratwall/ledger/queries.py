@@ -5,7 +5,7 @@ Lists run newest first and are paged by id: ask again with `before_id` set to th
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -34,6 +34,7 @@ DASHBOARD_INCIDENTS = 5  # as many cards as a phone shows with one swipe
 INCIDENT_FLOWS = 20  # enough to see the repeats; the flow list has them all
 INCIDENT_DETECTIONS = 10  # of one incident on its page: the newest beats are in the newest
 DEVICE_FLOWS = 20
+DEVICE_INCIDENTS = 20  # the list of incidents has them all
 # Words of one search, each a condition over eleven columns: SQLite's parser gives up at 77.
 SEARCH_WORDS = 16
 BLOCKING_KINDS = ("block", "keep")  # actions that make the kernel refuse a server
@@ -67,14 +68,20 @@ def dashboard(ledger: Ledger, now: int) -> Row:
 
 
 def incidents(
-    ledger: Ledger, limit: int = 50, before_id: int | None = None, state: str | None = None
+    ledger: Ledger,
+    limit: int = 50,
+    before_id: int | None = None,
+    state: str | None = None,
+    device: int | None = None,
 ) -> list[Row]:
-    """Return incidents, newest first, in one `state` or in all."""
+    """Return incidents, newest first: in one `state`, of one device (by its id), or all."""
     query = _incident_select().order_by(Incident.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(Incident.id < before_id)
     if state is not None:
         query = query.where(Incident.state == state)
+    if device is not None:
+        query = query.where(Incident.device == device)
     return _incidents(ledger, query)
 
 
@@ -121,13 +128,16 @@ def devices_by_id(ledger: Ledger, limit: int = 50, before_id: int | None = None)
 
 
 def device(ledger: Ledger, device_id: int) -> Row | None:
-    """Return one device with its incidents and newest flows, None if there is none."""
+    """Return one device with its newest incidents and flows, None if there is none."""
     found = ledger.row(Device.select().where(Device.id == device_id))
     if found is None:
         return None
     found["incidents"] = _incidents(
         ledger,
-        _incident_select().where(Incident.device == device_id).order_by(Incident.id.desc()),
+        _incident_select()
+        .where(Incident.device == device_id)
+        .order_by(Incident.id.desc())
+        .limit(DEVICE_INCIDENTS),
     )
     found["flows"] = _flows(
         ledger,
@@ -167,6 +177,12 @@ def flows(
     if before_id is not None:
         query = query.where(Flow.id < before_id)
     return _flows(ledger, query)
+
+
+def flows_of(ledger: Ledger, ids: Sequence[int]) -> list[Row]:
+    """Return the flows with these ids, in their order; one that is gone is left out."""
+    rows = {row["id"]: row for row in _flows(ledger, _flow_select().where(Flow.id.in_(list(ids))))}
+    return [rows[number] for number in ids if number in rows]
 
 
 def allows(ledger: Ledger, now: int) -> list[Row]:

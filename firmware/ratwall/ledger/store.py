@@ -26,6 +26,8 @@ FILE_NAME = "ledger.sqlite3"
 FILE_MODE = 0o640  # the writer writes, the web user's group reads, nobody else looks
 BUSY_SECONDS = 2  # a lock held longer than this is reported instead of waited for
 CACHE_KIB = 4096  # SQLite's page cache a connection: hot indexes fit, 512 MB boxes do not notice
+# A reader's, which is gone with its question: what a page asks for fits.
+READ_CACHE_KIB = 1024
 WAL_BYTES = 16 * 1024 * 1024  # the write-ahead log is cut back to this after a checkpoint
 SET_ASIDE_KEPT = 2  # broken files kept for a rescue; each may be as large as the ledger's limit
 SET_ASIDE_NOTE = "ledger_set_aside"  # the Note that says so; the page shows it
@@ -220,7 +222,7 @@ def _open_to_read(path: Path) -> Ledger:
         uri,
         uri=True,
         timeout=BUSY_SECONDS,
-        pragmas={"query_only": 1, "cache_size": -CACHE_KIB},
+        pragmas={"query_only": 1, "cache_size": -READ_CACHE_KIB},
     )
     database.connect()
     ledger = Ledger(path, database, read_only=True)
