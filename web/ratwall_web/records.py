@@ -67,13 +67,6 @@ class Records:
         with self._open() as ledger:
             return queries.device(ledger, number)
 
-    def flows(self, search: str, verdict: str | None, before: int | None) -> list[Row]:
-        """Return a page of judged connections, newest first, older than id `before`."""
-        with self._open() as ledger:
-            return queries.flows(
-                ledger, search=search, verdict=verdict, limit=PAGE_ROWS + 1, before_id=before
-            )
-
     def flow(self, number: int) -> Row | None:
         """Return one judged connection, or None."""
         with self._open() as ledger:

@@ -67,11 +67,24 @@ def take_parameters(*known: str) -> None:
 
 def page(read: Callable[[int, int | None], list[Row]], shape: Callable[[Row], Row]) -> BaseResponse:
     """Return a page of a list, newest first; `read` gets a limit and the id to stay below."""
-    limit = _limit()
-    rows = read(limit + 1, number("cursor"))
-    more = len(rows) > limit
-    shown = rows[:limit]
-    following = str(shown[-1]["id"]) if more else None
+
+    def step(limit: int, before: int | None) -> tuple[list[Row], int | None]:
+        rows = read(limit + 1, before)
+        shown = rows[:limit]
+        return shown, int(shown[-1]["id"]) if len(rows) > limit else None
+
+    return steps(step, shape)
+
+
+def steps(
+    read: Callable[[int, int | None], tuple[list[Row], int | None]], shape: Callable[[Row], Row]
+) -> BaseResponse:
+    """Return a step of a search, newest first: `read` also gives the number to go on below.
+
+    A step may have fewer rows than the limit, or none, and still be followed by others.
+    """
+    shown, further = read(_limit(), number("cursor"))
+    following = None if further is None else str(further)
     answer = document({"items": [shape(row) for row in shown], "next": following})
     if following is not None:
         query = urlencode({**request.args, "cursor": following})

@@ -5,19 +5,20 @@ Never changes anything; only that somebody took an evidence package is written d
 
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from ratwall.evidence.package import as_bytes
 from ratwall.ledger import queries
-from ratwall_web import wording
+from ratwall.ledger.search import search
+from ratwall_web import flow_filter, wording
 from ratwall_web.api import gate, shapes
 from ratwall_web.api.answers import (
     bad,
     document,
     missing,
-    number,
     page,
+    steps,
     tagged,
     take_parameters,
     text,
@@ -26,11 +27,9 @@ from ratwall_web.api.answers import (
 from ratwall_web.api.problem import ProblemError
 from ratwall_web.records import Row, just_above, now_us
 from ratwall_web.services import services
-from ratwall_web.views.flows import SEARCH_MOST
 
 PAGING = ("limit", "cursor")
 IN_FORCE = ("yes", "no")  # no: also what is over or undone
-ADDRESS_MOST = 45  # characters of an IPv6 address with an IPv4 one at its end
 
 blueprint = Blueprint("api_reading", __name__, url_prefix="/api/v1")
 
@@ -107,25 +106,19 @@ def device(number: int) -> BaseResponse:
 @blueprint.get("/flows")
 def flows() -> BaseResponse:
     """Return connections that match all that is asked for."""
-    take_parameters(*PAGING, "q", "verdict", "device", "server", "incident")
-    search = (text("q", SEARCH_MOST) or "").strip()
-    verdict = word("verdict", tuple(wording.VERDICT))
-    exact = {
-        "device": number("device"),
-        "server": text("server", ADDRESS_MOST),
-        "incident": number("incident"),
-    }
+    take_parameters(*PAGING, *flow_filter.FIELDS)
+    for name in flow_filter.FIELDS:
+        text(name, flow_filter.TEXT_MOST)
+    asked = flow_filter.read(request.args)
+    for name, problem in asked.problems.items():
+        raise bad(f"{name}: {problem} Found {asked.typed[name]!r:.60}")
     ask = services().records.ask
 
-    def read(limit: int, before: int | None) -> list[Row]:
-        return ask(
-            queries.flows, search=search, verdict=verdict, limit=limit, before_id=before, **exact
-        )
+    def read(limit: int, before: int | None) -> tuple[list[Row], int | None]:
+        found = ask(search, asked.wanted, limit, before)
+        return found.rows, found.further
 
-    try:
-        return page(read, shapes.flow)
-    except queries.SearchError as error:
-        raise bad(str(error)) from error
+    return steps(read, shapes.flow)
 
 
 @blueprint.get("/flows/<int:number>")
