@@ -17,8 +17,8 @@ from ratwall_web.config import Config
 from ratwall_web.control import Control
 from ratwall_web.guard import KNOWN_COOKIE, SESSION_COOKIE, VISIT_COOKIE
 from ratwall_web.numbers import ROW_LIMIT
+from ratwall_web.own_path import own_path
 from ratwall_web.services import EXTENSION
-from ratwall_web.views.entrance import _own_path
 from web.conftest import FAST
 from web.story import Office
 
@@ -69,7 +69,7 @@ def log_in(client: FlaskClient, **fields: str) -> TestResponse:
 
 
 def test_every_page_is_closed_to_strangers(app: Flask, client: FlaskClient) -> None:
-    public = {"/static/<path:name>", "/healthz", "/setup", "/login"}
+    public = {"/static/<path:name>", "/healthz", "/setup", "/login", "/language"}
     for rule in app.url_map.iter_rules():
         if rule.rule in public:
             continue
@@ -239,8 +239,8 @@ def test_an_unchanged_dashboard_costs_nothing(client: FlaskClient) -> None:
     ],
 )
 def test_signing_in_leads_to_our_own_pages_only(wanted: str) -> None:
-    assert _own_path(wanted) == "/"
-    assert _own_path("/incidents/7?x=1") == "/incidents/7?x=1"
+    assert own_path(wanted) == "/"
+    assert own_path("/incidents/7?x=1") == "/incidents/7?x=1"
 
 
 def test_five_wrong_passwords_and_the_sixth_waits(client: FlaskClient, clock: Clock) -> None:

@@ -3,7 +3,7 @@
 Pure. Decimal units, as on the label of a disk and on the bill for a line.
 """
 
-from ratwall_web.language import N_, _
+from ratwall_web.language import N_, _, decimal, grouped
 
 STEP = 1000
 SMALL = 10  # below it one digit behind the point says something
@@ -31,5 +31,5 @@ def _in_words(number: int, units: tuple[str, ...]) -> str:
     # What would be written as 1000 is one of the next unit.
     while round(amount) >= STEP and power < len(units) - 1:
         amount, power = amount / STEP, power + 1
-    text = f"{amount:.1f}" if power and round(amount, 1) < SMALL else f"{round(amount):,}"
+    text = decimal(amount) if power and round(amount, 1) < SMALL else grouped(round(amount))
     return _(units[power]) % {"amount": text}

@@ -10,9 +10,19 @@ from typing import Any
 
 from ratwall_web import wording
 from ratwall_web.filters import endpoint, person
+from ratwall_web.language import N_, _
 from ratwall_web.records import Row
 
-REASON = "blocked on the admin page"
+REASON = N_("blocked on the admin page")
+# What is said when it is done, by what was blocked and for whom.
+DONE = {
+    ("port", "device"): N_("%(server)s is refused to %(device)s for %(length)s."),
+    ("port", "everyone"): N_("%(server)s is refused to every device for %(length)s."),
+    ("server", "device"): N_("%(server)s, on every port, is refused to %(device)s for %(length)s."),
+    ("server", "everyone"): N_(
+        "%(server)s, on every port, is refused to every device for %(length)s."
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +39,14 @@ def asked_for(
     """Return the block that a form asks for, or what is missing in it."""
     who, what, length = form.get("who"), form.get("what"), form.get("length", "")
     if who not in ("device", "everyone") or what not in ("port", "server"):
-        return "Choose for whom, and what to block."
+        return _("Choose for whom, and what to block.")
     if length not in wording.BLOCK_LENGTHS:
-        return "Choose for how long to block."
-    place = endpoint(server, port) if what == "port" else f"{server}, on every port,"
+        return _("Choose for how long to block.")
+    place = endpoint(server, port)
     if form.get("sure") != "yes":
-        return f"Tick the box to have {place} refused."
+        if what == "port":
+            return _("Tick the box to have %(server)s refused.", server=place)
+        return _("Tick the box to have %(server)s, on every port, refused.", server=server)
     arguments: dict[str, Any] = {
         "server": server,
         "server_port": port if what == "port" else None,
@@ -43,5 +55,9 @@ def asked_for(
         "reason": reason or REASON,
         "incident": incident,
     }
-    whom = person(device) if who == "device" else "every device"
-    return Block(arguments, f"{place} is refused to {whom} for {wording.LENGTH[length]}.")
+    values = {
+        "server": place if what == "port" else server,
+        "device": person(device),
+        "length": wording.LENGTH[length],
+    }
+    return Block(arguments, _(DONE[what, who], **values))

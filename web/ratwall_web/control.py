@@ -17,6 +17,8 @@ from typing import Any
 from ratwall.controller.client import Client
 from ratwall.errors import NotRunningError, RatwallError
 from ratwall_web import wording
+from ratwall_web.language import _
+from ratwall_web.told import told
 
 AUTHOR = "admin"
 API_AUTHOR = "api:"  # and the token's name; the controller takes no other from the page
@@ -87,9 +89,10 @@ class Control:
         except NotRunningError as error:
             never_asked = isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError)
             text = wording.NOT_ASKED if never_asked else wording.NOT_KNOWN
-            raise RefusedError(text, UNAVAILABLE) from error
+            raise RefusedError(_(text), UNAVAILABLE) from error
         except RatwallError as error:
-            raise RefusedError(f"{wording.NOTHING_CHANGED} {error}", CONFLICT) from error
+            text = _(wording.NOTHING_CHANGED, reason=told(str(error)))
+            raise RefusedError(text, CONFLICT) from error
         finally:
             with self._lock:
                 self._kept = None  # the next page must show what was just done

@@ -8,7 +8,9 @@ SESSION_COOKIE = "__Host-ratwall"
 VISIT_COOKIE = "__Host-ratwall-visit"
 # Stays when the session ends: this browser has signed in before (`ratwall_web.known`).
 KNOWN_COOKIE = "__Host-ratwall-known"
-KNOWN_SECONDS = 400 * 86_400  # browsers keep no cookie for longer
+# The language in which the page speaks to this browser, of those there are.
+LANGUAGE_COOKIE = "__Host-ratwall-language"
+KNOWN_SECONDS = LANGUAGE_SECONDS = 400 * 86_400  # browsers keep no cookie for longer
 
 
 def set_cookie(response: Response, name: str, value: str, seconds: int | None = None) -> None:

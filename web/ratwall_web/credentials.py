@@ -15,6 +15,7 @@ import nacl.pwhash.argon2id as argon2id
 from ratwall.errors import RatwallError, UsageError
 from ratwall.replacing import replace_file
 from ratwall_web.config import Config
+from ratwall_web.language import _
 
 # Longer than this nobody waits for a page; under such a flood the answer is "busy".
 HASHING_WAIT_S = 5.0
@@ -41,15 +42,23 @@ class Credentials:
         least, most = self._config.password_least, self._config.password_most
         if len(password) < least:
             raise UsageError(
-                f"The password needs at least {least} characters; this one has {len(password)}."
+                _(
+                    "The password needs at least %(least)s characters; this one has %(found)s.",
+                    least=least,
+                    found=len(password),
+                )
             )
         if len(password) > most:
             raise UsageError(
-                f"The password may have at most {most} characters; this one has {len(password)}."
+                _(
+                    "The password may have at most %(most)s characters; this one has %(found)s.",
+                    most=most,
+                    found=len(password),
+                )
             )
         if len(set(password)) < 5:
             raise UsageError(
-                "This password repeats the same few characters; take for instance four words."
+                _("This password repeats the same few characters; take for instance four words.")
             )
         hashed = self._hash(password)
         document = {"password": hashed, "set": int(time.time() * 1_000_000)}
@@ -101,7 +110,9 @@ class _Turn:
 
     def __enter__(self) -> None:
         if not self._lock.acquire(timeout=HASHING_WAIT_S):
-            raise BusyError("Too many people are signing in at this moment. Try again in a minute.")
+            raise BusyError(
+                _("Too many people are signing in at this moment. Try again in a minute.")
+            )
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()

@@ -12,15 +12,16 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from ratwall.errors import RatwallError
 from ratwall_web.api.gate import is_for_programs
 from ratwall_web.api.problem import ProblemError, answer, of_http
+from ratwall_web.language import N_, _
 
 TITLES = {
-    400: "That did not make sense",
-    403: "Refused",
-    404: "There is no such page",
-    405: "That is not possible here",
-    413: "That was too much",
-    500: "Something went wrong here",
-    503: "Not at this moment",
+    400: N_("That did not make sense"),
+    403: N_("Refused"),
+    404: N_("There is no such page"),
+    405: N_("That is not possible here"),
+    413: N_("That was too much"),
+    500: N_("Something went wrong here"),
+    503: N_("Not at this moment"),
 }
 
 
@@ -43,7 +44,7 @@ def show_http(error: HTTPException) -> Response:
         return answer(of_http(error))
     code = error.code or 500
     if code == 404:
-        text = "It may have been removed by the retention rules, or the address was mistyped."
+        text = _("It may have been removed by the retention rules, or the address was mistyped.")
     else:
         text = error.description or ""
     return _show(code, text)
@@ -64,14 +65,16 @@ def show_unknown(error: Exception) -> Response:
         return answer(ProblemError(500, "failed", "This could not be answered; see the box's log."))
     return _show(
         InternalServerError.code,
-        "The page could not be made. Protection is not affected: it runs apart from this page. "
-        "The reason is in the box's log.",
+        _(
+            "The page could not be made. Protection is not affected: it runs apart from this page. "
+            "The reason is in the box's log."
+        ),
     )
 
 
 def _show(code: int, text: str) -> Response:
     if request.headers.get("HX-Request"):
-        return make_response(text, code, {"Content-Type": "text/plain; charset=utf-8"})
-    title = TITLES.get(code, "This page cannot be shown")
+        return make_response(_(text), code, {"Content-Type": "text/plain; charset=utf-8"})
+    title = _(TITLES.get(code, N_("This page cannot be shown")))
     g.setdefault("session", None)
     return make_response(render_template("failure.html", title=title, text=text), code)

@@ -14,7 +14,9 @@ from markupsafe import Markup
 
 from ratwall.address import place
 from ratwall_web import amounts, wording
+from ratwall_web.language import _, decimal, grouped, language, ngettext
 from ratwall_web.records import now_us
+from ratwall_web.told import told
 
 # No label on a page is longer; a certificate subject of 10,000 characters is an attack on the eye.
 TEXT_LIMIT = 600
@@ -32,10 +34,12 @@ def install(app: Flask) -> None:
         bytes=amounts.of_bytes,
         rate=amounts.of_rate,
         clock=clock,
+        decimal=decimal,
         endpoint=endpoint,
         grouped=grouped,
         person=person,
         span=span,
+        told=told,
     )
     app.jinja_env.tests["later"] = is_later
     app.jinja_env.globals["wording"] = wording
@@ -59,7 +63,8 @@ def brief(value: str, limit: int = 80) -> str:
     shown = "".join(map(_visible, cut)) if not cut.isascii() or not cut.isprintable() else cut
     if len(value) <= limit:
         return shown
-    return f"{shown}\N{HORIZONTAL ELLIPSIS} ({len(value):,} characters)"
+    length = _("(%(number)s characters)", number=grouped(len(value)))
+    return f"{shown}\N{HORIZONTAL ELLIPSIS} {length}"
 
 
 def clock(moment: int | None) -> Markup | None:
@@ -68,9 +73,8 @@ def clock(moment: int | None) -> Markup | None:
         return None
     when = datetime.fromtimestamp(moment / MICROSECONDS, UTC)
     machine = when.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Markup('<time datetime="{}">{}</time>').format(
-        machine, when.strftime("%d %b %Y %H:%M UTC")
-    )
+    pattern = "%d.%m.%Y %H:%M UTC" if language() == "de" else "%d %b %Y %H:%M UTC"
+    return Markup('<time datetime="{}">{}</time>').format(machine, when.strftime(pattern))
 
 
 def is_later(moment: int | None) -> bool:
@@ -85,25 +89,27 @@ def endpoint(server: str, port: int | None = None) -> str:
     return place(server, port)
 
 
-def grouped(number: int) -> str:
-    """Return a whole number with its thousands set apart."""
-    return f"{number:,}"
-
-
 def person(device: dict[str, Any] | None) -> str:
     """Return how people know a device: its name, else its address."""
     if device is None:
-        return "An unknown device"
+        return _("An unknown device")
     return str(device.get("name") or device.get("address") or device.get("mac") or "?")
 
 
 def span(seconds: float) -> str:
     """Return a length of time in words, rounded up: `4 minutes`."""
-    for size, word in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
-        if seconds > size or size == MINUTE:
-            number = -(-int(seconds + 0.999) // size)
-            return f"{number} {word}{'' if number == 1 else 's'}"
-    raise AssertionError("the last size always fits")
+    if seconds > DAY:
+        days = _whole(seconds, DAY)
+        return ngettext("%(num)s day", "%(num)s days", days, num=days)
+    if seconds > HOUR:
+        hours = _whole(seconds, HOUR)
+        return ngettext("%(num)s hour", "%(num)s hours", hours, num=hours)
+    minutes = _whole(seconds, MINUTE)
+    return ngettext("%(num)s minute", "%(num)s minutes", minutes, num=minutes)
+
+
+def _whole(seconds: float, size: int) -> int:
+    return -(-int(seconds + 0.999) // size)
 
 
 def _visible(char: str) -> str:

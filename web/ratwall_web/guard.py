@@ -28,6 +28,7 @@ from ratwall_web.cookies import (
     drop_cookie,
     set_cookie,
 )
+from ratwall_web.language import N_, _, speak_english
 from ratwall_web.services import services
 from ratwall_web.sessions import Session
 
@@ -86,7 +87,7 @@ HEADERS = {
 # it would reach other services of a developer's machine.
 STRICT_TRANSPORT = "max-age=604800"
 
-FORM_EXPIRED = "This form was open for too long; nothing was changed. Please send it once more."
+FORM_EXPIRED = N_("This form was open for too long; nothing was changed. Please send it once more.")
 
 View = TypeVar("View", bound=Callable[..., object])
 
@@ -119,6 +120,7 @@ def install(app: Flask) -> None:
 def check_request() -> BaseResponse | None:
     """Ask what is to be asked, of a program or of a person."""
     if gate.is_for_programs(request.path):
+        speak_english()
         gate.admit()
         return None
     check_host()
@@ -133,8 +135,10 @@ def check_host() -> None:
     names = {*services().config.host_names, socket.gethostname().lower()}
     if host is None or (not _is_address(host) and host not in names):
         raise BadRequest(
-            "This page does not answer to that name. "
-            "Open it by the box's address, or as https://ratwall.local."
+            _(
+                "This page does not answer to that name. "
+                "Open it by the box's address, or as https://ratwall.local."
+            )
         )
 
 
@@ -150,10 +154,10 @@ def check_origin() -> None:
     if request.method in SAFE_METHODS:
         return
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        raise Forbidden("This change was asked for by another web site; nothing was changed.")
+        raise Forbidden(_("This change was asked for by another web site; nothing was changed."))
     origin = request.headers.get("Origin")
     if origin is not None and origin != f"https://{request.host}":
-        raise Forbidden("This change was asked for by another web site; nothing was changed.")
+        raise Forbidden(_("This change was asked for by another web site; nothing was changed."))
     binding = _binding()
     given = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
     expected = services().csrf_token(binding) if binding else ""
@@ -162,7 +166,7 @@ def check_origin() -> None:
         signed_out = g.session is None and not getattr(_view(), "is_public", False)
         # Signed out, require_session asks to sign in; a view that shows its form again does so.
         if not signed_out and not getattr(_view(), "shows_form_again", False):
-            raise Forbidden(FORM_EXPIRED)
+            raise Forbidden(_(FORM_EXPIRED))
 
 
 def require_session() -> BaseResponse | None:

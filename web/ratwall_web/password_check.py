@@ -10,11 +10,15 @@ from flask import request
 
 from ratwall_web.credentials import BusyError
 from ratwall_web.filters import span
+from ratwall_web.language import N_, _, ngettext
 from ratwall_web.services import services
 
 UNPROCESSABLE = 422  # understood, but what was typed is not right
 TOO_MANY = 429
 UNAVAILABLE = 503
+# What was guessed too often.
+PASSWORDS = N_("Too many wrong passwords.")
+SET_UP_CODES = N_("Too many wrong set-up codes.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ def refusal(known_cookie: str, event: str) -> Refusal | None:
     browser = parts.known.name_in(request.cookies.get(known_cookie, ""))
     wait = parts.lockout.wait(address, browser)
     if wait > 0:
-        return locked(wait, "passwords")
+        return locked(wait, PASSWORDS)
     try:
         right = parts.credentials.check(request.form.get("password", ""))
     except BusyError as error:
@@ -50,18 +54,21 @@ def refusal(known_cookie: str, event: str) -> Refusal | None:
     parts.control.record(event, f"wrong password from {address}")
     wait = parts.lockout.wait(address, browser)
     if wait > 0:
-        return locked(wait, "passwords")
+        return locked(wait, PASSWORDS)
     left = parts.lockout.left(address, browser)
-    tries = "One try is" if left == 1 else f"{left} tries are"
-    return Refusal(
-        f"That is not the password. {tries} left before this device has to wait.", UNPROCESSABLE
+    text = ngettext(
+        "That is not the password. One try is left before this device has to wait.",
+        "That is not the password. %(num)s tries are left before this device has to wait.",
+        left,
+        num=left,
     )
+    return Refusal(text, UNPROCESSABLE)
 
 
 def locked(wait: float, what: str) -> Refusal:
     """Return the refusal of somebody who guessed wrong too often."""
-    text = (
-        f"Too many wrong {what}. Wait {span(wait)}, then try again. "
-        "Whoever is signed in already stays signed in."
+    advice = _(
+        "Wait %(time)s, then try again. Whoever is signed in already stays signed in.",
+        time=span(wait),
     )
-    return Refusal(text, TOO_MANY, wait)
+    return Refusal(f"{_(what)} {advice}", TOO_MANY, wait)

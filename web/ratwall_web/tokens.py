@@ -20,6 +20,7 @@ from typing import Any
 from ratwall.errors import RatwallError, UsageError
 from ratwall.replacing import replace_file
 from ratwall_web.config import Config
+from ratwall_web.language import N_, _
 
 READ, ACT = "read", "act"  # what a token may do; one that acts may read as well
 SCOPES = (READ, ACT)
@@ -28,7 +29,7 @@ SECRET_BYTES = 32
 ID_BYTES = 4  # it only finds the entry; the rest of the token is the proof
 # An audit trail holds it, and so does a line on a phone.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
-NAME_RULE = "1 to 40 letters, digits, dots, dashes or underscores, a letter or digit first"
+NAME_RULE = N_("1 to 40 letters, digits, dots, dashes or underscores, a letter or digit first")
 # More than one for each system that an office or its provider runs; each costs nothing.
 TOKENS_LIMIT = 32
 # A monitor asks every few seconds: a memory card need not hear of each time.
@@ -64,15 +65,25 @@ class Tokens:
     def make(self, name: str, scope: str) -> str:
         """Make a token and return its text, which nobody can get again; UsageError if not."""
         if not NAME.fullmatch(name):
-            raise UsageError(f"A token's name is {NAME_RULE}.")
+            raise UsageError(_("A token's name is %(rule)s.", rule=_(NAME_RULE)))
         if scope not in SCOPES:
-            raise UsageError("Choose what the token may do.")
+            raise UsageError(_("Choose what the token may do."))
         with self._lock:
             self._read()
             if any(token.name == name for token in self._tokens.values()):
-                raise UsageError(f"There is a token named {name}. Take another name, or revoke it.")
+                raise UsageError(
+                    _(
+                        "There is a token named %(name)s. Take another name, or revoke it.",
+                        name=name,
+                    )
+                )
             if len(self._tokens) >= TOKENS_LIMIT:
-                raise UsageError(f"There are {TOKENS_LIMIT} tokens, the most there can be.")
+                raise UsageError(
+                    _(
+                        "There are %(number)s tokens, the most there can be.",
+                        number=TOKENS_LIMIT,
+                    )
+                )
             number = secrets.token_hex(ID_BYTES)
             while number in self._tokens:
                 number = secrets.token_hex(ID_BYTES)

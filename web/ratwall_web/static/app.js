@@ -3,12 +3,15 @@
 "use strict";
 
 (() => {
+  // Words and numbers in the page's language; of its dialects, the one that the browser speaks.
+  const page = document.documentElement.lang;
+  const speech = navigator.languages.find((name) => name.split("-")[0] === page) ?? page;
   const sameDay = (one, other) => one.toDateString() === other.toDateString();
-  const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-  const day = new Intl.DateTimeFormat(undefined, {
+  const hour = new Intl.DateTimeFormat(speech, { hour: "2-digit", minute: "2-digit" });
+  const day = new Intl.DateTimeFormat(speech, {
     day: "numeric", month: "short", hour: "2-digit", minute: "2-digit",
   });
-  const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+  const whole = new Intl.DateTimeFormat(speech, { dateStyle: "full", timeStyle: "long" });
 
   function localise(root) {
     for (const element of root.querySelectorAll("time:not([title])")) {
@@ -28,7 +31,8 @@
       const left = Math.ceil(Number(element.dataset.until) / 1e6 - Date.now() / 1000);
       if (left > 0 && left < 3600) {
         const seconds = String(left % 60).padStart(2, "0");
-        element.textContent = `(${Math.floor(left / 60)}:${seconds} left)`;
+        const time = `${Math.floor(left / 60)}:${seconds}`;
+        element.textContent = document.body.dataset.left.replace("TIME", time);
       } else element.textContent = "";
     }
   }

@@ -5,17 +5,19 @@
 
 (() => {
   const HEIGHT = 220;
+  const page = document.documentElement.lang;
+  const speech = navigator.languages.find((name) => name.split("-")[0] === page) ?? page;
   const HALF_S = { hour: 1800, day: 43200 };
   const CLOCK = {
-    hour: (date) => date.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" }),
-    day: (date) => date.toLocaleDateString(undefined, { day: "numeric", month: "short" }),
+    hour: (date) => date.toLocaleTimeString(speech, { hour: "2-digit", minute: "2-digit" }),
+    day: (date) => date.toLocaleDateString(speech, { day: "numeric", month: "short" }),
   };
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const drawn = new Map(); // element: chart
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const whole = (_, values) => values.map((value) => (Number.isInteger(value) ? value.toLocaleString() : ""));
-  const reading = (_, value) => (value == null ? "\u2013" : value.toLocaleString());
+  const whole = (_, values) => values.map((value) => (Number.isInteger(value) ? value.toLocaleString(speech) : ""));
+  const reading = (_, value) => (value == null ? "\u2013" : value.toLocaleString(speech));
   // Room above the highest bar, whole numbers on the axis, and never a scale without height.
   const range = (least) => (_, low, high) => [0, Math.max(least, Math.ceil(high * 1.15))];
 

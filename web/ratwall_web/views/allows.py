@@ -5,6 +5,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ratwall_web.control import RefusedError
 from ratwall_web.guard import FORM_EXPIRED, current_session, shows_form_again
+from ratwall_web.language import _
 from ratwall_web.services import services
 
 UNPROCESSABLE = 422
@@ -29,7 +30,7 @@ def undo(action: int) -> BaseResponse:
         services().control.change("undo", action=action)
     except RefusedError as error:
         return make_response(_page(str(error)), error.status)
-    current_session().notify("good", "Undone.")
+    current_session().notify("good", _("Undone."))
     return redirect(url_for("allows.index"), 303)
 
 

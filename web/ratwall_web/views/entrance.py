@@ -1,14 +1,14 @@
 """Set-up, sign-in and sign-out: the only pages that people who are not signed in can reach."""
 
-from urllib.parse import urlsplit
-
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from ratwall.errors import UsageError
 from ratwall_web import guard
 from ratwall_web.credentials import BusyError
-from ratwall_web.password_check import UNAVAILABLE, UNPROCESSABLE, locked, refusal
+from ratwall_web.language import _
+from ratwall_web.own_path import own_path
+from ratwall_web.password_check import SET_UP_CODES, UNAVAILABLE, UNPROCESSABLE, locked, refusal
 from ratwall_web.services import services
 
 blueprint = Blueprint("entrance", __name__)
@@ -36,19 +36,19 @@ def set_up() -> BaseResponse:
         return _refuse(_setup_form(guard.FORM_EXPIRED), UNPROCESSABLE)
     wait = parts.lockout.wait(_address())
     if wait > 0:
-        refused = locked(wait, "set-up codes")
+        refused = locked(wait, SET_UP_CODES)
         return make_response(_setup_form(refused.text), refused.status, refused.headers)
     if not parts.setup_code.matches(request.form.get("code", "")):
         parts.lockout.fail(_address())
         parts.control.record("set-up refused", f"wrong set-up code from {_address()}")
-        text = (
+        text = _(
             "That is not the set-up code. It stands on the box's console, and in the file "
             "setup-code in its state directory."
         )
         return _refuse(_setup_form(text), UNPROCESSABLE)
     password = request.form.get("password", "")
     if password != request.form.get("again", ""):
-        return _refuse(_setup_form("The two passwords are not the same."), UNPROCESSABLE)
+        return _refuse(_setup_form(_("The two passwords are not the same.")), UNPROCESSABLE)
     try:
         parts.credentials.set(password)
     except UsageError as error:
@@ -69,7 +69,7 @@ def login() -> BaseResponse:
     if not services().credentials.exist():
         return redirect(url_for("entrance.setup"), 303)
     if g.session is not None:
-        return redirect(_own_path(request.args.get("next")), 303)
+        return redirect(own_path(request.args.get("next")), 303)
     return make_response(_login_form())
 
 
@@ -87,7 +87,7 @@ def log_in() -> BaseResponse:
     if refused is not None:
         return make_response(_login_form(refused.text), refused.status, refused.headers)
     parts.control.record("sign-in", f"from {_address()}")
-    return _sign_in(_own_path(request.form.get("next")))
+    return _sign_in(own_path(request.form.get("next")))
 
 
 @blueprint.post("/logout")
@@ -132,13 +132,3 @@ def _refuse(page: str, status: int) -> Response:
 
 def _address() -> str:
     return request.remote_addr or "unknown"
-
-
-def _own_path(wanted: str | None) -> str:
-    """Return a path on this page only: never another site, whatever the browser makes of it."""
-    if not wanted or not wanted.startswith("/") or wanted.startswith("//") or "\\" in wanted:
-        return "/"
-    if any(ord(char) < 0x21 for char in wanted):
-        return "/"
-    split = urlsplit(wanted)
-    return wanted if not split.scheme and not split.netloc else "/"

@@ -30,6 +30,7 @@ from ratwall_web.control import RefusedError
 from ratwall_web.evidence import explain
 from ratwall_web.filters import clock, endpoint, person
 from ratwall_web.guard import FORM_EXPIRED, background, current_session, shows_form_again
+from ratwall_web.language import N_, _
 from ratwall_web.numbers import row_number
 from ratwall_web.records import Row, now_us, split_page
 from ratwall_web.services import services
@@ -37,6 +38,9 @@ from ratwall_web.services import services
 UNPROCESSABLE = 422
 REASON_MOST = 200
 DIGEST_DIGITS = 16
+# The reason that is kept when nobody gives one.
+ALLOWED_HERE = N_("allowed on the admin page")
+RELEASED_HERE = N_("released on the admin page")
 
 blueprint = Blueprint("incidents", __name__, url_prefix="/incidents")
 
@@ -90,14 +94,14 @@ def live(number: int) -> Response:
 def allow(number: int) -> BaseResponse:
     """Allow what this incident is about: for whom, what, and for how long."""
     incident = _find(number)
-    who, what = request.form.get("who"), request.form.get("what")
+    who, what = request.form.get("who", ""), request.form.get("what", "")
     length = request.form.get("length", "")
     certificate = incident["certificate"]
-    choices = (who in ("device", "everyone"), what in ("server", "certificate"))
-    if not all(choices) or length not in wording.ALLOW_LENGTHS:
-        return _again(incident, "Choose for whom, what, and for how long.", UNPROCESSABLE)
+    done = wording.ALLOWED.get((who, what, length == "always"))
+    if done is None or length not in wording.ALLOW_LENGTHS:
+        return _again(incident, _("Choose for whom, what, and for how long."), UNPROCESSABLE)
     if what == "certificate" and certificate is None:
-        return _again(incident, "This incident has no certificate to allow.", UNPROCESSABLE)
+        return _again(incident, _("This incident has no certificate to allow."), UNPROCESSABLE)
     device = incident["device"]
     arguments: dict[str, Any] = {
         "device": device["address"] if who == "device" else None,
@@ -105,13 +109,16 @@ def allow(number: int) -> BaseResponse:
         "server_port": incident["server_port"] if what == "server" else None,
         "certificate_sha256": certificate["sha256"] if what == "certificate" else None,
         "seconds": wording.SECONDS[length],
-        "reason": _reason("allowed on the admin page"),
+        "reason": _reason(ALLOWED_HERE),
         "incident": number,
     }
-    whom = person(device) if who == "device" else "Every device"
-    target = _place(incident) if what == "server" else "any server with this certificate"
-    span = "from now on" if length == "always" else f"for {wording.LENGTH[length]}"
-    return _do(incident, "allow", arguments, lambda _: f"{whom} may reach {target} {span}.")
+    said = _(
+        done,
+        device=person(device),
+        server=_place(incident),
+        length=wording.LENGTH[length],
+    )
+    return _do(incident, "allow", arguments, lambda answer: said)
 
 
 @blueprint.post("/<int:number>/release")
@@ -119,9 +126,12 @@ def allow(number: int) -> BaseResponse:
 def release(number: int) -> BaseResponse:
     """Take the block of this incident's server away; the next attempt is judged anew."""
     incident = _find(number)
-    arguments = {"incident": number, "reason": _reason("released on the admin page")}
-    done = f"The block of {_place(incident)} is taken away. The next attempt is judged anew."
-    return _do(incident, "release", arguments, lambda _: done)
+    arguments = {"incident": number, "reason": _reason(RELEASED_HERE)}
+    done = _(
+        "The block of %(server)s is taken away. The next attempt is judged anew.",
+        server=_place(incident),
+    )
+    return _do(incident, "release", arguments, lambda answer: done)
 
 
 @blueprint.post("/<int:number>/keep")
@@ -131,14 +141,14 @@ def keep(number: int) -> BaseResponse:
     incident = _find(number)
     length = request.form.get("length", "")
     if length not in wording.KEEP_LENGTHS:
-        return _again(incident, "Choose for how long to keep the block.", UNPROCESSABLE)
+        return _again(incident, _("Choose for how long to keep the block."), UNPROCESSABLE)
     arguments = {"incident": number, "seconds": wording.SECONDS[length]}
-    done = Markup("{} stays blocked until {}.")
+    done = Markup(_("%(server)s stays blocked until %(time)s."))  # noqa: S704 -- our catalogue's
     return _do(
         incident,
         "keep",
         arguments,
-        lambda answer: done.format(_place(incident), clock(answer["expires"])),
+        lambda answer: done % {"server": _place(incident), "time": clock(answer["expires"])},
     )
 
 
@@ -157,14 +167,14 @@ def block(number: int) -> BaseResponse:
     )
     if isinstance(wanted, str):
         return _again(incident, wanted, UNPROCESSABLE)
-    return _do(incident, "block", wanted.arguments, lambda _: wanted.done)
+    return _do(incident, "block", wanted.arguments, lambda answer: wanted.done)
 
 
 @blueprint.post("/<int:number>/undo/<int:action>")
 @shows_form_again
 def undo(number: int, action: int) -> BaseResponse:
     """Undo one thing that was done about this incident."""
-    return _do(_find(number), "undo", {"action": action}, lambda _: "Undone.")
+    return _do(_find(number), "undo", {"action": action}, lambda answer: _("Undone."))
 
 
 def _do(

@@ -14,12 +14,13 @@ from ratwall_web import wording
 from ratwall_web.control import RefusedError
 from ratwall_web.filters import person
 from ratwall_web.guard import FORM_EXPIRED, current_session, shows_form_again
+from ratwall_web.language import N_, _
 from ratwall_web.records import Row
 from ratwall_web.services import services
 
 UNPROCESSABLE = 422
 TOMORROW_HOUR = 6  # before anybody comes to work, on the box's clock
-REASON = "on the admin page"
+REASON = N_("on the admin page")
 
 blueprint = Blueprint("responses", __name__)
 
@@ -30,8 +31,8 @@ def pause() -> BaseResponse:
     """Let everything pass for a while."""
     seconds = pause_seconds(request.form.get("length", ""))
     if seconds is None:
-        return _again("Choose for how long to pause.", UNPROCESSABLE)
-    done = "Paused. It goes on by itself; what was blocked stays blocked."
+        return _again(_("Choose for how long to pause."), UNPROCESSABLE)
+    done = _("Paused. It goes on by itself; what was blocked stays blocked.")
     return _do("pause", {"seconds": seconds, "reason": REASON}, done, _again, _overview())
 
 
@@ -39,7 +40,7 @@ def pause() -> BaseResponse:
 @shows_form_again
 def resume() -> BaseResponse:
     """End every pause."""
-    return _do("resume", {}, "Protection goes on.", _again, _overview())
+    return _do("resume", {}, _("Protection goes on."), _again, _overview())
 
 
 @blueprint.post("/devices/<int:number>/<any(quarantine, watch, pause):what>")
@@ -56,15 +57,17 @@ def about_device(number: int, what: str) -> BaseResponse:
     arguments: dict[str, Any] = {"device": device["address"], "reason": REASON}
     who = person(device)
     if what == "quarantine" and request.form.get("sure") != "yes":
-        return again(f"Tick the box to cut {who} off the internet.", UNPROCESSABLE)
+        return again(
+            _("Tick the box to cut %(device)s off the internet.", device=who), UNPROCESSABLE
+        )
     if what == "pause":
         arguments["seconds"] = pause_seconds(request.form.get("length", ""))
         if arguments["seconds"] is None:
-            return again("Choose for how long to pause.", UNPROCESSABLE)
+            return again(_("Choose for how long to pause."), UNPROCESSABLE)
     done = {
-        "quarantine": f"{who} reaches nothing but this box now.",
-        "watch": f"{who} is watched closely now.",
-        "pause": f"{who} passes without being inspected for a while.",
+        "quarantine": _("%(device)s reaches nothing but this box now.", device=who),
+        "watch": _("%(device)s is watched closely now.", device=who),
+        "pause": _("%(device)s passes without being inspected for a while.", device=who),
     }[what]
     target = url_for("devices.show", number=number)
     return _do(what, arguments, done, again, target)

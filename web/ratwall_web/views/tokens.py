@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ratwall.errors import UsageError
 from ratwall_web.guard import FORM_EXPIRED, KNOWN_COOKIE, current_session, shows_form_again
+from ratwall_web.language import _
 from ratwall_web.password_check import UNPROCESSABLE, refusal
 from ratwall_web.services import services
 from ratwall_web.tokens import NAME_RULE
@@ -47,7 +48,9 @@ def revoke(number: str) -> BaseResponse:
     if token is None:
         abort(404)
     services().control.record("token revoked", f"{token.name}, from {request.remote_addr}")
-    current_session().notify("good", f"The token {token.name} is of no use any more.")
+    current_session().notify(
+        "good", _("The token %(name)s is of no use any more.", name=token.name)
+    )
     return redirect(url_for("tokens.index"), 303)
 
 
