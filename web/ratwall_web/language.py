@@ -73,13 +73,13 @@ def speak_english() -> None:
     g.language = ENGLISH
 
 
-def _(message: str, **values: object) -> str:
+def _(message: str, /, **values: object) -> str:
     """Return a message in the language of this request; as it is where it has no translation."""
     found = _catalogue(language()).gettext(message) if message else ""  # "" is its head
     return found % values if values else found
 
 
-def ngettext(singular: str, plural: str, number: int, **values: object) -> str:
+def ngettext(singular: str, plural: str, number: int, /, **values: object) -> str:
     """Return the form of a message that goes with this number; `num` is the number, if asked."""
     found = _catalogue(language()).ngettext(singular, plural, number)
     return found % {"num": grouped(number), **values} if values else found
@@ -108,13 +108,13 @@ def decimal(number: float, digits: int = 1) -> str:
 
 
 @pass_eval_context
-def _shown(context: EvalContext, message: str, **values: Any) -> str:
+def _shown(context: EvalContext, message: str, /, **values: Any) -> str:
     return _filled(context, _(message), values)
 
 
 @pass_eval_context
 def _shown_number(
-    context: EvalContext, singular: str, plural: str, number: int, **values: Any
+    context: EvalContext, singular: str, plural: str, number: int, /, **values: Any
 ) -> str:
     message = _catalogue(language()).ngettext(singular, plural, number)
     return _filled(context, message, {"num": grouped(number), **values})
