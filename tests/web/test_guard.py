@@ -75,7 +75,7 @@ def test_every_page_is_closed_to_strangers(app: Flask, client: FlaskClient) -> N
             continue
         path = re.sub(r"<int:\w+>", "1", rule.rule)
         path = path.replace("<string(length=8):number>", "0" * 8)
-        path = re.sub(r"<any\((\w+)[^>]*>", r"\1", path)  # the first of several words
+        path = re.sub(r"<any\('?([\w-]+)[^>]*>", r"\1", path)  # the first of several words
         method = "POST" if "POST" in rule.methods else "GET"  # type: ignore[operator]
         answer = client.open(path, method=method, base_url=BASE)
         if is_for_programs(rule.rule):
