@@ -18,6 +18,8 @@ PAGES = {
     "power": "/power/",
     "values": "/settings/values/",
     "value": "/settings/values/detection",
+    "updates": "/updates/",
+    "update-file": "/updates/file",
     "audit": "/audit/",
     "tokens": "/tokens/",
 }

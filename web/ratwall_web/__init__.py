@@ -32,6 +32,7 @@ from ratwall_web.views import (
     power,
     responses,
     tokens,
+    updates,
     values,
 )
 
@@ -52,6 +53,7 @@ CONCERNS = (
     responses,
     tokens,
     values,
+    updates,
 )
 # A form here has fewer than a dozen fields.
 FORM_PARTS = 32

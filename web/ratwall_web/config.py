@@ -4,13 +4,19 @@ Never reads a file or the environment: `python -m ratwall_web` fills it from its
 fill it by hand. Each limit stands here with its reason, so that nobody has to hunt for one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ratwall.steward.client import SOCKET
 from ratwall.update.place import DIRECTORY
 
 MIB = 1024 * 1024
+
+
+def shipped_changelog() -> Path:
+    """Return where the image keeps the changelog, or where a checkout does."""
+    shipped = Path("/usr/share/ratwall/CHANGELOG.md")
+    return shipped if shipped.exists() else Path(__file__).parents[2] / "CHANGELOG.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,9 @@ class Config:
 
     # Where the controller asks for what only root may do; nothing is there without the image.
     steward_socket: Path = SOCKET
+    # Where the steward and what it starts say how far they are.
+    runtime_dir: Path = Path("/run/ratwall")
+    changelog: Path = field(default_factory=shipped_changelog)
 
     # Names this page may be called by, besides any IP address (a name is what DNS rebinding
     # needs, an address is not) and the name of the machine itself.

@@ -82,7 +82,16 @@ SETTINGS = (
     Section(N_("People"), ()),
     Section(N_("Messages"), ()),
     Section(N_("Safety copies"), ()),
-    Section(N_("Updates"), ()),
+    Section(
+        N_("Updates"),
+        (
+            Entry(
+                N_("Updates"),
+                "updates.index",
+                N_("Which version runs, another one, and back to the one before."),
+            ),
+        ),
+    ),
     Section(N_("Support"), ()),
     Section(
         N_("Records and programs"),

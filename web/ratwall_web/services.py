@@ -22,6 +22,7 @@ from ratwall_web.sessions import Sessions
 from ratwall_web.setup_code import SetupCode
 from ratwall_web.sharing import Shared
 from ratwall_web.tokens import Tokens
+from ratwall_web.uploads import Uploads
 
 EXTENSION = "ratwall"
 # Each tab asks every two seconds: half of that, and no tab is ever two drawings behind.
@@ -45,6 +46,7 @@ class Services:
     control: Control
     dashboard: Shared[tuple[str, str]]
     month: Shared[list[Row]]
+    uploads: Uploads
     csrf_key: bytes = field(repr=False)
 
     def csrf_token(self, binding: str) -> str:
@@ -71,6 +73,7 @@ def make_services(config: Config, clock: Callable[[], float]) -> Services:
         control=Control(config.control_socket, clock),
         dashboard=Shared(clock, DASHBOARD_KEPT_S),
         month=Shared(clock, MONTH_KEPT_S),
+        uploads=Uploads(config.web_dir),
         csrf_key=secrets.token_bytes(32),
     )
 

@@ -25,6 +25,7 @@ from cheroot.ssl.builtin import BuiltinSSLAdapter
 
 from ratwall.address import place
 from ratwall.errors import RatwallError
+from ratwall.update.bundle import BUNDLE_LIMIT
 from ratwall_web.certificate import ServerCertificate
 from ratwall_web.config import Config
 from ratwall_web.turns import Turns
@@ -40,6 +41,9 @@ REQUEST_DEADLINE_S = 10.0
 ANSWER_DEADLINE_S = 20.0
 # A connection on which nothing comes: longer than the page's polling interval of 2 s, by far.
 IDLE_S = 20
+# An update comes at 128 KB a second at least, or not at all: a worker waits for it.
+SLOWEST_UPLOAD = 128 * 1024
+UPLOAD = (b"PUT", b"/updates/file")
 BACKLOG = 64
 # A browser opens 6 connections to one host; some people open the page in several tabs.
 CONNECTIONS_PER_ADDRESS = 24
@@ -106,9 +110,43 @@ class PatientAdapter(BuiltinSSLAdapter):
         return wrapped, {"wsgi.url_scheme": "https", "HTTPS": "on"}
 
 
+class LargeBodies:
+    """The server as the one request sees it whose body may be large."""
+
+    max_request_body_size = BUNDLE_LIMIT
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._server, name)
+
+
+class PatientRequest(cheroot.server.HTTPRequest):
+    """A request that may bring an update: a large body, in the time that a slow line takes.
+
+    Whether somebody may send one is asked before a byte of it is read. What is refused is not read
+    to its end (cheroot would, into memory): the connection closes.
+    """
+
+    def read_request_headers(self) -> bool:
+        """Read the headers; a body as large as they say is taken on the one route that has one."""
+        if (self.method, self.path) != UPLOAD:
+            return bool(super().read_request_headers())  # type: ignore[no-untyped-call]
+        self.server = LargeBodies(self.server)
+        if not super().read_request_headers():  # type: ignore[no-untyped-call]
+            return False
+        self.close_connection = True
+        length = int(self.inheaders.get(b"Content-Length", 0))
+        deadline = time.monotonic() + REQUEST_DEADLINE_S + length / SLOWEST_UPLOAD
+        self.conn.socket.deadline = deadline
+        return True
+
+
 class PatientConnection(cheroot.server.HTTPConnection):
     """A connection that first shakes hands, then serves one request at a time."""
 
+    RequestHandlerClass = PatientRequest
     shaken = False
     counted = False
 

@@ -8,29 +8,22 @@ says "updated" here: a new version counts when it has passed its own check after
 import argparse
 import os
 import sys
-import time
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ratwall.cli.reading import add_json, print_json
 from ratwall.cli.table import local_time, printable
-from ratwall.errors import ExitCode, NotPermittedError, RatwallError, UsageError
-from ratwall.kernel.command import ToolError
-from ratwall.kernel.command import run as run_tool
-from ratwall.update import rauc
+from ratwall.controller.client import Client
+from ratwall.errors import ExitCode, NotPermittedError, UsageError
+from ratwall.update import overview, rauc
 from ratwall.update.attempt import Attempt, State
-from ratwall.update.bundle import refuse_other_board
-from ratwall.update.obtain import obtained
-from ratwall.update.place import (
-    Place,
-    Running,
-    keep_attempt,
-    last_attempt,
-    read_running,
-    sole_update,
-)
+from ratwall.update.change import install, restart, roll_back
+from ratwall.update.place import Place, Running, last_attempt, read_running, sole_update
 from ratwall.update.slots import Slot, other_slot
+from ratwall.update.telling import note
 
+# It takes no --state-dir: there is one state directory on a box that can be updated.
+DEFAULT_CONTROL = Path("/var/lib/ratwall/run/control.sock")
 ACTIONS = ("install", "status", "rollback")
 INTERRUPTION = "while it restarts no traffic passes, for about a minute"
 COUNTS = "it counts when it has passed its check after that: see `ratwall update status`"
@@ -65,88 +58,14 @@ def run(options: argparse.Namespace, place: Place | None = None) -> int:
         return _status(options, place)
     if os.geteuid() != 0:
         raise NotPermittedError(f"update: {options.what}: must be root; try: sudo ratwall update …")
+    note(Client(DEFAULT_CONTROL), f"{options.what}: {options.bundle or 'the other slot'}")
     with sole_update(place):
-        attempt = _install(options, place) if options.what == "install" else _roll_back(place)
+        if options.what == "install":
+            attempt = install(place, options.bundle, _tell)
+        else:
+            attempt = roll_back(place)
+        overview.keep(place)
         return _restart(options, attempt)
-
-
-def _install(options: argparse.Namespace, place: Place) -> Attempt:
-    running, slot = _ready(place)
-    with obtained(options.bundle, place.download, _tell) as path:
-        manifest = rauc.read_bundle(path, options.bundle, place.keyring)
-        refuse_other_board(manifest, str(running.board), options.bundle)
-        target = other_slot(slot)
-        _tell(
-            f"version {manifest.version} for {manifest.board} goes into slot {target};"
-            f" version {running.version} runs on from slot {slot} meanwhile"
-        )
-        attempt = _begin(place, running, manifest.version, target)
-        try:
-            rauc.install(path, _tell)
-        except RatwallError as error:
-            keep_attempt(place, attempt.end(_now(), str(error).removeprefix("update: ")))
-            raise
-        except KeyboardInterrupt:
-            keep_attempt(place, attempt.end(_now(), "stopped by whoever started it"))
-            raise
-    return _finish(place, attempt)
-
-
-def _roll_back(place: Place) -> Attempt:
-    running, slot = _ready(place)
-    target, last = rauc.slots()[other_slot(slot)], last_attempt(place)
-    if last is not None and last.is_open and last.slot == target.name:
-        raise RatwallError(
-            f"update: rollback: slot {target.name} holds version {last.version}, which was never"
-            " started: there is nothing to go back from; restart to try it, or install another"
-        )
-    if not target.good:
-        raise RatwallError(
-            f"update: rollback: slot {target.name} is not good, there is nothing to go back to;"
-            f" version {running.version} in slot {slot} goes on"
-        )
-    attempt = _begin(place, running, _version_in(place, target), target.name)
-    try:
-        rauc.mark("active", "other")
-    except RatwallError as error:
-        keep_attempt(place, attempt.end(_now(), str(error).removeprefix("update: ")))
-        raise
-    return _finish(place, attempt)
-
-
-def _ready(place: Place) -> tuple[Running, str]:
-    """Return what runs, and from which slot; RatwallError where that is no box of ours, or where
-    the running version is itself on trial."""
-    running = read_running(place)
-    if running.board is None or running.slot is None:
-        raise RatwallError("update: only a box started from Ratwall's image can be updated so")
-    last = last_attempt(place)
-    if last is not None and last.is_open and last.slot == running.slot:
-        raise RatwallError(
-            f"update: version {running.version} is on trial itself; wait until its check is over:"
-            " see `ratwall update status`"
-        )
-    return running, running.slot
-
-
-def _begin(place: Place, running: Running, version: str, slot: str) -> Attempt:
-    attempt = Attempt(version, slot, running.version, _now(), running.boot_id)
-    keep_attempt(place, attempt)
-    return attempt
-
-
-def _finish(place: Place, attempt: Attempt) -> Attempt:
-    installed = replace(attempt, state=State.INSTALLED)
-    keep_attempt(place, installed)
-    os.sync()  # the slot, and the boot loader's marks on its own partition
-    return installed
-
-
-def _version_in(place: Place, slot: Slot) -> str:
-    last = last_attempt(place)
-    if last is not None and last.slot != slot.name:
-        return last.former  # what ran from there when the last update began
-    return slot.version or "as delivered"
 
 
 def _restart(options: argparse.Namespace, attempt: Attempt) -> int:
@@ -163,14 +82,6 @@ def _restart(options: argparse.Namespace, attempt: Attempt) -> int:
     if not options.no_restart:
         restart()
     return ExitCode.OK
-
-
-def restart() -> None:
-    """Restart the box in order; RatwallError if systemd refuses."""
-    try:
-        run_tool("systemctl", "--no-block", "reboot")
-    except ToolError as error:
-        raise RatwallError(f"update: installed, but the box does not restart: {error}") from error
 
 
 # -- status ---------------------------------------------------------------------------------------
@@ -249,7 +160,3 @@ def describe(last: Attempt | None) -> str:
 
 def _tell(text: str) -> None:
     print(f"ratwall: update: {printable(text)}", file=sys.stderr, flush=True)
-
-
-def _now() -> int:
-    return time.time_ns() // 1000

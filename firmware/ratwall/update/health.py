@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from ratwall.controller.client import Client
 from ratwall.errors import RatwallError
-from ratwall.update import rauc
+from ratwall.update import overview, rauc
 from ratwall.update.attempt import State, is_on_trial, settle
 from ratwall.update.checks import Check, Checks
 from ratwall.update.place import (
@@ -24,6 +25,7 @@ from ratwall.update.place import (
     read_running,
     slot_tries,
 )
+from ratwall.update.telling import tell_outcome
 
 # The longest that an honest start takes: a slow box that moves a large history to a new version.
 # The office's traffic passes meanwhile, inspected or not.
@@ -116,8 +118,12 @@ def main() -> int:
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=SECONDS)
     options = parser.parse_args()
+    place = Place()
     try:
-        return judge(Place(), Checks(options.state_dir).all(), options.seconds)
+        result = judge(place, Checks(options.state_dir).all(), options.seconds)
+        overview.keep(place)
+        tell_outcome(place, Client(options.state_dir / "run" / "control.sock"))
+        return result
     except RatwallError as error:
         _say(str(error))
         return TAKE_BACK

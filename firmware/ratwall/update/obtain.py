@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from ratwall.errors import UsageError
 from ratwall.supervisor.confine import account, confined
@@ -26,14 +26,16 @@ LENGTH_LIMIT = 20  # digits of the length that is announced
 
 
 @contextmanager
-def obtained(source: str, target: Path, tell: Callable[[str], None]) -> Iterator[Path]:
+def obtained(
+    source: str, target: Path, tell: Callable[[str], None], *, drop: bool = False
+) -> Iterator[Path]:
     """Give a bundle's file, which has the outer shape of one; UsageError if it cannot be had.
 
     `target` is where it goes if it comes from the network; it is gone afterwards.
     """
     if source.startswith(ADDRESSES):
         try:
-            fetch(source, target, tell)
+            fetch(source, target, tell, drop=drop)
             _look(target, source)
             yield target
         finally:
@@ -46,8 +48,12 @@ def obtained(source: str, target: Path, tell: Callable[[str], None]) -> Iterator
     yield path
 
 
-def fetch(url: str, target: Path, tell: Callable[[str], None]) -> None:
-    """Copy what an address holds into a file; UsageError with the reason."""
+def fetch(url: str, target: Path, tell: Callable[[str], None], *, drop: bool = False) -> None:
+    """Copy what an address holds into a file; UsageError with the reason.
+
+    The process that fetches is the page's user: it owns nothing that decides anything. With `drop`
+    it only changes its user, as in a unit that has no right to more.
+    """
     try:
         target.unlink(missing_ok=True)  # of an installation that a power cut ended
         room = shutil.disk_usage(target.parent).free - SPARE
@@ -57,11 +63,14 @@ def fetch(url: str, target: Path, tell: Callable[[str], None]) -> None:
         ) from error
     limit = min(BUNDLE_LIMIT, max(room, 0))
     argv = [sys.executable, "-P", "-m", "ratwall.update.get", url, str(limit)]
-    if os.geteuid() == 0:
-        # The page's user: it owns nothing that decides anything.
+    who: dict[str, Any] = {}
+    if drop:
+        user = account("ratwall-web")
+        who = {"user": user.uid, "group": user.gid, "extra_groups": []}
+    elif os.geteuid() == 0:
         argv = confined(argv, account("ratwall-web"), state_dir=Path("/"))
     with subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **who
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         try:
