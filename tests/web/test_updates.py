@@ -212,7 +212,8 @@ def test_an_upload_that_is_none_leaves_nothing(page: Desk, monkeypatch: pytest.M
         # A browser that goes away in the middle.
         announced = head | {"Content-Length": "300000"}
         connection.request("PUT", "/updates/file", bundle(300_000)[:100_000], announced)
-        connection.close()
+        assert connection.sock is not None
+        connection.sock.close()
         deadline = time.monotonic() + 30
         part = page.config.web_dir / "upload.part"
         while page.app.extensions["ratwall"].uploads._lock.locked() or part.exists():

@@ -7,6 +7,7 @@ only; who signed it is RAUC's to say, later and as another user.
 import os
 import shutil
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -62,6 +63,13 @@ class Uploads:
             raise
         finally:
             self._lock.release()
+
+    @staticmethod
+    def refuse(source: IO[bytes]) -> None:
+        """Read on and forget: a browser that is cut off while it sends never sees the reason."""
+        with suppress(OSError):
+            while source.read(CHUNK):
+                pass
 
     def drop(self) -> None:
         """Remove what was taken in."""

@@ -34,6 +34,7 @@ from ratwall_web.uploads import BusyError, NoRoomError
 UNPROCESSABLE = 422
 FORBIDDEN, LENGTH_REQUIRED, TOO_LARGE, CONFLICT, NO_ROOM = 403, 411, 413, 409, 507
 DIGEST_DIGITS = 16
+REFUSED = {NoRoomError: NO_ROOM, BusyError: CONFLICT}
 
 blueprint = Blueprint("updates", __name__, url_prefix="/updates")
 
@@ -99,18 +100,16 @@ def take() -> BaseResponse:
     if size > BUNDLE_LIMIT:
         return _told(_("The file is larger than any update."), TOO_LARGE)
     request.max_content_length = BUNDLE_LIMIT  # the one route with a body of this size
+    uploads = services().uploads
     try:
-        services().uploads.take(request.stream, size)
-    except NoRoomError as error:
-        return _told(str(error), NO_ROOM)
-    except BusyError as error:
-        return _told(str(error), CONFLICT)
-    except UsageError as error:
-        return _told(str(error), UNPROCESSABLE)
+        uploads.take(request.stream, size)
+    except (NoRoomError, BusyError, UsageError) as error:
+        uploads.refuse(request.stream)
+        return _told(str(error), REFUSED.get(type(error), UNPROCESSABLE))
     try:
         order(Verb.UPDATE)
     except RefusedError as error:
-        services().uploads.drop()
+        uploads.drop()
         return _told(str(error), error.status)
     return _told("", 200)
 
