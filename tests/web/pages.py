@@ -22,4 +22,8 @@ PAGES = {
     "update-file": "/updates/file",
     "audit": "/audit/",
     "tokens": "/tokens/",
+    "users": "/users/",
+    "user": "/users/00000001",
+    "account": "/account/",
+    "second-step": "/account/second-step",
 }

@@ -12,6 +12,9 @@ from ratwall_web.credentials import Credentials
 from ratwall_web.lockout import Lockout, network_of
 from ratwall_web.sessions import NOTICE_LIMIT, Sessions
 from ratwall_web.setup_code import SetupCode
+from ratwall_web.users import first_admin
+
+ANNA = first_admin("a hash", 1)
 
 
 class Clock:
@@ -62,7 +65,9 @@ def test_many_sign_ins_at_once_are_all_answered(config: Config) -> None:
     credentials.set("four words make it")
     answers: list[bool] = []
     threads = [
-        threading.Thread(target=lambda: answers.append(credentials.check("four words make it")))
+        threading.Thread(
+            target=lambda: answers.append(credentials.check("four words make it") is not None)
+        )
         for _ in range(8)
     ]
     for thread in threads:
@@ -90,14 +95,14 @@ def test_the_set_up_code_stays_until_it_is_used(config: Config) -> None:
 
 def test_a_session_ends_when_idle_and_after_a_day_in_any_case(clock: Clock) -> None:
     sessions = Sessions(Config(Path(), session_idle_s=100, session_lifetime_s=1000), clock)
-    token = sessions.start()
+    token = sessions.start(ANNA)
     clock.now += 99
     assert sessions.find(token) is not None
     clock.now += 100
     assert sessions.find(token) is None
     assert len(sessions) == 0
 
-    token = sessions.start()
+    token = sessions.start(ANNA)
     for _ in range(10):
         clock.now += 99.9
         assert sessions.find(token) is not None
@@ -107,7 +112,7 @@ def test_a_session_ends_when_idle_and_after_a_day_in_any_case(clock: Clock) -> N
 
 def test_looking_without_touching_lets_a_session_end(clock: Clock) -> None:
     sessions = Sessions(Config(Path(), session_idle_s=100), clock)
-    token = sessions.start()
+    token = sessions.start(ANNA)
     clock.now += 99
     assert sessions.find(token, touch=False) is not None
     clock.now += 1
@@ -119,10 +124,10 @@ def test_sessions_are_bounded_and_the_least_used_gives_way(clock: Clock) -> None
     tokens = []
     for _ in range(3):
         clock.now += 1
-        tokens.append(sessions.start())
+        tokens.append(sessions.start(ANNA))
     clock.now += 1
     assert sessions.find(tokens[0]) is not None
-    tokens.append(sessions.start())
+    tokens.append(sessions.start(ANNA))
     assert [sessions.find(token) is not None for token in tokens] == [True, False, True, True]
     sessions.end(tokens[0])
     assert sessions.find(tokens[0]) is None
@@ -132,7 +137,7 @@ def test_sessions_are_bounded_and_the_least_used_gives_way(clock: Clock) -> None
 
 def test_notices_are_shown_once_and_bounded(clock: Clock) -> None:
     session = Sessions(Config(Path()), clock)
-    found = session.find(session.start())
+    found = session.find(session.start(ANNA))
     assert found is not None
     for number in range(NOTICE_LIMIT + 1):
         found.notify("good", str(number))

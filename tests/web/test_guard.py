@@ -1,6 +1,5 @@
 """What every request meets: the right name, our own form, somebody signed in; and the policy."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from ratwall_web.own_path import own_path
 from ratwall_web.services import EXTENSION
 from web.conftest import FAST
 from web.story import Office
+from web.visitor import path_of
 
 BASE = "https://192.168.1.1:8443"
 PASSWORD = "a password for tests"
@@ -69,13 +69,11 @@ def log_in(client: FlaskClient, **fields: str) -> TestResponse:
 
 
 def test_every_page_is_closed_to_strangers(app: Flask, client: FlaskClient) -> None:
-    public = {"/static/<path:name>", "/healthz", "/setup", "/login", "/language"}
+    public = {"/static/<path:name>", "/healthz", "/setup", "/login", "/login/code", "/language"}
     for rule in app.url_map.iter_rules():
         if rule.rule in public:
             continue
-        path = re.sub(r"<int:\w+>", "1", rule.rule)
-        path = path.replace("<string(length=8):number>", "0" * 8)
-        path = re.sub(r"<any\('?([\w-]+)[^>]*>", r"\1", path)  # the first of several words
+        path = path_of(rule.rule)
         method = "POST" if "POST" in rule.methods else "GET"  # type: ignore[operator]
         answer = client.open(path, method=method, base_url=BASE)
         if is_for_programs(rule.rule):

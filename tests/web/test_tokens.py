@@ -1,5 +1,6 @@
 """API tokens: shown once, kept as hashes, found, revoked; and the page that makes them."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -196,7 +197,7 @@ def csrf(client: FlaskClient, path: str = "/tokens/") -> str:
 
 
 def make(client: FlaskClient, **changes: str) -> tuple[int, str]:
-    form = {"name": "monitoring", "scope": "read", "password": PASSWORD, "csrf": csrf(client)}
+    form = {"name": "monitoring", "scope": "read", "days": "", "csrf": csrf(client)}
     answer = client.post("/tokens/", data=form | changes, base_url=BASE)
     return answer.status_code, answer.text
 
@@ -224,29 +225,63 @@ def test_a_token_is_shown_once_and_listed_without_its_text(
     assert admin.post(path, data={"csrf": csrf(admin)}, base_url=BASE).status_code == 404
 
 
-def test_making_one_asks_for_the_password_and_counts_wrong_ones(
-    app: Flask, admin: FlaskClient, said: list[tuple[str, ...]]
+def test_making_and_revoking_ask_for_the_password(app: Flask, admin: FlaskClient) -> None:
+    assert make(admin)[0] == 200
+    (token,) = app.extensions[EXTENSION].tokens.all()
+    app.extensions[EXTENSION].sessions.all()[0][0].confirmed -= 300
+    status, page = make(admin, name="my-name")
+    assert status == 403 and "Your password, once more" in page and "my-name" not in page
+    path = f"/tokens/{token.id}/revoke"
+    assert admin.post(path, data={"csrf": csrf(admin)}, base_url=BASE).status_code == 403
+    assert [there.name for there in app.extensions[EXTENSION].tokens.all()] == ["monitoring"]
+
+
+def test_a_token_ends_by_itself(config: Config, clock: Clock, tokens: Tokens) -> None:
+    text = tokens.make("auditor", "read", days=30, by="anna")
+    (token,) = tokens.all()
+    assert (token.by, token.expires) == ("anna", token.made + 30 * 86_400 * 1_000_000)
+    clock.now = token.expires - 1
+    assert tokens.find(text) is not None
+    clock.now += 1
+    assert tokens.find(text) is None and tokens.is_over(token)
+    assert [there.name for there in tokens.all()] == ["auditor"], "it is listed until revoked"
+    assert Tokens(config, clock).find(text) is None
+
+
+@pytest.mark.parametrize(("days", "good"), [(0, False), (1, True), (3650, True), (3651, False)])
+def test_how_long_a_token_can_last(tokens: Tokens, days: int, good: bool) -> None:
+    if good:
+        tokens.make("auditor", "read", days)
+        return
+    with pytest.raises(UsageError, match=f"found {days}"):
+        tokens.make("auditor", "read", days)
+    assert tokens.all() == []
+
+
+def test_tokens_made_before_there_were_ends_and_users_are_read(
+    config: Config, clock: Clock, tokens: Tokens
 ) -> None:
-    for left in ("4 tries are", "3 tries are", "2 tries are", "One try is"):
-        status, page = make(admin, password="wrong", name="my-name", scope="act")
-        assert status == 422
-        assert left in page and 'value="my-name"' in page
-        assert 'value="act" checked' in page
-    assert make(admin, password="wrong")[0] == 429
-    assert make(admin)[0] == 429
-    assert app.extensions[EXTENSION].tokens.all() == []
-    assert ("token refused", "wrong password from 127.0.0.1") in said
+    text = tokens.make("old", "read")
+    path = config.web_dir / "tokens.json"
+    kept = json.loads(path.read_text())
+    for row in kept["tokens"]:
+        del row["expires"], row["by"]
+    path.write_text(json.dumps(kept))
+    found = Tokens(config, clock).find(text)
+    assert found is not None and (found.by, found.expires) == ("admin", None)
 
 
 def test_a_form_of_another_site_makes_none(app: Flask, admin: FlaskClient) -> None:
     assert make(admin, csrf="0" * 64)[0] == 422
     admin.delete_cookie(SESSION_COOKIE, domain="192.168.1.1")
-    form = {"name": "a", "scope": "act", "password": PASSWORD}
+    form = {"name": "a", "scope": "act"}
     assert admin.post("/tokens/", data=form, base_url=BASE).status_code == 303
     assert app.extensions[EXTENSION].tokens.all() == []
 
 
-@pytest.mark.parametrize("changes", [{"name": "<b>"}, {"scope": "admin"}, {"name": "x" * 5000}])
+@pytest.mark.parametrize(
+    "changes", [{"name": "<b>"}, {"scope": "admin"}, {"name": "x" * 5000}, {"days": "-1"}]
+)
 def test_what_is_wrong_with_the_form_is_said(admin: FlaskClient, changes: dict[str, str]) -> None:
     status, page = make(admin, **changes)
     assert status == 422

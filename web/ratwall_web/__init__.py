@@ -15,8 +15,10 @@ from ratwall_web import failures, filters, guard, language, menu
 from ratwall_web.api import routes
 from ratwall_web.config import Config
 from ratwall_web.numbers import RowNumber
+from ratwall_web.records import now_us
 from ratwall_web.services import EXTENSION, make_services
 from ratwall_web.views import (
+    account,
     allows,
     assets,
     audit,
@@ -33,10 +35,12 @@ from ratwall_web.views import (
     responses,
     tokens,
     updates,
+    users,
     values,
 )
 
 CONCERNS = (
+    account,
     allows,
     assets,
     audit,
@@ -52,6 +56,7 @@ CONCERNS = (
     power,
     responses,
     tokens,
+    users,
     values,
     updates,
 )
@@ -59,15 +64,22 @@ CONCERNS = (
 FORM_PARTS = 32
 
 
-def create_app(config: Config, clock: Callable[[], float] = time.monotonic) -> Flask:
-    """Make the application for the box whose state lies in `config.state_dir`."""
+def create_app(
+    config: Config,
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], int] = now_us,
+) -> Flask:
+    """Make the application for the box whose state lies in `config.state_dir`.
+
+    `clock` is seconds that only ever grow, `now` is UTC microseconds.
+    """
     app = Flask(__name__, static_folder=None)  # the assets blueprint serves them, compressed
     app.config.update(MAX_CONTENT_LENGTH=config.body_limit, MAX_FORM_PARTS=FORM_PARTS)
     app.url_map.converters["int"] = RowNumber
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    app.extensions[EXTENSION] = make_services(config, clock)
+    app.extensions[EXTENSION] = make_services(config, clock, now)
     filters.install(app)
     language.install(app)
     app.jinja_env.globals["menu"] = menu

@@ -20,6 +20,7 @@ from ratwall.inspector.heartbeat import Heartbeat
 from ratwall_web import create_app
 from ratwall_web.certificate import provide_certificate
 from ratwall_web.config import Config
+from ratwall_web.credentials import Credentials
 from ratwall_web.services import EXTENSION, Services
 from ratwall_web.serving import PageServer, inherited_socket, open_socket
 
@@ -40,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
         _prepare(config)
         if options.forget_password:
             return _forget(config)
+        if options.forget_second_step is not None:
+            return _forget_second_step(config, options.forget_second_step)
         return _serve(config, *parse_listen(options.listen))
     except RatwallError as error:
         print(f"ratwall-web: {error}", file=sys.stderr)
@@ -65,7 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--forget-password",
         action="store_true",
-        help="remove the admin password and all API tokens, show a new set-up code, and exit",
+        help="remove all users and all API tokens, show a new set-up code, and exit",
+    )
+    parser.add_argument(
+        "--forget-second-step",
+        metavar="NAME",
+        help="let this user sign in with the password alone, and exit: for a lost phone",
     )
     return parser
 
@@ -93,17 +101,28 @@ def _forget(config: Config) -> int:
     services.credentials.forget()
     services.tokens.forget()
     services.setup_code.announce()
-    _give_to_owner(config)
+    _give_to_owner(config, "setup-code")
     return ExitCode.OK
 
 
-def _give_to_owner(config: Config) -> None:
-    """Hand the new code to the page's user when root took the password away."""
+def _forget_second_step(config: Config, name: str) -> int:
+    credentials = Credentials(config)
+    user = credentials.named(name)
+    if user is None:
+        names = ", ".join(there.name for there in credentials.all()) or "nobody yet"
+        raise UsageError(f"--forget-second-step {name}: no such user; there is: {names}")
+    credentials.set_second_step(user.id, None, ())
+    _give_to_owner(config, "credentials.json")
+    print(f"ratwall-web: {user.name} signs in with the password alone from now on", flush=True)
+    return ExitCode.OK
+
+
+def _give_to_owner(config: Config, name: str) -> None:
+    """Hand a file that root has written anew to the page's user."""
     if os.getuid() == 0:
         owner = config.web_dir.stat()
-        code = config.web_dir / "setup-code"
         # The directory is the page's: it may have put a link to a file of root's there.
-        os.chown(code, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        os.chown(config.web_dir / name, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _serve(config: Config, host: str, port: int) -> int:

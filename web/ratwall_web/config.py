@@ -62,9 +62,17 @@ class Config:
     # is for a PC that asks from many: at 50 in five minutes a password of 12 letters holds for
     # ever. It is not for browsers that signed in before, or that PC could lock the owner out.
     tries_per_address: int = 5
+    # For one user from many addresses; above what a few colleagues mistype in five minutes.
+    tries_per_user: int = 20
     tries_in_all: int = 50
     lockout_s: float = 5 * 60
     lockout_addresses: int = 1024
+    # Codes of the second step, for one user: whoever is asked for one has given the password. At
+    # five in 15 minutes a guesser needs more than a year for an even chance.
+    code_tries: int = 5
+    code_lockout_s: float = 15 * 60
+    # From the right password to the code: to find the phone.
+    code_wait_s: float = 5 * 60
 
     # Wrong API tokens of one address before it has to wait. Nobody guesses 256 bits: this keeps a
     # monitor with an old token from filling the audit trail.

@@ -17,7 +17,6 @@ from flask import Response, g, make_response, redirect, render_template, request
 from werkzeug.datastructures import FileStorage, ImmutableMultiDict, MultiDict
 from werkzeug.wrappers import Response as BaseResponse
 
-from ratwall_web.cookies import KNOWN_COOKIE
 from ratwall_web.password_check import Refusal, refusal
 from ratwall_web.services import services
 from ratwall_web.sessions import Session
@@ -95,7 +94,7 @@ def take_answer() -> BaseResponse | None:
     pending = session.pending
     if pending is None or not secrets.compare_digest(pending.token.encode(), token.encode()):
         return redirect("/", 303)  # asked twice, in two tabs: only the newer waits
-    refused = refusal(KNOWN_COOKIE, "confirmation refused")
+    refused = refusal("confirmation refused")
     if refused is not None:
         return form(pending, refused)
     services().sessions.confirm(session)

@@ -17,11 +17,11 @@ from typing import Any
 from ratwall.controller.client import Client
 from ratwall.errors import NotRunningError, RatwallError
 from ratwall_web import wording
+from ratwall_web.author import current_author
 from ratwall_web.language import _
 from ratwall_web.told import told
 
-AUTHOR = "admin"
-API_AUTHOR = "api:"  # and the token's name; the controller takes no other from the page
+API_AUTHOR = "api:"  # and the token's name; the controller takes no author but this and users
 CONFLICT = 409  # the controller refused
 UNAVAILABLE = 503  # it did not answer
 # Several open tabs polling every 2 s ask the controller once.
@@ -59,8 +59,11 @@ class Question:
 class Control:
     """The controller's socket; one connection per question."""
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], float], author: Callable[[], str] = current_author
+    ) -> None:
         self._client = Client(path)
+        self._author = author
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: Status | None = None
@@ -82,10 +85,15 @@ class Control:
             return Status(None, f"No answer within {STATUS_WAIT_S:.0f} seconds.")
         return question.answer
 
-    def change(self, command: str, *, author: str = AUTHOR, **arguments: Any) -> dict[str, Any]:
-        """Ask for a change in `author`'s name; RefusedError says in words why it was not done."""
+    def change(
+        self, command: str, *, author: str | None = None, **arguments: Any
+    ) -> dict[str, Any]:
+        """Ask for a change in the name of `author`, or of whoever is signed in.
+
+        RefusedError says in words why it was not done.
+        """
         try:
-            return self._client.call(command, author=author, **arguments)
+            return self._client.call(command, author=author or self._author(), **arguments)
         except NotRunningError as error:
             never_asked = isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError)
             text = wording.NOT_ASKED if never_asked else wording.NOT_KNOWN
@@ -97,8 +105,9 @@ class Control:
             with self._lock:
                 self._kept = None  # the next page must show what was just done
 
-    def record(self, event: str, detail: str, author: str = AUTHOR) -> None:
+    def record(self, event: str, detail: str, author: str | None = None) -> None:
         """Put a line into the audit trail; what cannot get there goes to this process's log."""
+        author = author or self._author()
         with self._lock:
             if self._clerk is None:
                 self._clerk = threading.Thread(target=self._write_down, daemon=True)

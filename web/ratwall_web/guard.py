@@ -1,10 +1,11 @@
 """What every request meets before a page, and every answer after it.
 
 The API (`ratwall_web.api`) has a gate of its own; only the policy is the same. For pages there are
-four questions: is this page called by its own name (DNS rebinding), does a change come from our
-own form (CSRF), is somebody signed in, and did they give their password a short while ago where
-that matters (`@confirmed`). A view is closed unless it is marked `@public`. Every answer gets a
-policy under which no script or style but our own files can run.
+five questions: is this page called by its own name (DNS rebinding), does a change come from our own
+form (CSRF), is somebody signed in, may they change things (a viewer only what is `@own`), and did
+they give their password a short while ago where that matters (`@confirmed`). A view is closed
+unless it is marked `@public`. Every answer gets a policy under which no script or style but our own
+files can run.
 """
 
 import hmac
@@ -31,6 +32,7 @@ from ratwall_web.cookies import (
 from ratwall_web.language import N_, _, speak_english
 from ratwall_web.services import services
 from ratwall_web.sessions import Session
+from ratwall_web.users import User
 
 # What views take from here; the names of cookies and the confirmation have files of their own.
 __all__ = [
@@ -52,6 +54,8 @@ __all__ = [
     "current_session",
     "drop_cookie",
     "install",
+    "may_change",
+    "own",
     "public",
     "set_cookie",
     "shows_form_again",
@@ -88,6 +92,11 @@ HEADERS = {
 STRICT_TRANSPORT = "max-age=604800"
 
 FORM_EXPIRED = N_("This form was open for too long; nothing was changed. Please send it once more.")
+ONLY_LOOK = N_(
+    "You are signed in as a viewer: you see everything and change nothing. "
+    "Nothing was changed. Ask an admin of this box."
+)
+OTHER_SITE = N_("This change was asked for by another web site; nothing was changed.")
 
 View = TypeVar("View", bound=Callable[..., object])
 
@@ -95,6 +104,12 @@ View = TypeVar("View", bound=Callable[..., object])
 def public(view: View) -> View:
     """Mark a view as open to people who have not signed in."""
     view.is_public = True  # type: ignore[attr-defined]
+    return view
+
+
+def own(view: View) -> View:
+    """Mark a view that changes nothing but one's own account: a viewer may."""
+    view.is_own = True  # type: ignore[attr-defined]
     return view
 
 
@@ -115,6 +130,7 @@ def install(app: Flask) -> None:
     app.before_request(check_request)
     app.after_request(add_headers)
     app.jinja_env.globals["csrf_token"] = csrf_token
+    app.jinja_env.globals["may_change"] = may_change
 
 
 def check_request() -> BaseResponse | None:
@@ -126,7 +142,11 @@ def check_request() -> BaseResponse | None:
     check_host()
     find_session()
     check_origin()
-    return require_session() or require_confirmation()
+    refused = require_session()
+    if refused is not None:
+        return refused
+    require_right()
+    return require_confirmation()
 
 
 def check_host() -> None:
@@ -143,10 +163,19 @@ def check_host() -> None:
 
 
 def find_session() -> None:
-    """Look up who is signed in."""
+    """Look up who is signed in, and end a session whose user is not the same any more."""
     token = request.cookies.get(SESSION_COOKIE, "")
     touch = not getattr(_view(), "is_background", False)
     g.session = services().sessions.find(token, touch=touch) if token else None
+    g.user = None
+    if g.session is None:
+        return
+    user = services().credentials.user(g.session.user)
+    if user is None or user.stamp != g.session.stamp:  # gone, or another password or role
+        services().sessions.end(token)
+        g.session = None
+    else:
+        g.user = user
 
 
 def check_origin() -> None:
@@ -154,10 +183,10 @@ def check_origin() -> None:
     if request.method in SAFE_METHODS:
         return
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        raise Forbidden(_("This change was asked for by another web site; nothing was changed."))
+        raise Forbidden(_(OTHER_SITE))
     origin = request.headers.get("Origin")
     if origin is not None and origin != f"https://{request.host}":
-        raise Forbidden(_("This change was asked for by another web site; nothing was changed."))
+        raise Forbidden(_(OTHER_SITE))
     binding = _binding()
     given = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
     expected = services().csrf_token(binding) if binding else ""
@@ -184,6 +213,20 @@ def require_session() -> BaseResponse | None:
         # htmx would follow a redirect silently and put the sign-in page into the dashboard.
         return Response(status=401, headers={"HX-Redirect": url_for("entrance.login")})
     return redirect(target, 303)
+
+
+def require_right() -> None:
+    """Let a viewer change nothing but what is their own: the one place where that is decided."""
+    if g.user is None or g.user.is_admin or getattr(_view(), "is_own", False):
+        return
+    if request.method not in SAFE_METHODS or needs_confirmation(_view()):
+        raise Forbidden(_(ONLY_LOOK))
+
+
+def may_change() -> bool:
+    """Tell whether whoever is signed in may change things: what they may not is not shown."""
+    user: User | None = g.get("user")
+    return user is not None and user.is_admin
 
 
 def require_confirmation() -> BaseResponse | None:

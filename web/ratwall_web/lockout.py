@@ -1,4 +1,4 @@
-"""How often a password or a set-up code may be guessed, by one address and by all together.
+"""How often a password or a set-up code may be guessed: by one address, for one user, by all.
 
 Bounded: the table holds a fixed number of addresses and forgets the least recently seen first;
 the count over all addresses is kept apart, so that changing the address gains nothing for long.
@@ -18,6 +18,7 @@ from ratwall_web.config import Config
 
 # The part of an IPv6 address that names a network, not a device in it (RFC 4291 §2.5.4).
 IPV6_NETWORK_BITS = 64
+NAME_MOST = 40  # characters of a name that are told apart
 
 
 @dataclass(slots=True)
@@ -39,24 +40,33 @@ class Lockout:
         self._guessers: OrderedDict[str, Tally] = OrderedDict()
         self._everybody = Tally(0, 0.0, 0.0)
 
-    def wait(self, address: str, browser: str | None = None) -> float:
-        """Return the seconds until `address`, or a known browser, may guess again; 0 for now."""
+    def wait(self, address: str, browser: str | None = None, user: str | None = None) -> float:
+        """Return the seconds until `address`, or a known browser, may guess again; 0 for now.
+
+        `user` is the name that was typed, whether anybody has it or not.
+        """
         now = self._clock()
+        keys = [_guesser(address, browser)]
+        if browser is None and user is not None:
+            keys.append(_account(user))
         with self._lock:
-            tally = self._guessers.get(_guesser(address, browser))
-            until = tally.locked_until if tally else 0.0
-            if browser is None:
-                until = max(until, self._everybody.locked_until)
+            until = self._everybody.locked_until if browser is None else 0.0
+            for key in keys:
+                tally = self._guessers.get(key)
+                until = max(until, tally.locked_until if tally else 0.0)
         return max(0.0, until - now)
 
-    def fail(self, address: str, browser: str | None = None) -> None:
+    def fail(self, address: str, browser: str | None = None, user: str | None = None) -> None:
         """Count one wrong guess."""
         now = self._clock()
-        key = _guesser(address, browser)
+        limits = [(_guesser(address, browser), self._config.tries_per_address)]
+        if browser is None and user is not None:
+            limits.append((_account(user), self._config.tries_per_user))
         with self._lock:
-            tally = self._guessers.setdefault(key, Tally(0, now, 0.0))
-            self._guessers.move_to_end(key)
-            self._count(tally, self._config.tries_per_address, now)
+            for key, limit in limits:
+                tally = self._guessers.setdefault(key, Tally(0, now, 0.0))
+                self._guessers.move_to_end(key)
+                self._count(tally, limit, now)
             if browser is None:
                 self._count(self._everybody, self._config.tries_in_all, now)
             while len(self._guessers) > self._config.lockout_addresses:
@@ -84,6 +94,11 @@ class Lockout:
 
 def _guesser(address: str, browser: str | None) -> str:
     return network_of(address) if browser is None else f"browser {browser}"
+
+
+def _account(user: str) -> str:
+    # A name can be no longer than this, and one that nobody has must not fill the memory.
+    return f"user {user.strip().casefold()[:NAME_MOST]}"
 
 
 def network_of(address: str) -> str:

@@ -79,7 +79,21 @@ SETTINGS = (
             ),
         ),
     ),
-    Section(N_("People"), ()),
+    Section(
+        N_("People"),
+        (
+            Entry(
+                N_("Users"),
+                "users.index",
+                N_("Who may use this page, what they may do, and who is signed in."),
+            ),
+            Entry(
+                N_("Your account"),
+                "account.index",
+                N_("Your password, a second step with your phone, and where you are signed in."),
+            ),
+        ),
+    ),
     Section(N_("Messages"), ()),
     Section(N_("Safety copies"), ()),
     Section(

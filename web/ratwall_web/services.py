@@ -15,9 +15,9 @@ from flask import current_app
 from ratwall_web.config import Config
 from ratwall_web.control import Control
 from ratwall_web.credentials import Credentials
-from ratwall_web.known import KnownBrowsers
 from ratwall_web.lockout import Lockout
 from ratwall_web.records import Records, Row, now_us
+from ratwall_web.second_step import SecondStep
 from ratwall_web.sessions import Sessions
 from ratwall_web.setup_code import SetupCode
 from ratwall_web.sharing import Shared
@@ -38,8 +38,9 @@ class Services:
     credentials: Credentials
     setup_code: SetupCode
     sessions: Sessions
-    known: KnownBrowsers
     lockout: Lockout
+    second_step: SecondStep
+    wrong_codes: Lockout
     tokens: Tokens
     wrong_tokens: Lockout
     records: Records
@@ -54,17 +55,29 @@ class Services:
         return hmac.new(self.csrf_key, binding.encode(), hashlib.sha256).hexdigest()
 
 
-def make_services(config: Config, clock: Callable[[], float]) -> Services:
-    """Make the parts; `clock` is seconds that only ever grow."""
+def make_services(
+    config: Config, clock: Callable[[], float], now: Callable[[], int] = now_us
+) -> Services:
+    """Make the parts; `clock` is seconds that only ever grow, `now` is UTC microseconds."""
     credentials = Credentials(config)
     return Services(
         config=config,
         credentials=credentials,
-        known=KnownBrowsers(credentials),
         setup_code=SetupCode(config),
         sessions=Sessions(config, clock),
         lockout=Lockout(config, clock),
-        tokens=Tokens(config, now_us),
+        second_step=SecondStep(config, credentials, now),
+        # By user alone: only whoever gave the password gets here.
+        wrong_codes=Lockout(
+            replace(
+                config,
+                tries_per_address=config.code_tries,
+                tries_in_all=sys.maxsize,
+                lockout_s=config.code_lockout_s,
+            ),
+            clock,
+        ),
+        tokens=Tokens(config, now),
         # By address alone: nobody shall be able to hold a monitor elsewhere back.
         wrong_tokens=Lockout(
             replace(config, tries_per_address=config.token_tries, tries_in_all=sys.maxsize), clock

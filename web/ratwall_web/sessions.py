@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ratwall_web.config import Config
+from ratwall_web.users import User
 
 if TYPE_CHECKING:
     from ratwall_web.confirmation import Pending
 
 TOKEN_BYTES = 32
+ID_BYTES = 4
 # A notice is read on the next page; more than a few mean that nobody reads them.
 NOTICE_LIMIT = 4
 
@@ -32,12 +34,21 @@ class Notice:
 
 @dataclass(slots=True)
 class Session:
-    """One browser that gave the right password."""
+    """One browser that gave the right password; `id` only tells it from others, it is no secret.
 
+    `stamp` is what the user's password and role were: the guard ends sessions of another one.
+    """
+
+    id: str
+    user: str
+    stamp: str
+    address: str
+    browser: str
     started: float
     seen: float
     confirmed: float  # when the password was given last
     pending: "Pending | None" = None  # what waits for it to be given again
+    enrolling: str | None = field(default=None, repr=False)  # a second step not confirmed yet
     notices: list[Notice] = field(default_factory=list)
 
     def notify(self, tone: str, text: str) -> None:
@@ -59,7 +70,11 @@ class Sessions:
         self._lock = threading.Lock()
         self._sessions: dict[bytes, Session] = {}
 
-    def start(self) -> str:
+    def now(self) -> float:
+        """Return the seconds that sessions are counted in."""
+        return self._clock()
+
+    def start(self, user: User, address: str = "", browser: str = "") -> str:
         """Sign a browser in and return the token for its cookie, never one that it brought."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
         now = self._clock()
@@ -68,7 +83,16 @@ class Sessions:
             while len(self._sessions) >= self._config.session_limit:
                 oldest = min(self._sessions, key=lambda key: self._sessions[key].seen)
                 del self._sessions[oldest]
-            self._sessions[_digest(token)] = Session(now, now, now)
+            self._sessions[_digest(token)] = Session(
+                id=secrets.token_hex(ID_BYTES),
+                user=user.id,
+                stamp=user.stamp,
+                address=address,
+                browser=browser,
+                started=now,
+                seen=now,
+                confirmed=now,
+            )
         return token
 
     def find(self, token: str, *, touch: bool = True) -> Session | None:
@@ -101,6 +125,31 @@ class Sessions:
         """Sign this browser out."""
         with self._lock:
             self._sessions.pop(_digest(token), None)
+
+    def all(self) -> list[tuple[Session, float, float]]:
+        """Return who is signed in, the newest first, and for how many seconds: in all, and idle."""
+        now = self._clock()
+        with self._lock:
+            self._drop_stale(now)
+            there = sorted(self._sessions.values(), key=lambda each: each.started, reverse=True)
+        return [(each, now - each.started, now - each.seen) for each in there]
+
+    def end_one(self, number: str, user: str | None = None) -> Session | None:
+        """End the session of this number, if it is `user`'s where that is said; None if not."""
+        return next(
+            iter(self._end(lambda each: each.id == number and user in (None, each.user))), None
+        )
+
+    def end_of(self, user: str, but: Session | None = None) -> int:
+        """End all sessions of a user, but for one; return how many there were."""
+        return len(self._end(lambda each: each.user == user and each is not but))
+
+    def _end(self, wanted: Callable[[Session], bool]) -> list[Session]:
+        with self._lock:
+            ended = {key: each for key, each in self._sessions.items() if wanted(each)}
+            for key in ended:
+                del self._sessions[key]
+        return list(ended.values())
 
     def end_all(self) -> None:
         """Sign everybody out: the password was set anew."""

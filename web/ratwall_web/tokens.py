@@ -21,6 +21,7 @@ from ratwall.errors import RatwallError, UsageError
 from ratwall.replacing import replace_file
 from ratwall_web.config import Config
 from ratwall_web.language import N_, _
+from ratwall_web.users import FIRST_NAME
 
 READ, ACT = "read", "act"  # what a token may do; one that acts may read as well
 SCOPES = (READ, ACT)
@@ -34,12 +35,17 @@ NAME_RULE = N_("1 to 40 letters, digits, dots, dashes or underscores, a letter o
 TOKENS_LIMIT = 32
 # A monitor asks every few seconds: a memory card need not hear of each time.
 USE_WRITTEN_EVERY = 3600 * 1_000_000  # microseconds
+DAY = 86_400 * 1_000_000  # microseconds
+DAYS_MOST = 3650  # ten years: longer than a box lasts
 NOBODYS = "0" * 64  # no SHA-256 that anybody knows a text for
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token as it is kept; times are UTC microseconds, `used` None is never."""
+    """One token as it is kept; times are UTC microseconds.
+
+    `used` None is never, `expires` None is never; `by` is the name of the user who made it.
+    """
 
     id: str
     name: str
@@ -47,6 +53,8 @@ class Token:
     made: int
     digest: str = field(repr=False)
     used: int | None = None
+    expires: int | None = None
+    by: str = FIRST_NAME
 
 
 class Tokens:
@@ -62,49 +70,59 @@ class Tokens:
         self._used: dict[str, int] = _read_use(self._use_path)
         self._written = dict(self._used)
 
-    def make(self, name: str, scope: str) -> str:
-        """Make a token and return its text, which nobody can get again; UsageError if not."""
+    def make(self, name: str, scope: str, days: int | None = None, by: str = FIRST_NAME) -> str:
+        """Make a token and return its text, which nobody can get again; UsageError if not.
+
+        It is good for so many days, None: until it is revoked.
+        """
         if not NAME.fullmatch(name):
-            raise UsageError(_("A token's name is %(rule)s.", rule=_(NAME_RULE)))
+            raise UsageError(_("A token's name is %(rule)s.") % {"rule": _(NAME_RULE)})
         if scope not in SCOPES:
             raise UsageError(_("Choose what the token may do."))
+        if days is not None and not 1 <= days <= DAYS_MOST:
+            raise UsageError(
+                _("A token lasts for 1 to %(most)s days, or until it is revoked; found %(days)s.")
+                % {"most": DAYS_MOST, "days": days}
+            )
         with self._lock:
             self._read()
             if any(token.name == name for token in self._tokens.values()):
                 raise UsageError(
-                    _(
-                        "There is a token named %(name)s. Take another name, or revoke it.",
-                        name=name,
-                    )
+                    _("There is a token named %(name)s. Take another name, or revoke it.")
+                    % {"name": name}
                 )
             if len(self._tokens) >= TOKENS_LIMIT:
                 raise UsageError(
-                    _(
-                        "There are %(number)s tokens, the most there can be.",
-                        number=TOKENS_LIMIT,
-                    )
+                    _("There are %(number)s tokens, the most there can be.")
+                    % {"number": TOKENS_LIMIT}
                 )
             number = secrets.token_hex(ID_BYTES)
             while number in self._tokens:
                 number = secrets.token_hex(ID_BYTES)
             text = f"{PREFIX}_{number}_{secrets.token_urlsafe(SECRET_BYTES)}"
-            made = Token(number, name, scope, self._now(), _digest(text))
+            now = self._now()
+            expires = None if days is None else now + days * DAY
+            made = Token(number, name, scope, now, _digest(text), expires=expires, by=by)
             self._write({**self._tokens, number: made})
         return text
 
     def find(self, text: str) -> Token | None:
         """Return the token whose text this is, None if it is none; it counts as used now."""
-        prefix, _, rest = text.partition("_")
+        prefix, _dash, rest = text.partition("_")
         number = rest.partition("_")[0]
         with self._lock:
             self._read()
             token = self._tokens.get(number) if prefix == PREFIX else None
             # The same work whether the number is known or not.
             right = hmac.compare_digest(_digest(text), token.digest if token else NOBODYS)
-            if token is None or not right:
+            if token is None or not right or self.is_over(token):
                 return None
             self._touch(number)
         return token
+
+    def is_over(self, token: Token) -> bool:
+        """Tell whether a token has lasted for as long as it should."""
+        return token.expires is not None and self._now() >= token.expires
 
     def all(self) -> list[Token]:
         """Return the tokens, the newest first."""
@@ -172,10 +190,10 @@ def _digest(text: str) -> str:
 
 def _token(row: dict[str, Any]) -> Token:
     token = Token(**row)
-    texts = (token.id, token.name, token.scope, token.digest)
+    texts = (token.id, token.name, token.scope, token.digest, token.by)
     if not all(isinstance(text, str) for text in texts) or token.scope not in SCOPES:
         raise ValueError("an entry is no token")
-    if not isinstance(token.made, int):
+    if not isinstance(token.made, int) or not isinstance(token.expires, int | None):
         raise ValueError("an entry has no time")
     return token
 

@@ -41,7 +41,9 @@ from ratwall.settings.schema import BLOCK_SECONDS_HIGH, BLOCK_SECONDS_LOW
 from ratwall.verdict.headline import Outcome
 
 PAGE_AUTHOR = "admin"  # whoever comes in by the group is the admin page, and acts as nobody else
-API_AUTHOR = "api:"  # but for those who act there by a token: this, and the token's name
+USER_AUTHOR = "user:"  # but for its other users: this, and their name
+API_AUTHOR = "api:"  # and for those who act there by a token: this, and the token's name
+PAGE_AUTHORS = (USER_AUTHOR, API_AUTHOR)
 # Only root runs the self-test, only root has what people say written to a file, and only root has
 # the box call strangers.
 OWNERS_COMMANDS = ("selftest_result", "capture", "feeds_update")
@@ -109,10 +111,10 @@ class Commands:
         author = fields.text("author", AUTHOR_LIMIT).strip()
         if not author or not author.isprintable():
             raise fields.error("author", "a name")
-        if not peer.is_owner and author != PAGE_AUTHOR and not author.startswith(API_AUTHOR):
+        if not peer.is_owner and author != PAGE_AUTHOR and not author.startswith(PAGE_AUTHORS):
             raise NotPermittedError(
-                f"request: author: the admin page acts as {PAGE_AUTHOR} or {API_AUTHOR}NAME, "
-                f"not as {author}"
+                f"request: author: the admin page acts as {PAGE_AUTHOR}, {USER_AUTHOR}NAME or "
+                f"{API_AUTHOR}NAME, not as {author}"
             )
         if not peer.is_owner and name in OWNERS_COMMANDS:
             raise NotPermittedError(f"{name}: only root may do that, at the console")

@@ -195,15 +195,17 @@ def test_the_pages_group_may_command_but_as_nobody_but_admin_and_its_tokens(box:
     running = Running(box)
     assert as_nobody(box, "audit", author="admin") == "{}"
     assert as_nobody(box, "audit", author="api:monitoring") == "{}"
-    for author in ("root", "rule", "Admin", "api", "root api:monitoring"):
+    assert as_nobody(box, "audit", author="user:anna") == "{}"
+    for author in ("root", "rule", "Admin", "api", "user", "root api:monitoring"):
         assert as_nobody(box, "audit", author=author) == (
-            "NotPermittedError request: author: the admin page acts as admin or api:NAME, "
-            f"not as {author}"
+            "NotPermittedError request: author: the admin page acts as admin, user:NAME or "
+            f"api:NAME, not as {author}"
         )
     assert running.call("audit", event="x", detail="y") == {}
     with box.reading() as ledger:
         assert [row["author"] for row in queries.audit(ledger)] == [
             "root",
+            "user:anna",
             "api:monitoring",
             "admin",
         ]

@@ -4,7 +4,7 @@ from flask import Blueprint, redirect
 from werkzeug.wrappers import Response as BaseResponse
 
 from ratwall_web.confirmation import form
-from ratwall_web.guard import current_session
+from ratwall_web.guard import current_session, own
 
 blueprint = Blueprint("confirm", __name__, url_prefix="/confirm")
 
@@ -17,6 +17,7 @@ def ask() -> BaseResponse:
 
 
 @blueprint.post("/")
+@own
 def answer() -> BaseResponse:
     """Go back to the overview: what waited is gone; the guard has taken every answer before."""
     return redirect("/", 303)

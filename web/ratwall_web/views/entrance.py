@@ -4,12 +4,13 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from werkzeug.wrappers import Response as BaseResponse
 
 from ratwall.errors import UsageError
-from ratwall_web import guard
+from ratwall_web import guard, signing_in
 from ratwall_web.credentials import BusyError
 from ratwall_web.language import _
 from ratwall_web.own_path import own_path
-from ratwall_web.password_check import SET_UP_CODES, UNAVAILABLE, UNPROCESSABLE, locked, refusal
+from ratwall_web.password_check import UNAVAILABLE, UNPROCESSABLE, Refusal, check, forgive, locked
 from ratwall_web.services import services
+from ratwall_web.users import FIRST_NAME, User
 
 blueprint = Blueprint("entrance", __name__)
 
@@ -33,10 +34,10 @@ def set_up() -> BaseResponse:
     if parts.credentials.exist():
         return redirect(url_for("entrance.login"), 303)
     if g.get("form_expired"):
-        return _refuse(_setup_form(guard.FORM_EXPIRED), UNPROCESSABLE)
+        return _refuse(_setup_form(_(guard.FORM_EXPIRED)), UNPROCESSABLE)
     wait = parts.lockout.wait(_address())
     if wait > 0:
-        refused = locked(wait, SET_UP_CODES)
+        refused = locked(wait, _("Too many wrong set-up codes."))
         return make_response(_setup_form(refused.text), refused.status, refused.headers)
     if not parts.setup_code.matches(request.form.get("code", "")):
         parts.lockout.fail(_address())
@@ -59,7 +60,10 @@ def set_up() -> BaseResponse:
     parts.sessions.end_all()
     parts.lockout.succeed(_address())
     parts.control.record("set-up", f"the admin password was set from {_address()}")
-    return _sign_in("/")
+    first = parts.credentials.named(FIRST_NAME)
+    if first is None:  # taken away again by root, this very moment
+        return redirect(url_for("entrance.setup"), 303)
+    return signing_in.start(first, "/")
 
 
 @blueprint.get("/login")
@@ -77,20 +81,47 @@ def login() -> BaseResponse:
 @guard.public
 @guard.shows_form_again
 def log_in() -> BaseResponse:
-    """Check the password and start a session."""
+    """Check name and password; start a session, or ask for the code of the second step."""
     parts = services()
     if not parts.credentials.exist():
         return redirect(url_for("entrance.setup"), 303)
     if g.get("form_expired"):
-        return _refuse(_login_form(guard.FORM_EXPIRED), UNPROCESSABLE)
-    refused = refusal(guard.KNOWN_COOKIE, "sign-in refused")
+        return _refuse(_login_form(_(guard.FORM_EXPIRED)), UNPROCESSABLE)
+    user = check(request.form.get("account", FIRST_NAME), "sign-in refused")
+    if isinstance(user, Refusal):
+        return make_response(_login_form(user.text), user.status, user.headers)
+    target = own_path(request.form.get("next"))
+    if user.secret is None:
+        forgive(user)
+        return _enter(user, target)
+    ticket = signing_in.ticket(user, parts.sessions.now())
+    return make_response(_code_form(ticket, target))
+
+
+@blueprint.post("/login/code")
+@guard.public
+@guard.shows_form_again
+def second_step() -> BaseResponse:
+    """Check the code of the second step and start a session."""
+    parts = services()
+    if g.get("form_expired"):
+        return _refuse(_login_form(_(guard.FORM_EXPIRED)), UNPROCESSABLE)
+    given = request.form.get("ticket", "")
+    user = signing_in.holder(given, parts.sessions.now())
+    if user is None:
+        return _refuse(
+            _login_form(_("That took too long. Please sign in once more.")), UNPROCESSABLE
+        )
+    target = own_path(request.form.get("next"))
+    refused = signing_in.code_refusal(user, request.form.get("code", ""))
     if refused is not None:
-        return make_response(_login_form(refused.text), refused.status, refused.headers)
-    parts.control.record("sign-in", f"from {_address()}")
-    return _sign_in(own_path(request.form.get("next")))
+        page = _code_form(given, target, refused.text)
+        return make_response(page, refused.status, refused.headers)
+    return _enter(user, target)
 
 
 @blueprint.post("/logout")
+@guard.own
 def logout() -> BaseResponse:
     """End this browser's session."""
     services().sessions.end(request.cookies.get(guard.SESSION_COOKIE, ""))
@@ -110,20 +141,26 @@ def _setup_form(problem: str | None = None) -> str:
 def _login_form(problem: str | None = None) -> str:
     wanted = request.form.get("next") or request.args.get("next") or ""
     left = request.args.get("left") == "yes"
-    return render_template("entrance/login.html", problem=problem, wanted=wanted, left=left)
+    there = services().credentials.all()
+    return render_template(
+        "entrance/login.html",
+        problem=problem,
+        wanted=wanted,
+        left=left,
+        account=request.form.get("account", ""),
+        # Where there has been one password ever since, nobody needs to know that it has a name.
+        only=there[0].name if len(there) == 1 and there[0].name == FIRST_NAME else None,
+    )
 
 
-def _sign_in(target: str) -> BaseResponse:
-    old = request.cookies.get(guard.SESSION_COOKIE)
-    if old:
-        services().sessions.end(old)
-    response = redirect(target, 303)
-    guard.set_cookie(response, guard.SESSION_COOKIE, services().sessions.start())
-    guard.drop_cookie(response, guard.VISIT_COOKIE)
-    known = services().known.cookie(request.cookies.get(guard.KNOWN_COOKIE, ""))
-    guard.set_cookie(response, guard.KNOWN_COOKIE, known, guard.KNOWN_SECONDS)
-    g.visit = None
-    return response
+def _code_form(ticket: str, wanted: str, problem: str | None = None) -> str:
+    return render_template("entrance/code.html", problem=problem, ticket=ticket, wanted=wanted)
+
+
+def _enter(user: User, target: str) -> BaseResponse:
+    g.user = user
+    services().control.record("sign-in", f"from {_address()}")
+    return signing_in.start(user, target)
 
 
 def _refuse(page: str, status: int) -> Response:
