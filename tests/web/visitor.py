@@ -56,5 +56,5 @@ def path_of(rule: str) -> str:
     """Return a path that a route's rule matches."""
     path = re.sub(r"<int:\w+>", "1", rule)
     path = re.sub(r"<string\(length=8\):\w+>", "0" * 8, path)
-    path = re.sub(r"<any\((\w+)[^>]*>", r"\1", path)  # the first of several words
+    path = re.sub(r"<any\('?([\w-]+)[^>]*>", r"\1", path)  # the first of several words
     return re.sub(r"<[^>]+>", "x", path)
