@@ -21,9 +21,9 @@ from ratwall.verdict.finding import Finding
 from ratwall.wire.packet import Segment
 
 ASK_AGAIN = 64  # bursts, a quarter of an hour of beats: a server gets known, or stays rare
-# Bursts after which what is settled is looked at again: a minute of beats and their answers, so
-# that the listing is no older.
-SETTLED = 8
+# Bursts after which what is settled is looked at again: more beats add nothing to it, so this is
+# only how old the listing may be, three to six minutes. With 8 it was most of what beats cost.
+SETTLED = 32
 TOLD_AGAIN = 50  # beats, ten minutes: what goes on is told again, with its newest beats
 # A log is worth writing again when it has grown by a quarter, at most by this: a quarter of what it
 # holds. So a kill loses one beat of four and two of twelve.
