@@ -273,3 +273,28 @@ def test_without_a_box_there_is_nobody_to_ask(tmp_path: Path, box: Box) -> None:
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     assert done.returncode == 4
     assert "Ratwall is not running" in done.stderr
+
+
+def command(box: Box, *words: str) -> str:
+    """A command of the box, what it said; it must not fail."""
+    done = subprocess.run(box.argv(*words), check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_setting_changed_by_command_is_kept_by_root_and_in_force(
+    box: Box, settings: Path
+) -> None:
+    """The controller may not write the file; who laid the rules does, and all take it."""
+    before = settings.read_text()
+    said = command(box, "settings", "set", "block.seconds", str(NEW_BLOCK_SECONDS))
+    assert "kept, and in force" in said
+    assert f"seconds = {NEW_BLOCK_SECONDS}" in settings.read_text()
+    assert settings.with_name("ratwall.toml.before").read_text() == before
+    in_force = box.state / "run" / "settings.toml"
+    assert in_force.read_text() == settings.read_text()
+    waits = command(box, "settings", "set", "kernel.queue_length", "2048")
+    assert "after the next start" in waits
+    assert "2048" in settings.read_text() and "2048" not in in_force.read_text()
+    # Put back by the way a person would: what waited is gone again.
+    command(box, "settings", "unset", "kernel.queue_length")

@@ -9,6 +9,9 @@ import socket
 import ssl
 import struct
 import termios
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +19,7 @@ from ratwall.export.courier import DeliveryError
 
 CONNECT_SECONDS: Final = 10.0  # a server behind two slow links answers within three
 SEND_SECONDS: Final = 20.0  # for a batch; a receiver that takes longer is told again later
+ANSWER_SECONDS: Final = 20.0  # for a whole request; a server that takes longer is asked again later
 SECRET_LIMIT: Final = 4096  # bytes of a file with a secret
 
 
@@ -85,6 +89,26 @@ def secret(path: str) -> str:
     if not found or len(text) > SECRET_LIMIT:
         raise DeliveryError(f"{path}: expected one line of text, at most {SECRET_LIMIT} bytes")
     return found
+
+
+@contextmanager
+def bounded(connection: Callable[[], socket.socket], seconds: float) -> Iterator[threading.Event]:
+    """Cut the connection when its time is over, and say so: a server can dribble where no time-out
+    looks. `connection` gives the one that is in use: TLS takes the place of what is below it."""
+    over = threading.Event()
+
+    def cut() -> None:
+        over.set()
+        with suppress(OSError):  # it has ended by itself
+            socket.socket.shutdown(connection(), socket.SHUT_RDWR)  # below TLS: it is in use
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield over
+    finally:
+        timer.cancel()
 
 
 def words(error: BaseException) -> str:

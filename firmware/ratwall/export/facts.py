@@ -7,15 +7,16 @@ as it should be counts as silence.
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 DIRECTORY: Final = "export"  # in the state directory, the exporter's own
 FILE_NAME: Final = "status.json"
-FILE_LIMIT: Final = 16_384  # bytes; three receivers have under 2,000
+FILE_LIMIT: Final = 16_384  # bytes; five receivers have under 4,000
 TEXT_LIMIT: Final = 400  # characters
 SILENT_US: Final = 30_000_000  # it writes every few seconds; a locked ledger holds it up for two
-RECEIVERS: Final = ("syslog", "webhook", "mqtt")
+RECEIVERS: Final = ("syslog", "webhook", "mqtt", "mail", "push")
 _NUMBERS: Final = ("sent", "last_sent", "backlog", "error_since")
 _TEXTS: Final = ("to", "error")
 
@@ -24,6 +25,15 @@ Row = dict[str, Any]
 
 def receivers(directory: Path, now: int) -> Row | None:
     """Return what is known of each receiver by its name, None if the exporter is silent."""
+    return _read(directory, now, "receivers", _checked)
+
+
+def trials(directory: Path, now: int) -> Row | None:
+    """Return what came of the newest test of each receiver, None if the exporter is silent."""
+    return _read(directory, now, "trials", _trial)
+
+
+def _read(directory: Path, now: int, part: str, check: Callable[[Row], Row]) -> Row | None:
     try:
         descriptor = os.open(
             directory / FILE_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -32,12 +42,20 @@ def receivers(directory: Path, now: int) -> Row | None:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
             found = json.loads(file.read(FILE_LIMIT + 1))
-        at, told = found["at"], found["receivers"]
+        at, told = found["at"], found[part]
         if type(at) is not int or abs(now - at) > SILENT_US:
             return None
-        return {name: _checked(told[name]) for name in RECEIVERS if name in told}
+        return {name: check(told[name]) for name in RECEIVERS if name in told}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _trial(told: Row) -> Row:
+    """Return what came of a test with its types as they should be; TypeError if not."""
+    at, ok, answer = told["at"], told["ok"], told["answer"]
+    if type(at) is not int or type(ok) is not bool or not isinstance(answer, str):
+        raise TypeError("trial")
+    return {"at": at, "ok": ok, "answer": answer[:TEXT_LIMIT]}
 
 
 def _checked(told: Row) -> Row:

@@ -1,33 +1,24 @@
 """Tells a web server: an HTTPS request with a batch of records, signed.
 
 The receiver checks that it came from this box and is not an old one sent again: the signature is
-HMAC-SHA256 over the time, a full stop, and the body. The server's certificate is verified,
-redirects are not followed, environment and proxies are not heeded, and whatever the server does, it
-has a bounded time. Of the address only the host is ever told: the rest may be a secret.
+HMAC-SHA256 over the time, a full stop, and the body. `ratwall.export.https` sends the request.
 """
 
 import hmac
-import http.client
 import json
-import socket
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 from ratwall import __version__
-from ratwall.export.connection import CONNECT_SECONDS, secret, tls_context, words
-from ratwall.export.courier import DeliveryError
+from ratwall.export.connection import secret
 from ratwall.export.ecs import ecs
+from ratwall.export.https import place_of, post
 from ratwall.export.records import Record
 from ratwall.settings.export import ExportWebhook
 
-ANSWER_SECONDS: Final = 20.0  # for a whole request; a server that takes longer is asked again later
 TIME_HEADER: Final = "X-Ratwall-Timestamp"  # seconds since 1970
 SIGNATURE_HEADER: Final = "X-Ratwall-Signature"
-_REDIRECTS: Final = range(300, 400)
-_TAKEN: Final = range(200, 300)
 
 
 def signature(key: str, timestamp: str, body: bytes) -> str:
@@ -53,7 +44,8 @@ class WebhookReceiver:
         self._parts = urlsplit(str(settings.url))
         self._host = host
         self._wall = wall
-        self.where = f"https://{self._parts.netloc}"
+        self.where = place_of(self._parts)
+        self.answer = ""
 
     def deliver(self, records: Sequence[Record]) -> None:
         """Send records in one request; DeliveryError unless the server says that it took them."""
@@ -65,28 +57,7 @@ class WebhookReceiver:
             TIME_HEADER: timestamp,
             SIGNATURE_HEADER: signature(secret(str(self._settings.secret_file)), timestamp, body),
         }
-        connection = http.client.HTTPSConnection(
-            self._parts.hostname or "",
-            self._parts.port,
-            timeout=CONNECT_SECONDS,
-            context=tls_context(self._settings.ca_file),
-        )
-        target = (self._parts.path or "/") + (f"?{self._parts.query}" if self._parts.query else "")
-        try:
-            with closing(connection):
-                connection.connect()
-                with _bounded(connection.sock) as over:
-                    connection.request("POST", target, body, headers)
-                    with connection.getresponse() as response:
-                        status = response.status
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise DeliveryError(f"{self.where}: {words(error)}") from error
-        if over.is_set():  # what was cut off reads like a short answer
-            raise DeliveryError(f"{self.where}: no answer within {ANSWER_SECONDS:.0f} s")
-        if status in _REDIRECTS:
-            raise DeliveryError(f"{self.where}: redirects ({status}), which is not followed")
-        if status not in _TAKEN:
-            raise DeliveryError(f"{self.where}: refuses with {status}")
+        self.answer = post(self._parts, body, headers, self._settings.ca_file)
 
     def check(self) -> bool:
         """Nothing is under way between two requests."""
@@ -94,23 +65,3 @@ class WebhookReceiver:
 
     def close(self) -> None:
         """Nothing is kept open."""
-
-
-@contextmanager
-def _bounded(connection: socket.socket) -> Iterator[threading.Event]:
-    """Cut the connection when its time is over, and say so: a server can dribble where no time-out
-    looks."""
-    over = threading.Event()
-
-    def cut() -> None:
-        over.set()
-        with suppress(OSError):  # it has ended by itself
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)  # below TLS: it is in use
-
-    timer = threading.Timer(ANSWER_SECONDS, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield over
-    finally:
-        timer.cancel()

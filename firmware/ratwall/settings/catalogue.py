@@ -19,12 +19,14 @@ FIXED_SECTIONS = ("network", "kernel", "web")
 SECRETS: Mapping[str, str] = {
     "export.webhook.secret_file": "webhook",
     "export.mqtt.password_file": "mqtt",
+    "export.mail.password_file": "mail",
+    "export.push.token_file": "push",
 }
 SECRET_LIMIT = 4096  # bytes, as `ratwall.export.connection` reads
 SECRET_EXPECTED = f"one line of text, at most {SECRET_LIMIT} bytes"
 # An address whose path is as good as a password: of these only the host is shown to who may not
 # change anything.
-PRIVATE = ("export.webhook.url",)
+PRIVATE = ("export.webhook.url", "export.push.url")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from ratwall.address import PORT_LIMIT
-from ratwall.settings.rules import Boolean, Choice, Rule, Text
+from ratwall.settings.rules import Boolean, Choice, Integer, Rule, Text, describe
 
 FORMATS = ("rfc5424", "cef", "ecs")
 FACILITIES = ("daemon", "auth", *(f"local{number}" for number in range(8)))
@@ -88,6 +88,37 @@ def is_path(text: str) -> bool:
     )
 
 
+# RFC 5321 has more; this is what people have, and nothing that could end a line.
+_MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?P<host>[A-Za-z0-9.-]{1,253})")
+_MOMENT = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+RECIPIENTS_LIMIT = 10  # a list of more people has an address of its own
+
+
+def is_mail(text: str) -> bool:
+    """Say whether `text` is an address that mail can be sent to."""
+    match = _MAIL.fullmatch(text)
+    return match is not None and _HOST.fullmatch(match["host"]) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """A list of addresses for mail."""
+
+    limit: int
+
+    def accept(self, value: object) -> tuple[str, ...]:
+        """Return the addresses, each once, in the order given."""
+        expected = f"a list of at most {self.limit} addresses such as anna@office.example"
+        if not isinstance(value, list) or len(value) > self.limit:
+            raise ValueError(expected)
+        for item in value:
+            if not isinstance(item, str) or not is_mail(item):
+                raise ValueError(f"{expected}; {describe(item)} is none")
+        return tuple(dict.fromkeys(value))
+
+
+MAIL = Text('an address such as "ratwall@office.example"', is_mail)
+MOMENT = Text('a time such as "22:00"', lambda text: _MOMENT.fullmatch(text) is not None)
 SERVER = Text('a server and a port, such as "logs.example:6514" or "192.0.2.1:514"', is_server)
 URL = Text("an https:// address of at most 1024 characters, without a password", is_url)
 TOPIC = Text('a topic such as "office/ratwall", at most 200 bytes, without + and #', is_topic)
@@ -132,6 +163,48 @@ class ExportMqtt:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportMail:
+    """A mail server, and people who want to be told in words."""
+
+    server: str | None = field(default=None, metadata=accepts(SERVER))
+    # TLS from the first byte is port 465, STARTTLS 587; unencrypted mail would tell the street.
+    security: str = field(default="starttls", metadata=accepts(Choice(("starttls", "tls"))))
+    user: str | None = field(default=None, metadata=accepts(USER))
+    password_file: str | None = field(default=None, metadata=accepts(FILE))
+    sender: str | None = field(default=None, metadata=accepts(MAIL))
+    recipients: tuple[str, ...] = field(default=(), metadata=accepts(Recipients(RECIPIENTS_LIMIT)))
+    ca_file: str | None = field(default=None, metadata=accepts(FILE))
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPush:
+    """A server that pushes messages to telephones, as ntfy does."""
+
+    # With the topic. Who knows it can read along: it is as good as a password.
+    url: str | None = field(default=None, metadata=accepts(URL))
+    token_file: str | None = field(default=None, metadata=accepts(FILE))
+    ca_file: str | None = field(default=None, metadata=accepts(FILE))
+
+
+@dataclass(frozen=True, slots=True)
+class ExportMessages:
+    """What people are told by mail and push, and when."""
+
+    # What wants a hand. Notices alone would teach people to look away.
+    level: str = field(
+        default="warning", metadata=accepts(Choice(("critical", "warning", "all", "none")))
+    )
+    quiet_from: str | None = field(default=None, metadata=accepts(MOMENT))
+    quiet_until: str | None = field(default=None, metadata=accepts(MOMENT))
+    # A remote-control program at night is when it matters; who sleeps beside the telephone says no.
+    urgent_at_night: bool = field(default=True, metadata=accepts(Boolean()))
+    digest: str = field(default="off", metadata=accepts(Choice(("off", "daily", "weekly"))))
+    digest_hour: int = field(default=8, metadata=accepts(Integer(0, 23)))  # before the first guest
+    # What links in messages begin with: only the owner knows by which name the box is reached.
+    page: str = field(default="https://ratwall.local", metadata=accepts(URL))
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """All receivers; none by default."""
 
@@ -141,11 +214,18 @@ class Export:
     )
     mqtt: ExportMqtt = field(default_factory=ExportMqtt, metadata={"section": ExportMqtt})
 
+    mail: ExportMail = field(default_factory=ExportMail, metadata={"section": ExportMail})
+    push: ExportPush = field(default_factory=ExportPush, metadata={"section": ExportPush})
+    messages: ExportMessages = field(
+        default_factory=ExportMessages, metadata={"section": ExportMessages}
+    )
+
     @property
     def wanted(self) -> bool:
         """Whether anybody is to be told anything."""
         places = (self.syslog.server, self.webhook.url, self.mqtt.server)
-        return any(place is not None for place in places)
+        people = (self.mail.server, self.push.url)
+        return any(place is not None for place in (*places, *people))
 
     def problem(self) -> str | None:
         """Return which key contradicts which, None if all is well."""
@@ -153,4 +233,11 @@ class Export:
             return "[export.webhook] url: expected secret_file beside it, which signs what is sent"
         if self.mqtt.password_file is not None and self.mqtt.user is None:
             return "[export.mqtt] password_file: expected user beside it, whose password it holds"
+        mail, messages = self.mail, self.messages
+        if mail.password_file is not None and mail.user is None:
+            return "[export.mail] password_file: expected user beside it, whose password it holds"
+        if mail.server is not None and (mail.sender is None or not mail.recipients):
+            return "[export.mail] server: expected sender and recipients beside it"
+        if (messages.quiet_from is None) != (messages.quiet_until is None):
+            return "[export.messages] quiet_from: expected quiet_until beside it, or neither"
         return None

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ratwall.export import webhook
+from ratwall.export import https
 from ratwall.export.courier import DeliveryError
 from ratwall.export.webhook import WebhookReceiver, body_of, signature
 from ratwall.settings.export import ExportWebhook
@@ -35,6 +35,7 @@ class Hook(http.server.ThreadingHTTPServer):
         self.location: str | None = None
         self.asked: list[str] = []  # each path that was asked for
         self.bodies: list[bytes] = []  # of what was taken
+        self.heads: list[Any] = []  # the headers of each
         self.forged = 0
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -51,13 +52,14 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        stamp = self.headers["X-Ratwall-Timestamp"].encode()
+        stamp = self.headers.get("X-Ratwall-Timestamp", "").encode()
         expected = hmac.new(SECRET.encode(), stamp + b"." + body, "sha256").hexdigest()
-        if self.headers["X-Ratwall-Signature"] != f"sha256={expected}":
+        if self.headers.get("X-Ratwall-Signature") != f"sha256={expected}":
             self.server.forged += 1
         if self.server.status < 300:
             self.server.bodies.append(body)
         self.server.asked.append(self.path)
+        self.server.heads.append(self.headers)
         self.send_response(self.server.status)
         if self.server.location is not None:
             self.send_header("Location", self.server.location)
@@ -151,7 +153,7 @@ def test_a_server_that_dribbles_holds_nobody_up_for_ever(
     secret: Path, authority: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A header line every now and then: no time-out of a socket's sees that."""
-    monkeypatch.setattr(webhook, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(https, "ANSWER_SECONDS", 0.5)
     identity = Notary().web_site("localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(identity.chain_file, identity.key_file)
