@@ -77,6 +77,15 @@ STATUS: dict[str, Any] = {
     "health": HEALTH,
     "version": "0.1.0",
 }
+MESSAGES: dict[str, Any] = {
+    "receivers": {
+        "mail": {"to": "smtp.example port 587", "sent": 2, "last_sent": MADE, "backlog": 0}
+        | {"error": None, "error_since": None},
+        "webhook": {"to": "https://hooks.example", "sent": 0, "last_sent": None, "backlog": 3}
+        | {"error": "https://hooks.example: refuses with 403", "error_since": MADE},
+    },
+    "trials": {"mail": {"at": MADE, "ok": True, "answer": "250 2.0.0 Ok: queued as 4711"}},
+}
 SETTINGS: dict[str, Any] = {
     "path": "/etc/ratwall/settings.toml",
     "digest": "ab" * 32,
@@ -123,7 +132,9 @@ class ControllerPeer:
     def changes(self) -> list[dict[str, Any]]:
         """Return what was asked besides the status and the audit trail."""
         return [
-            each for each in self.asked if each["command"] not in ("status", "audit", "settings")
+            each
+            for each in self.asked
+            if each["command"] not in ("status", "audit", "settings", "messages")
         ]
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -133,6 +144,8 @@ class ControllerPeer:
             return {"ok": False, "error": self.refusals[command]}
         if command == "status":
             return {"ok": True, "result": self.status}
+        if command == "messages":
+            return {"ok": True, "result": MESSAGES}
         if command == "settings":
             return {"ok": True, "result": SETTINGS}
         incident = request.get("incident")

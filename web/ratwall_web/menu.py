@@ -94,7 +94,16 @@ SETTINGS = (
             ),
         ),
     ),
-    Section(N_("Messages"), ()),
+    Section(
+        N_("Messages"),
+        (
+            Entry(
+                N_("Messages"),
+                "messages.index",
+                N_("Mail, telephone and other systems: who is told, of what, and when."),
+            ),
+        ),
+    ),
     Section(N_("Safety copies"), ()),
     Section(
         N_("Updates"),

@@ -12,6 +12,7 @@ from typing import Any
 from ratwall.errors import UsageError
 from ratwall.settings.catalogue import SECRET_LIMIT, SECRETS, Entry, entries, is_secret, said
 from ratwall.settings.edit import changed
+from ratwall.settings.export import Recipients
 from ratwall.settings.feed_sources import FeedSources
 from ratwall.settings.load import parse_settings
 from ratwall.settings.rules import (
@@ -28,12 +29,12 @@ from ratwall.settings.rules import (
 from ratwall_web import settings_words as words
 from ratwall_web.language import _
 
-LISTS = (Addresses, Servers, RuleNames, Keys, FeedSources)
+LISTS = (Addresses, Servers, RuleNames, Keys, Recipients, FeedSources)
 ON, OFF = "on", "off"
 REMOVE = "remove"  # what the field of a secret is called behind its name
 SOURCE = "settings"  # what the reader of settings puts in front of its errors
 # Sections in which a change can weaken protection, lock somebody out, or send things elsewhere.
-OPEN_SECTIONS = ("block", "ledger", "response", "capture", "notify")
+OPEN_SECTIONS = ("block", "ledger", "response", "capture", "export.messages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Asked:
     def guarded(self) -> bool:
         """Whether the password is asked for again before it is done."""
         names = {*self.changes, *self.secrets}
-        return any(name.partition(".")[0] not in OPEN_SECTIONS for name in names)
+        return any(name.rpartition(".")[0] not in OPEN_SECTIONS for name in names)
 
 
 def section_names() -> list[str]:

@@ -38,6 +38,15 @@ SECTIONS = {
         N_("Engine"),
         N_("How the box uses the machine it runs on. Change this only if you know why."),
     ),
+    "export.messages": (
+        N_("What and when"),
+        N_("What you are told by mail and on your telephone, and when."),
+    ),
+    "export.mail": (N_("Mail"), N_("Sends you a mail when something wants a hand.")),
+    "export.push": (
+        N_("Telephone (ntfy)"),
+        N_("Sends a message to your telephone, by a server such as ntfy."),
+    ),
     "export.syslog": (N_("Log server (syslog)"), N_("Sends every event to a log server.")),
     "export.webhook": (N_("Webhook"), N_("Sends every event to a web address of yours, signed.")),
     "export.mqtt": (
@@ -190,6 +199,56 @@ SETTINGS = {
         N_("Trusted signers"),
         N_("One in each line: release, development, or a public key."),
     ),
+    "export.messages.level": (
+        N_("What you are told at once"),
+        N_("What is less important is in the summary only."),
+    ),
+    "export.messages.quiet_from": (
+        N_("Quiet from"),
+        N_("Nothing is sent from this time on, for instance 22:00. Empty: no quiet hours."),
+    ),
+    "export.messages.quiet_until": (
+        N_("Quiet until"),
+        N_("What waited is sent at this time, for instance 07:00."),
+    ),
+    "export.messages.urgent_at_night": (
+        N_("Wake me"),
+        N_("On: a remote-control program, or a box that does not protect, is told at night too."),
+    ),
+    "export.messages.digest": (N_("Summary"), N_("How often you get a summary.")),
+    "export.messages.digest_hour": (N_("Hour of the summary"), N_("Weekly ones come on Mondays.")),
+    "export.messages.page": (
+        N_("Address of this page"),
+        N_("Links in messages begin with it."),
+    ),
+    "export.mail.server": (
+        N_("Mail server and port"),
+        N_("As your mail provider says, for instance smtp.example:587. Empty: no mail."),
+    ),
+    "export.mail.security": (
+        N_("Encryption"),
+        N_("starttls goes with port 587, tls with port 465."),
+    ),
+    "export.mail.user": (N_("User"), N_("The user of the mail server, mostly the address.")),
+    "export.mail.password_file": (N_("Password"), N_("The user's password.")),
+    "export.mail.sender": (N_("Sender"), N_("The address that mails come from.")),
+    "export.mail.recipients": (N_("Recipients"), N_("Who gets the mails, one in each line.")),
+    "export.mail.ca_file": (
+        N_("Certificate authority"),
+        N_("A file on the box. Only for a server with a certificate of your own."),
+    ),
+    "export.push.url": (
+        N_("Web address with topic"),
+        N_(
+            "For instance https://ntfy.example/a-long-secret-word. "
+            "Who knows it can read along. Empty: no messages."
+        ),
+    ),
+    "export.push.token_file": (N_("Token"), N_("If the server wants one.")),
+    "export.push.ca_file": (
+        N_("Certificate authority"),
+        N_("A file on the box. Only for a server with a certificate of your own."),
+    ),
     "export.syslog.server": (
         N_("Server and port"),
         N_("For instance logs.example:6514. Empty: nothing is sent."),
@@ -238,6 +297,7 @@ LIST_RULES = {
     "Addresses": N_("at most %(most)s addresses, one in each line"),
     "Servers": N_("at most %(most)s addresses or names, one in each line"),
     "RuleNames": N_("at most %(most)s rules, one in each line"),
+    "Recipients": N_("at most %(most)s mail addresses, one in each line"),
     "Keys": N_("at most %(most)s signers, one in each line"),
 }
 # By what the settings' own rule says that it expects.
@@ -259,10 +319,23 @@ TEXT_RULES = {
     ),
     "a user's name, at most 200 characters": N_("a name of at most 200 characters"),
     "the path of a file, from / on": N_("the path of a file, which begins with /"),
+    'an address such as "ratwall@office.example"': N_("a mail address"),
+    'a time such as "22:00"': N_("a time such as 22:00"),
     '"kernel.mark_mask"': N_("eight bits in a row, such as 0xff000000"),
 }
 TRUTH = {True: N_("on"), False: N_("off")}
 CHOICES = {
+    "export.messages.level": {
+        "critical": N_("Only what is urgent"),
+        "warning": N_("Everything suspicious"),
+        "all": N_("Everything that is done, too"),
+        "none": N_("Nothing: the summary only"),
+    },
+    "export.messages.digest": {
+        "off": N_("Never"),
+        "daily": N_("Every day"),
+        "weekly": N_("Every week"),
+    },
     "network.mode": {"bridge": N_("Bridge"), "router": N_("Router")},
     "response.quarantine": {"ask": N_("Ask"), "automatic": N_("Automatic")},
 }

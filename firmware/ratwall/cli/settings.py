@@ -8,6 +8,7 @@ none is ever printed.
 import argparse
 import json
 import sys
+import time
 import tomllib
 from typing import Any
 
@@ -15,8 +16,12 @@ from ratwall.cli.asking import AUTHOR
 from ratwall.cli.reading import add_json, print_json
 from ratwall.cli.table import printable, table
 from ratwall.controller.client import Client
-from ratwall.errors import UsageError
+from ratwall.errors import ExitCode, RatwallError, UsageError
+from ratwall.export.facts import RECEIVERS
 from ratwall.settings.catalogue import SECRET_LIMIT, SECRETS, Entry, entries, said
+
+TEST_SECONDS = 45.0  # a mail server may take twenty to connect, and twenty to answer
+LOOK_SECONDS = 0.25
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=("show", "set", "unset"),
         default="show",
-        metavar="show|set|unset",
+        metavar="show|set|unset|test",
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="such as detection.alert")
     parser.add_argument(
@@ -38,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Show settings, or change one."""
     known = entries()
+    if options.what == "test":
+        return _test(options)
     if options.name is not None and options.name not in known:
         raise UsageError(
             f"settings: {options.name!r}: there is no such setting; see: ratwall settings"
@@ -61,6 +68,27 @@ def run(options: argparse.Namespace) -> int:
     else:
         print(f"{options.name}: {'kept, and in force' if answer['changed'] else 'is so already'}.")
     return 0
+
+
+def _test(options: argparse.Namespace) -> int:
+    """Have a test message sent, and say what the other end said."""
+    if options.name not in RECEIVERS:
+        raise UsageError(f"settings: test: give one of {', '.join(RECEIVERS)}")
+    client = Client(options.state_dir / "run" / "control.sock")
+    asked = client.call("message_test", author=AUTHOR, receiver=options.name)["asked"]
+    deadline = time.monotonic() + TEST_SECONDS
+    while time.monotonic() < deadline:
+        trial = (client.call("messages")["trials"] or {}).get(options.name)
+        if trial is not None and trial["at"] >= asked:
+            if options.json:
+                print_json(trial)
+            else:
+                print(printable(f"{'sent' if trial['ok'] else 'failed'}: {trial['answer']}"))
+            return ExitCode.OK if trial["ok"] else ExitCode.FAILED
+        time.sleep(LOOK_SECONDS)
+    raise RatwallError(
+        f"{options.name}: no answer within {TEST_SECONDS:.0f} s; see: ratwall status"
+    )
 
 
 def _show(options: argparse.Namespace, file: dict[str, Any], known: dict[str, Entry]) -> int:

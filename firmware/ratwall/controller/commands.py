@@ -36,6 +36,7 @@ from ratwall.controller.sockets import Peer
 from ratwall.controller.stewardship import Stewardship
 from ratwall.controller.uninspected import LISTED_LIMIT
 from ratwall.errors import NotPermittedError, RatwallError
+from ratwall.export import facts, trial
 from ratwall.ledger import models
 from ratwall.settings.schema import BLOCK_SECONDS_HIGH, BLOCK_SECONDS_LOW
 from ratwall.verdict.headline import Outcome
@@ -54,6 +55,7 @@ QUESTIONS = (
     "rules",
     "captures",
     "settings",
+    "messages",
 )  # of nobody in particular
 AUTHOR_LIMIT = 64  # characters: a user's name
 EVENT_LIMIT = 64
@@ -84,6 +86,7 @@ class Commands:
             "feeds_update": self._feeds_update,
             "steward": Stewardship(service, API_AUTHOR).ask,
             "settings_set": self._settings_set,
+            "message_test": self._message_test,
         }
         self._settings = settings
         self._responses = ResponseCommands(service)
@@ -108,6 +111,8 @@ class Commands:
             return {"captures": [] if captures is None else captures.listing()}
         if name == "settings":
             return self._keeper().show()
+        if name == "messages":
+            return self._messages()
         author = fields.text("author", AUTHOR_LIMIT).strip()
         if not author or not author.isprintable():
             raise fields.error("author", "a name")
@@ -374,6 +379,33 @@ class Commands:
         if names and not fields.boolean("dry"):
             self._service.writer.audit(self._service.clock(), author, "settings", _listed(names))
         return answer
+
+    def _messages(self) -> Answer:
+        """Answer how each receiver fares, and what came of tests; null: the exporter is silent."""
+        directory, now = self._service.export_directory, self._service.clock()
+        if directory is None:
+            return {"receivers": None, "trials": None}
+        return {
+            "receivers": facts.receivers(directory, now),
+            "trials": facts.trials(directory, now),
+        }
+
+    def _message_test(self, fields: Fields, author: str) -> Answer:
+        receiver = fields.choice("receiver", facts.RECEIVERS)
+        directory, now = self._service.export_directory, self._service.clock()
+        told = None if directory is None else facts.receivers(directory, now)
+        if directory is None or told is None or receiver not in told:
+            raise RefusedError(
+                f"{receiver}: nobody is to be told that way; save its settings first"
+            )
+        try:
+            trial.ask(directory, receiver)
+        except OSError as error:
+            raise RefusedError(
+                "the exporter does not answer; it is started again by itself, try again in a minute"
+            ) from error
+        self._service.writer.audit(now, author, "test message", receiver)
+        return {"asked": now}
 
     def _keeper(self) -> SettingsCommands:
         if self._settings is None:

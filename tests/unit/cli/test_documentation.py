@@ -12,6 +12,7 @@ from ratwall.cli.feeds import checked
 from ratwall.cli.main import COMMANDS, Parser, _load
 from ratwall.controller.messages import COUNTERS
 from ratwall.errors import ExitCode
+from ratwall.export.trial import Trial
 from ratwall.feeds.directory import FeedState
 from ratwall.feeds.formats import read_feed
 from ratwall.ledger import contacts, models, names
@@ -141,6 +142,7 @@ def test_the_keys_of_every_json_output_are_documented(
         "`rules set`": shell.json("rules", "set", "rhythm.*", "enforce"),
         "`rules`": shell.json("rules"),
         "`settings set`, `settings unset`": shell.json("settings", "set", "block.seconds", "61"),
+        "`settings test`": Trial(1, True, "250 Ok").as_dict(),
         "`settings`": settings,
         "its `settings` by name": settings["settings"]["detection.alert"],
         "`selftest`": SELFTEST,

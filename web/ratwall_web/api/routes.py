@@ -2,10 +2,10 @@
 
 from flask import Flask
 
-from ratwall_web.api import acting, description, health, metering, reading, settings
+from ratwall_web.api import acting, description, health, messages, metering, reading, settings
 
 
 def install(app: Flask) -> None:
     """Add the routes; `guard` lets nobody in here without a token."""
-    for part in (reading, health, acting, metering, settings, description):
+    for part in (reading, health, acting, metering, settings, messages, description):
         app.register_blueprint(part.blueprint)
