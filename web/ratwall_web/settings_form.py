@@ -131,8 +131,10 @@ def read(section: str, document: Mapping[str, Any], form: Mapping[str, str]) -> 
                 entry.rule.accept(value)
         except ValueError:
             problems[entry.name] = _(
-                "This does not fit. Allowed: %(allowed)s. Found: %(found)s."
-            ) % {"allowed": allowed(entry), "found": describe(given)}
+                "This does not fit. Allowed: %(allowed)s. Found: %(found)s.",
+                allowed=allowed(entry),
+                found=describe(given),
+            )
             continue
         if value != (entry.default if now is None else now) and value != now:
             changes[entry.name] = value
@@ -151,7 +153,7 @@ def contradiction(document: Mapping[str, Any]) -> str | None:
         parse_settings(dict(document), SOURCE)
     except UsageError as error:
         reason = str(error).removeprefix(f"{SOURCE}: ")
-        return _("These settings do not go together: %(reason)s") % {"reason": reason}
+        return _("These settings do not go together: %(reason)s", reason=reason)
     return None
 
 
@@ -173,19 +175,17 @@ def allowed(entry: Entry) -> str:
     """Say what a setting may be."""
     rule = entry.rule
     if entry.name in SECRETS:
-        return _("one line of at most %(most)s characters") % {"most": SECRET_LIMIT}
+        return _("one line of at most %(most)s characters", most=SECRET_LIMIT)
     if isinstance(rule, Integer):
-        return _("a whole number from %(low)s to %(high)s") % {"low": rule.low, "high": rule.high}
+        return _("a whole number from %(low)s to %(high)s", low=rule.low, high=rule.high)
     if isinstance(rule, Boolean):
         return _("on or off")
     if isinstance(rule, Choice):
         return ", ".join(choice(entry.name, word) for word in rule.words)
     if isinstance(rule, FeedSources):
-        return _("at most %(most)s lines: name, kind, hours, address or file") % {
-            "most": rule.limit
-        }
+        return _("at most %(most)s lines: name, kind, hours, address or file", most=rule.limit)
     if isinstance(rule, LISTS):
-        return _(words.LIST_RULES[type(rule).__name__]) % {"most": rule.limit}
+        return _(words.LIST_RULES[type(rule).__name__], most=rule.limit)
     return _(words.TEXT_RULES[_expected(entry)])
 
 
@@ -210,9 +210,9 @@ def _read_secret(
         if is_secret(given):
             secrets[entry.name] = given
         else:
-            problems[entry.name] = _("This does not fit. Allowed: %(allowed)s.") % {
-                "allowed": allowed(entry)
-            }
+            problems[entry.name] = _(
+                "This does not fit. Allowed: %(allowed)s.", allowed=allowed(entry)
+            )
     elif form.get(f"{entry.name}.{REMOVE}"):
         secrets[entry.name] = None
 
