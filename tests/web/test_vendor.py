@@ -5,25 +5,29 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "web" / "ratwall_web"
 VENDOR = PACKAGE / "static" / "vendor"
+TESTED = Path(__file__).parent / "vendor"
 
 
-def test_every_file_is_as_recorded() -> None:
-    recorded = dict(
-        reversed(line.split("  ", 1)) for line in (VENDOR / "SHA256SUMS").read_text().splitlines()
-    )
-    there = {path.name for path in VENDOR.iterdir()} - {"SHA256SUMS"}
+@pytest.mark.parametrize("directory", [VENDOR, TESTED], ids=["served", "tests"])
+def test_every_file_is_as_recorded(directory: Path) -> None:
+    sums = (directory / "SHA256SUMS").read_text().splitlines()
+    recorded = dict(reversed(line.split("  ", 1)) for line in sums)
+    there = {path.name for path in directory.iterdir()} - {"SHA256SUMS"}
     assert there == set(recorded)
     for name, digest in recorded.items():
-        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest, name
+        assert hashlib.sha256((directory / name).read_bytes()).hexdigest() == digest, name
 
 
 def test_each_library_has_its_licence() -> None:
     assert "Zero-Clause BSD" in (VENDOR / "htmx.LICENSE").read_text()
     for name in ("uPlot", "pico"):
         assert "MIT License" in (VENDOR / f"{name}.LICENSE").read_text()
+    assert "Mozilla Public License, version 2.0" in (TESTED / "axe.LICENSE").read_text()
 
 
 def test_the_script_agrees() -> None:
