@@ -302,11 +302,23 @@ def test_the_root_says_what_it_is_and_has_its_mount_points(target: Path) -> None
     assert list(target.rglob(".gitkeep")) == []
 
 
-@pytest.mark.parametrize("unwanted", ["gcc", "pip3", "sshd"])
+@pytest.mark.parametrize("unwanted", ["gcc", "pip3", "telnetd"])
 def test_a_root_with_a_tool_for_strangers_is_not_built(target: Path, unwanted: str) -> None:
     (target / "usr/bin" / unwanted).touch()
     done = run_script("post-build", "rpi5", target)
     assert done.returncode != 0 and unwanted in done.stderr
+
+
+def test_nothing_starts_the_ssh_server_and_no_box_shares_its_key(target: Path) -> None:
+    unit = target / "usr/lib/systemd/system/sshd.service"
+    key = target / "etc/ssh/ssh_host_ed25519_key"
+    wanted = target / "etc/systemd/system/multi-user.target.wants/sshd.service"
+    for path in (unit, key, wanted):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    done = run_script("post-build", "rpi5", target)
+    assert done.returncode == 0, done.stderr
+    assert not (unit.exists() or key.exists() or wanted.exists())
 
 
 @pytest.mark.parametrize("entry", ["root::::::::\n", "root:$5$salt$hash:::::::\n", ""])

@@ -20,6 +20,7 @@ PAGES = {
     "values": "/settings/values/",
     "value": "/settings/values/detection",
     "updates": "/updates/",
+    "support": "/support/",
     "update-file": "/updates/file",
     "audit": "/audit/",
     "tokens": "/tokens/",

@@ -115,7 +115,16 @@ SETTINGS = (
             ),
         ),
     ),
-    Section(N_("Support"), ()),
+    Section(
+        N_("Support"),
+        (
+            Entry(
+                N_("Support"),
+                "support.index",
+                N_("A file for whoever helps you, and letting somebody in for some hours."),
+            ),
+        ),
+    ),
     Section(
         N_("Records and programs"),
         (

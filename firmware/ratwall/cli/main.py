@@ -57,6 +57,7 @@ COMMANDS = {
     "capture": Entry("ratwall.cli.capture", "copy a device's packets into a file"),
     "reload": Entry("ratwall.cli.reload", "take changed settings and signature packs in place"),
     "update": Entry("ratwall.cli.update", "install another version, or go back", keeps_state=False),
+    "support": Entry("ratwall.cli.support", "pack how the box fares, without a secret"),
     "selftest": Entry("ratwall.selftest.command", "try whether a known handshake is cut"),
     "doctor": Entry("ratwall.doctor.command", "find what is wrong around Ratwall, and clean up"),
     "replay": Entry("ratwall.replay.command", "judge capture files", keeps_state=False),

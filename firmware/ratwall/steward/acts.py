@@ -51,6 +51,8 @@ class Steward:
             case Verb.SUPPORT_OFF:
                 self._systemctl("stop", SUPPORT_UNIT)
             case Verb.SUPPORT_BUNDLE:
+                request = {"incidents": order.incidents is True, "began": self.clock()}
+                self._write("bundle-request.json", request, 0o644)
                 self._systemctl("--no-block", "start", BUNDLE_UNIT)
 
     def _reset(self) -> None:

@@ -46,6 +46,7 @@ class Order:
     url: str | None = None
     hours: int | None = None
     key: str | None = None
+    incidents: bool | None = None
 
     def words(self) -> str:
         """Return it in words for the audit trail."""
@@ -54,6 +55,8 @@ class Order:
                 return f"from {self.url}" if self.url else "from an uploaded file"
             case Verb.SUPPORT_ON:
                 return f"for {self.hours} h, key {read_key(self.key or '').fingerprint}"
+            case Verb.SUPPORT_BUNDLE:
+                return "with the newest incidents" if self.incidents else "without incidents"
             case _:
                 return "asked for"
 
@@ -69,7 +72,11 @@ def read_order(values: Mapping[str, Any]) -> Order:
         verb = Verb(values.get("verb", ""))
     except (ValueError, TypeError):
         raise OrderError(f"steward: verb: expected one of {', '.join(Verb)}") from None
-    taken: dict[Verb, set[str]] = {Verb.UPDATE: {"url"}, Verb.SUPPORT_ON: {"hours", "key"}}
+    taken: dict[Verb, set[str]] = {
+        Verb.UPDATE: {"url"},
+        Verb.SUPPORT_ON: {"hours", "key"},
+        Verb.SUPPORT_BUNDLE: {"incidents"},
+    }
     strange = sorted(set(values) - {"verb"} - taken.get(verb, set()))
     if strange:
         raise OrderError(f"steward: {verb}: takes no {strange[0]:.40}")
@@ -82,6 +89,10 @@ def read_order(values: Mapping[str, Any]) -> Order:
         if not isinstance(key, str):
             raise OrderError("steward: key: expected a public SSH key")
         return Order(verb, hours=hours, key=read_key(key).text)
+    if verb is Verb.SUPPORT_BUNDLE:
+        if not isinstance(values.get("incidents"), bool):
+            raise OrderError("steward: incidents: expected true or false")
+        return Order(verb, incidents=values["incidents"])
     return Order(verb)
 
 

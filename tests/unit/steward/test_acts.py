@@ -51,11 +51,17 @@ def test_each_short_verb_is_one_command(steward: Steward, systemctl: Systemctl) 
         (Verb.RESTART, "--no-block reboot"),
         (Verb.POWER_OFF, "--no-block poweroff"),
         (Verb.SUPPORT_OFF, f"stop {SUPPORT_UNIT}"),
-        (Verb.SUPPORT_BUNDLE, "--no-block start ratwall-bundle.service"),
     ):
         steward.do(Order(verb))
         assert systemctl.asked.pop() == command
     assert list(steward.run_dir.iterdir()) == list(steward.boot_dir.iterdir()) == []
+
+
+def test_a_bundle_says_whether_incidents_are_wanted(steward: Steward, systemctl: Systemctl) -> None:
+    steward.do(Order(Verb.SUPPORT_BUNDLE, incidents=True))
+    request = json.loads((steward.run_dir / "bundle-request.json").read_text())
+    assert request == {"incidents": True, "began": NOW}
+    assert systemctl.asked == ["--no-block start ratwall-bundle.service"]
 
 
 def test_a_reset_is_a_mark_for_the_next_start(steward: Steward, systemctl: Systemctl) -> None:

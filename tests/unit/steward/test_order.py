@@ -17,6 +17,7 @@ ADDRESS = "https://updates.example/ratwall-0.2.0-rpi5.raucb"
 def test_every_order_comes_out_as_it_went_in(make_key: MakeKey) -> None:
     filled = {
         Verb.UPDATE: {"url": ADDRESS},
+        Verb.SUPPORT_BUNDLE: {"incidents": True},
         Verb.SUPPORT_ON: {"hours": 4, "key": make_key().strip()},
     }
     for verb in Verb:
@@ -36,6 +37,7 @@ def test_every_order_comes_out_as_it_went_in(make_key: MakeKey) -> None:
         ({"verb": "support-on", "hours": 24, "key": "x"}, "hours: expected one of 1, 4, 8"),
         ({"verb": "support-on", "hours": True, "key": "x"}, "hours: expected"),
         ({"verb": "support-on", "hours": 1}, "key: expected"),
+        ({"verb": "support-bundle"}, "incidents: expected true or false"),
         ({"verb": "support-on", "hours": 1, "key": "x"}, "key: expected one line"),
     ],
 )
