@@ -32,7 +32,12 @@ from web.story import Office
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery staple"
 # A password is hashed in a tenth of the time.
-FAST = {"argon2_memory": 8 * 1024 * 1024, "argon2_passes": 1}
+FAST = {
+    "argon2_memory": 8 * 1024 * 1024,
+    "argon2_passes": 1,
+    "backup_memory_kib": 8 * 1024,
+    "backup_passes": 1,
+}
 START_TIMEOUT_S = 30
 
 

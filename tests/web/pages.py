@@ -16,6 +16,7 @@ PAGES = {
     "lists": "/lists/",
     "settings": "/settings",
     "power": "/power/",
+    "backup": "/settings/backup/",
     "messages": "/settings/messages/",
     "values": "/settings/values/",
     "value": "/settings/values/detection",

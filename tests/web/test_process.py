@@ -28,7 +28,7 @@ from web.conftest import PASSWORD, Site, Visitor, serve, web_command, web_enviro
 from web.programs import Program, new_token
 from web.story import Office
 
-BODY_LIMIT = 64 * 1024
+BODY_LIMIT = 256 * 1024
 NOBODY = 65534
 # Whoever waits for another's deadline waits for longer than the first, and nobody for longer than
 # the second behind it: between them is room for a busy machine.

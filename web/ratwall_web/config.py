@@ -7,6 +7,7 @@ fill it by hand. Each limit stands here with its reason, so that nobody has to h
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ratwall.backup.envelope import MEMORY_KIB, PASSES
 from ratwall.steward.client import SOCKET
 from ratwall.update.place import DIRECTORY
 
@@ -78,8 +79,12 @@ class Config:
     # monitor with an old token from filling the audit trail.
     token_tries: int = 10
 
-    # The largest form here is under 2 KiB.
-    body_limit: int = 64 * 1024
+    # Of a backup's key; see `ratwall.backup.envelope`. Tests take less.
+    backup_passes: int = PASSES
+    backup_memory_kib: int = MEMORY_KIB
+
+    # The largest form here carries a backup of at most 200 KiB.
+    body_limit: int = 256 * 1024
 
     @property
     def web_dir(self) -> Path:

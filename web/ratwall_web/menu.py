@@ -104,7 +104,16 @@ SETTINGS = (
             ),
         ),
     ),
-    Section(N_("Safety copies"), ()),
+    Section(
+        N_("Safety copies"),
+        (
+            Entry(
+                N_("Backup and restore"),
+                "backup.index",
+                N_("All that makes this box yours, as one encrypted file."),
+            ),
+        ),
+    ),
     Section(
         N_("Updates"),
         (

@@ -53,6 +53,8 @@ COMMANDS = {
     "resume": Entry("ratwall.cli.responses:resume", "end a pause"),
     "rules": Entry("ratwall.cli.rules", "list what each rule may do, or change it"),
     "settings": Entry("ratwall.cli.settings", "show the settings, or change one"),
+    "backup": Entry("ratwall.cli.backup:backup", "write what makes this box yours into a file"),
+    "restore": Entry("ratwall.cli.backup:restore", "put a backup back"),
     "feeds": Entry("ratwall.cli.feeds", "list the indicator feeds, update or check them"),
     "capture": Entry("ratwall.cli.capture", "copy a device's packets into a file"),
     "reload": Entry("ratwall.cli.reload", "take changed settings and signature packs in place"),

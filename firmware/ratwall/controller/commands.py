@@ -6,10 +6,11 @@ and the answer carries a warning.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ratwall.address import PORT_LIMIT, place
+from ratwall.controller.backup_commands import BackupCommands
 from ratwall.controller.blocks import SECOND, Action, RefusedError
 from ratwall.controller.captures import SECONDS_HIGH, SECONDS_LOW
 from ratwall.controller.incidents import Incident
@@ -87,6 +88,8 @@ class Commands:
             "steward": Stewardship(service, API_AUTHOR).ask,
             "settings_set": self._settings_set,
             "message_test": self._message_test,
+            "backup": self._backup,
+            "restore": self._restore,
         }
         self._settings = settings
         self._responses = ResponseCommands(service)
@@ -406,6 +409,25 @@ class Commands:
             ) from error
         self._service.writer.audit(now, author, "test message", receiver)
         return {"asked": now}
+
+    def _backup(self, fields: Fields, author: str) -> Answer:
+        part = self._backups().part()
+        self._service.writer.audit(self._service.clock(), author, "backup", "made")
+        return part
+
+    def _restore(self, fields: Fields, author: str) -> Answer:
+        dry = fields.boolean("dry")
+        answer = self._backups().restore(fields.secret_mapping("part"), author, dry=dry)
+        if not dry:
+            told = f"{answer['actions']} actions, {answer['devices']} names"
+            self._service.writer.audit(self._service.clock(), author, "restore", told)
+        return answer
+
+    def _backups(self) -> BackupCommands:
+        def act(command: str, arguments: Mapping[str, Any]) -> Answer:
+            return self._commands[command](Fields(arguments, command), arguments["author"])
+
+        return BackupCommands(self._service, self._keeper(), act)
 
     def _keeper(self) -> SettingsCommands:
         if self._settings is None:

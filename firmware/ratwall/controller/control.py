@@ -19,8 +19,8 @@ from ratwall.errors import NotPermittedError, RatwallError
 
 log = logging.getLogger(__name__)
 
-LINE_LIMIT = 65_536  # bytes of one request: lists of the settings, all of 256 addresses or 32 feeds
-ANSWER_LIMIT = 1_048_576  # bytes waiting for a client that does not read
+LINE_LIMIT = 1_048_576  # bytes of one request: a backup that is put back, with all its actions
+ANSWER_LIMIT = 2_097_152  # bytes waiting for a client that does not read
 CLIENTS_LIMIT = 32  # the page keeps a few, the command line one at a time
 RECEIVE_BYTES = 65_536
 

@@ -93,6 +93,14 @@ class SettingsCommands:
         """Have a whole new file kept; return its digest."""
         return str(self._ask("settings_save", text=text, digest=known, secrets=secrets)["digest"])
 
+    def file(self) -> Answer:
+        """Return the owner's file as it stands."""
+        return self._ask("settings_read")
+
+    def with_secrets(self) -> Answer:
+        """Return the owner's file with the secrets that are kept beside it: for a backup only."""
+        return self._ask("settings_backup")
+
     def _ask(self, command: str, **arguments: Any) -> Answer:
         try:
             return self._door.call(command, **arguments)

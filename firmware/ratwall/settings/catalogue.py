@@ -5,9 +5,11 @@ there is on the page the same day. A full name is section and key: "detection.wa
 "export.syslog.server".
 """
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 from ratwall.settings.feed_sources import FeedSource
 from ratwall.settings.rules import Rule
@@ -66,6 +68,17 @@ def _walk(section: Any, name: str) -> Iterator[Entry]:
 def values(settings: Settings) -> dict[str, Any]:
     """Return the value of every setting by its full name, as TOML and JSON have it."""
     return {entry.name: _value(settings, entry) for entry in entries().values()}
+
+
+def without_private(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a parsed file in which of private addresses only the host is left."""
+    shown = dict(copy.deepcopy(document))
+    for name in PRIVATE:
+        section, _, key = name.rpartition(".")
+        table = said(shown, section)
+        if isinstance(table, dict) and isinstance(table.get(key), str):
+            table[key] = f"https://{urlsplit(table[key]).netloc}/…"
+    return shown
 
 
 def said(document: Mapping[str, Any], name: str) -> Any:

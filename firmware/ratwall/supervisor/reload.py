@@ -28,7 +28,7 @@ from ratwall.settings.catalogue import FIXED_SECTIONS
 from ratwall.settings.load import FILE_SIZE_LIMIT
 from ratwall.settings.schema import Settings
 from ratwall.supervisor.confine import Account
-from ratwall.supervisor.saving import READ, SAVE, Saving, SettingsFile, with_fixed
+from ratwall.supervisor.saving import COMMANDS, SAVE, Saving, SettingsFile, with_fixed
 from ratwall.supervisor.state import StateDirectory
 
 ASK_SECONDS = 1.0  # for a client to say its one line
@@ -166,7 +166,7 @@ class Door:
         reloading, asked = [], []
         for connection in waiting:
             request = _read(connection)  # each is read, or its answer is lost
-            if request.get("command") in (READ, SAVE):
+            if request.get("command") in COMMANDS:
                 self._letters.append(Letter(connection, request))
             elif peer_of(connection).is_owner:
                 reloading.append(connection)
@@ -181,13 +181,12 @@ class Door:
         letters, self._letters = self._letters, []
         saved = False
         for letter in letters:
-            saves = letter.request["command"] == SAVE
             try:
-                result = saving.save(letter.request) if saves else saving.read()
+                result = saving.answer(letter.request)
             except RatwallError as error:
                 _send([letter.connection], _refusal(error))
                 continue
-            saved |= saves
+            saved |= letter.request["command"] == SAVE
             _send([letter.connection], {"ok": True, "result": result})
         return saved
 

@@ -2,8 +2,8 @@
 
 The owner's file is root's, and the controller is not: it hands over the whole new text, and root
 believes nothing of it but what the schema says. What the file said before stays beside it. Secrets
-that a person typed go into files of their own, which only the exporter may read; none is ever read
-out here.
+that a person typed go into files of their own, which only the exporter may read; they
+are read out for a backup, and never through a link.
 
 Design note: the answer is given before the processes are told to read again. The controller is one
 of them, and waits for the answer.
@@ -18,13 +18,21 @@ from typing import Any
 
 from ratwall.errors import RatwallError, UsageError
 from ratwall.replacing import replace_file
-from ratwall.settings.catalogue import FIXED_SECTIONS, SECRET_EXPECTED, SECRETS, is_secret
+from ratwall.settings.catalogue import (
+    FIXED_SECTIONS,
+    SECRET_EXPECTED,
+    SECRET_LIMIT,
+    SECRETS,
+    is_secret,
+)
 from ratwall.settings.edit import digest, write
 from ratwall.settings.load import FILE_SIZE_LIMIT, parse_text, read_document
 from ratwall.settings.schema import Settings
 
 READ = "settings_read"  # the commands of the door
 SAVE = "settings_save"
+BACKUP = "settings_backup"
+COMMANDS = (READ, SAVE, BACKUP)
 SECRETS_DIRECTORY = "secrets"
 SECRET_MODE = 0o640
 DIRECTORY_MODE = 0o750
@@ -71,6 +79,17 @@ class SettingsFile:
         """Return the names of the secrets that are kept here."""
         names = [name for name in SECRETS.values() if (self.secrets / name).is_file()]
         return sorted(names)
+
+    def secrets_kept(self) -> dict[str, str]:
+        """Return the secrets that are kept here, by name; never what another file holds."""
+        found = {}
+        for name in self.secrets_there():
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            with suppress(OSError), os.fdopen(os.open(self.secrets / name, flags), "rb") as file:
+                text = file.read(SECRET_LIMIT + 2).decode(errors="replace").rstrip("\n")
+                if is_secret(text):
+                    found[name] = text
+        return found
 
     @contextmanager
     def kept(self, text: bytes, secrets: Mapping[str, str | None]) -> Iterator[None]:
@@ -152,6 +171,17 @@ class Saving:
             "secrets_directory": str(self._file.secrets),
             "secrets": self._file.secrets_there(),
         }
+
+    def backup(self) -> dict[str, Any]:
+        """Return the text and the secrets that are kept beside it."""
+        text = self._file.read()
+        return {"text": text.decode(errors="replace"), "secrets": self._file.secrets_kept()}
+
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one of COMMANDS; RatwallError with nothing changed."""
+        if request["command"] == SAVE:
+            return self.save(request)
+        return self.backup() if request["command"] == BACKUP else self.read()
 
     def save(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Check, keep and put in force a whole new text; RatwallError with nothing changed."""

@@ -1,7 +1,9 @@
 """docs/commands.md names every command, argument, exit code and JSON key, and none that is not."""
 
 import argparse
+import io
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,9 +90,17 @@ def keeper(shell: Shell) -> Iterator[FileKeeper]:
 
 
 def test_the_keys_of_every_json_output_are_documented(
-    shell: Shell, attacked: Running, inspector: FakeInspector, tmp_path: Path, keeper: FileKeeper
+    shell: Shell,
+    attacked: Running,
+    inspector: FakeInspector,
+    tmp_path: Path,
+    keeper: FileKeeper,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = shell.json("settings")
+    (shell.state / "web").mkdir()
+    copy = tmp_path / "copy.ratwall"
+    monkeypatch.setattr(sys, "stdin", io.StringIO("four words for tests\n" * 2))
     counters = dict.fromkeys(COUNTERS, 1)
     inspector.send({"type": "status", "worker": 0, "pid": 77, **counters})
     attacked.call("selftest_result", result=SELFTEST)
@@ -142,6 +152,8 @@ def test_the_keys_of_every_json_output_are_documented(
         "`rules set`": shell.json("rules", "set", "rhythm.*", "enforce"),
         "`rules`": shell.json("rules"),
         "`settings set`, `settings unset`": shell.json("settings", "set", "block.seconds", "61"),
+        "`backup`": shell.json("backup", str(copy)),
+        "`restore`": shell.json("restore", "--check", str(copy)),
         "`settings test`": Trial(1, True, "250 Ok").as_dict(),
         "`settings`": settings,
         "its `settings` by name": settings["settings"]["detection.alert"],

@@ -7,12 +7,11 @@ see the whole who may also change it.
 import hashlib
 import json
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Blueprint, g, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from ratwall.settings.catalogue import PRIVATE, SECRETS, Entry, entries, said
+from ratwall.settings.catalogue import SECRETS, Entry, entries, said, without_private
 from ratwall_web.api import gate
 from ratwall_web.api.answers import TAG_DIGITS, document, take_parameters
 from ratwall_web.api.body import read_object
@@ -31,7 +30,8 @@ def show() -> BaseResponse:
     """Return every setting: its value, its default, whether it is set, whether it needs a start."""
     take_parameters()
     file = _ask("settings")
-    shown = {name: _shown(entry, file["document"]) for name, entry in entries().items()}
+    found = file["document"] if g.token.scope == ACT else without_private(file["document"])
+    shown = {name: _shown(entry, found) for name, entry in entries().items()}
     answer = {"settings": shown, "waiting": file["waiting"], "problem": file["problem"]}
     return document(answer, tag=_tag(file))
 
@@ -66,8 +66,6 @@ def _shown(entry: Entry, found: dict[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {"set": value is not None, "needs_restart": entry.needs_restart}
     if entry.name in SECRETS:
         return shown | {"secret": True}
-    if entry.name in PRIVATE and isinstance(value, str) and g.token.scope != ACT:
-        value = f"https://{urlsplit(value).netloc}/…"
     return shown | {
         "secret": False,
         "value": entry.default if value is None else value,

@@ -74,6 +74,7 @@
 
   // One click, one change.
   document.addEventListener("submit", (event) => {
+    if (event.target.matches("[data-download]")) return; // the page stays, so it may be asked again
     if (event.target.dataset.sent) event.preventDefault();
     event.target.dataset.sent = "yes";
   });

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Blueprint, abort, g, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from ratwall.settings.catalogue import without_private
 from ratwall_web import guard, settings_form
 from ratwall_web import settings_words as words
 from ratwall_web.control import RefusedError
@@ -107,6 +108,8 @@ def _file() -> tuple[dict[str, Any] | None, str | None]:
         file = services().control.change("settings")
     except RefusedError as error:
         return None, str(error)
+    if not guard.may_change():
+        file["document"] = without_private(file["document"])
     return file, file["problem"]
 
 

@@ -1,0 +1,1 @@
+"""Everything that makes a box this office's, as one encrypted file."""
