@@ -59,9 +59,7 @@ def test_down_and_up_again(app: Flask, client: FlaskClient, keeper: FileKeeper) 
     assert credentials.check(PASSWORD) is not None
 
 
-def test_what_is_wrong_is_said_and_changes_nothing(
-    client: FlaskClient, keeper: FileKeeper
-) -> None:
+def test_what_is_wrong_is_said_and_changes_nothing(client: FlaskClient, keeper: FileKeeper) -> None:
     file, before = make(client), keeper.path.read_text()
     for wrong, passphrase, words in (
         (file, "some other words", "passphrase is not the one"),
