@@ -1,5 +1,7 @@
 """Every page at every width, light and dark; with hostile text, and with the keyboard alone."""
 
+import re
+
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -18,6 +20,9 @@ from web.browser import (
 from web.conftest import PASSWORD, Site
 from web.pages import PAGES
 from web.story import TILL, Office
+
+# Bytes over the wire until the overview is there, the sign-in before it and all libraries included.
+FIRST_SIGHT = 250_000
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -47,6 +52,78 @@ def test_every_page_fits_every_window(
             assert barriers(page) == [], path
     context.close()
     assert console.complaints == []
+
+
+def test_every_page_fits_a_phone_in_german(
+    browser: Browser, owned_site: Site, office: Office
+) -> None:
+    """German words are longer; and what the first sight of a page costs is counted on the way."""
+    incident = office.attack()
+    office.beat(incident)
+    office.score(incident)
+    office.browse("www.example.com")
+    context = visit(browser, owned_site.url, viewport=PHONE, locale="de-DE")
+    page = context.new_page()
+    received: list[int] = []
+    page.on("requestfinished", lambda each: received.append(each.sizes()["responseBodySize"]))
+    page.goto("/login")
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    page.get_by_label("Passwort", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Anmelden").click()
+    expect(page.locator(".strip .state")).to_have_text("Schützt")
+    page.wait_for_load_state("networkidle")
+    assert sum(received) < FIRST_SIGHT, received
+    for name, path in PAGES.items():
+        page.goto(path)
+        assert overflow(page) <= 0, f"{path} is wider than a phone in German"
+        keep_picture(page, f"{name}-360-german")
+    page.goto(f"/incidents/{incident}")
+    expect(page.locator("h1")).to_contain_text("wollte einen Fernsteuerungs-Server (AsyncRAT)")
+    context.close()
+
+
+def test_the_language_is_chosen_at_the_foot_of_a_page(admin: Page) -> None:
+    admin.goto("/devices/")
+    admin.get_by_role("button", name="Deutsch").click()
+    expect(admin.get_by_role("heading", name="Geräte", exact=True)).to_be_visible()
+    expect(admin).to_have_url(re.compile("/devices/$"))
+    admin.get_by_role("button", name="English").click()
+    expect(admin.get_by_role("heading", name="Devices", exact=True)).to_be_visible()
+
+
+def test_an_incident_on_paper_has_the_story_and_nothing_to_press(
+    admin: Page, office: Office
+) -> None:
+    office.attack()
+    admin.emulate_media(media="print", color_scheme="dark")
+    admin.goto("/incidents/1")
+    expect(admin.get_by_text("carries the name that AsyncRAT gives")).to_be_visible()
+    expect(admin.get_by_role("heading", name="What was done")).to_be_visible()
+    for pressed in ("button", "nav", "form", "[role=button]"):
+        assert [each for each in admin.locator(pressed).all() if each.is_visible()] == []
+    colours = "[getComputedStyle(document.body).color, getComputedStyle(document.body).background]"
+    text, paper = admin.evaluate(colours)
+    assert text == "rgb(0, 0, 0)"
+    assert "rgb(255, 255, 255)" in paper
+    keep_picture(admin, "incident-on-paper")
+
+
+def test_whoever_wants_no_motion_gets_none(admin: Page) -> None:
+    admin.emulate_media(reduced_motion="reduce")
+    moving = """() => [...document.querySelectorAll("*")].filter((each) => {
+      const style = getComputedStyle(each);
+      const lasts = (times) => times.split(",").some((time) => parseFloat(time) > 0);
+      return (style.transitionProperty !== "none" && lasts(style.transitionDuration))
+        || (style.animationName !== "none" && lasts(style.animationDuration));
+    }).map((each) => each.outerHTML.slice(0, 80))"""
+    assert admin.evaluate(moving) == []
+
+
+def test_what_keeps_people_out_is_found(admin: Page) -> None:
+    assert barriers(admin) == []
+    admin.evaluate("document.querySelector('main').append(document.createElement('button'))")
+    (found,) = barriers(admin)
+    assert found.startswith("button-name")
 
 
 HOSTILE = (

@@ -111,6 +111,17 @@ def test_words_and_numbers_in_a_sentence_are_translated_too(german: Flask) -> No
     assert "remote-control" not in before
 
 
+def test_a_text_of_several_sentences_is_translated_whole_or_not_at_all(german: Flask) -> None:
+    name = "The server's certificate carries the name of DcRat, a tool for controlling other "
+    name += "people's computers: “DcRat Server”."
+    port = "Port 8848 is the one that DcRat servers use by default."
+    shown = told(f"{name} {port}")
+    assert shown is not None
+    assert "„DcRat Server“" in shown
+    assert "Port 8848 ist der" in shown
+    assert told(f"{name} Nobody knows this. {port}") == f"{name} Nobody knows this. {port}"
+
+
 @pytest.mark.parametrize(
     "sentence",
     ["", None, "never heard of", "100% of %(device)s", "<b>x</b>", "x" * (SENTENCE_MOST + 1)],

@@ -14,7 +14,10 @@ from ratwall_web.language import ENGLISH, _, decimal, language
 
 PLACE = re.compile(r"%\((\w+)\)s")
 # No sentence of ours is longer; a longer one is somebody's attack on the patterns.
-SENTENCE_MOST = 500
+SENTENCE_MOST = 700
+# Where one sentence ends and the next begins, and how many a text of ours has at most.
+SENTENCE_END = re.compile(r"(?<=[.]) (?=[A-Z])")
+PARTS_MOST = 8
 # Sentences that were taken apart and are asked for again: those of a few pages full of incidents.
 REMEMBERED = 2048
 # Places that hold words and not only names and numbers.
@@ -29,6 +32,10 @@ def told(sentence: str | None) -> str | None:
     """Return the sentence in the language of this request, as it came if it is not known."""
     if not sentence or language() == ENGLISH or len(sentence) > SENTENCE_MOST:
         return sentence
+    return " ".join(map(_said, _parts(sentence)))
+
+
+def _said(sentence: str) -> str:
     message, values = _taken_apart(sentence)
     if not values:
         return _(message)
@@ -39,6 +46,26 @@ def _word(name: str, value: str) -> str:
     if name in WORDED:
         return told(value) or value
     return decimal(float(value)) if name == "seconds" else value
+
+
+@lru_cache(REMEMBERED)
+def _parts(sentence: str) -> tuple[str, ...]:
+    """Return the known sentences that make up a text, as the reason of a block has several.
+
+    A text of which any part is not known is left whole: half of it in German helps nobody.
+    """
+    rest = tuple(SENTENCE_END.split(sentence)) if len(sentence) <= SENTENCE_MOST else ()
+    if len(rest) > PARTS_MOST:
+        return (sentence,)
+    found = []
+    while rest:
+        texts = (" ".join(rest[:count]) for count in range(len(rest), 0, -1))
+        text = next((text for text in texts if is_known(text)), None)
+        if text is None:
+            return (sentence,)
+        found.append(text)
+        rest = rest[len(SENTENCE_END.split(text)) :]
+    return tuple(found)
 
 
 def is_known(sentence: str) -> bool:
