@@ -61,6 +61,8 @@ def problems(catalogue: Catalog, sources: Catalog) -> list[str]:
     for wanted in sources:
         if not wanted.id:
             continue
+        if any(re.search(r"%\(\w+\)[^s]", text) for text in _forms(wanted.id)):
+            wrong.append(f"has a place that is not %(name)s: {_first(wanted)!r}")
         kept = catalogue.get(wanted.id)
         if kept is None or not all(_forms(kept.string)):
             wrong.append(f"has no translation: {_first(wanted)!r}")

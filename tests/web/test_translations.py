@@ -13,6 +13,7 @@ import translations
         ("to %(server)s", "zu %(servers)s", "has other places"),
         ("to %(server)s", "zum Server", "has other places"),
         ("to %(server)s", "zu 100 % von %(server)s", "no place"),
+        ("%(num)d days", "%(num)d Tage", "not %(name)s"),
         ("to the box", "zur <b>Box</b>", "has other markup"),
         ("to the box", 'zur "Box"', "straight quote"),
         (("%(num)s day", "%(num)s days"), ("%(num)s Tag", "Tage"), "has other places"),
