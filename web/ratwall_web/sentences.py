@@ -289,6 +289,25 @@ BOX = (
     N_("Version %(version)s is installed. It starts when the box restarts."),
 )
 
+# Refusals and failures that an owner meets.
+REFUSED = (
+    N_("%(path)s: Ratwall is not running; start it with: ratwall run"),
+    N_("%(path)s: no answer within %(number)s s"),
+    N_("%(path)s: Ratwall closed the connection unanswered"),
+    N_("%(path)s: there is no ledger yet: it is made when Ratwall first runs"),
+    N_("%(path)s: cannot open the ledger: %(why)s"),
+    N_("undo: action %(number)s is not in force"),
+    N_("block: %(server)s is on the never-block list"),
+    N_("quarantine: %(device)s is on the never-block list: the box or its gateway"),
+    N_("there is no incident %(number)s"),
+    N_("the exporter does not answer; it is started again by itself, try again in a minute"),
+    N_("update: another one is being installed; wait for it"),
+    N_("support-on: it is on already; switch it off first"),
+    N_("it is no update; expected a file that ends in .raucb"),
+    N_("the server answers %(number)s"),
+    N_("the server does not say how long it is"),
+)
+
 # How long ago: these come into a sentence as `span`.
 SPANS = (
     N_("less than a minute"),
@@ -310,4 +329,4 @@ SPANS = (
     N_("This server, on this port,"),
 )
 
-ALL = (*HEADLINES, *SIGNATURES, *JUDGED, *OVER_TIME, *BOX, *SPANS)
+ALL = (*HEADLINES, *SIGNATURES, *JUDGED, *OVER_TIME, *BOX, *REFUSED, *SPANS)
