@@ -5,8 +5,8 @@ FILE ?=
 BOARD ?= list
 IMAGE ?= build/lab-image/disk.img
 BIN := .venv/bin
-# An emulated box boots within a test's step, and nothing is wrong with that.
-HIL := -o test_seconds=900 -o faulthandler_timeout=890 --durations=0
+# An emulated box boots within a test's step, some of them twice, and nothing is wrong with that.
+HIL := -o test_seconds=2700 -o faulthandler_timeout=2690 --durations=0
 
 .DEFAULT_GOAL := help
 .PHONY: help root setup run test check lint types replay bench image lab-image qemu hil hil-full lock vendor clean

@@ -29,7 +29,7 @@ def test_office_traffic_passes_though_nothing_of_ratwall_ever_starts(
 ) -> None:
     box = power_on(units={f"{unit}.service": BROKEN for unit in UNITS})
     box.machine.wait_for_shell()
-    box.wait_for("the bridge", lambda: is_bridged(box), timeout=300.0)
+    box.wait_for("the bridge", lambda: is_bridged(box), timeout=900.0)
 
     assert read_page(box, notary) == 200_000
     for unit in ("ports", "firewall", "rules", "controller"):

@@ -27,9 +27,10 @@ from ratwall_lab.topology import GATEWAY, OFFICE_IPV4
 # tried at every run, the others in `make hil-full`.
 
 PORT = 8000
-INSTALL_SECONDS = 400.0  # some hundred megabytes through an emulated processor, hashed on the way
-START_SECONDS = 420.0  # from a restart to the boot loader's next word, and to the shell
-CHECK_SECONDS = 600.0  # from a start until the version's check is over
+INSTALL_SECONDS = 1200.0  # some hundred megabytes through an emulated processor, hashed on the way
+START_SECONDS = 900.0  # from a restart to the boot loader's next word, and to the shell
+CHECK_SECONDS = 900.0  # from a start until the version's check is over
+ASK_SECONDS = 300.0  # RAUC is started by the question, and asks GRUB's tool for each mark
 GRUBENV = "grub-editenv /mnt/bootsel/EFI/BOOT/grubenv list"
 
 
@@ -68,7 +69,7 @@ def _handler(file: Path) -> type[http.server.SimpleHTTPRequestHandler]:
 def update(box: Box) -> dict[str, Any]:
     """What the box says of its versions."""
     answer: dict[str, Any] = json.loads(
-        box.machine.succeed("ratwall update status --json", timeout=120)
+        box.machine.succeed("ratwall update status --json", timeout=ASK_SECONDS)
     )
     return answer
 
@@ -128,7 +129,7 @@ def test_a_version_that_works_counts_once_it_has_passed_its_check(
     assert sum(visit.application_bytes for visit in visits) == 0
 
     # And back, by hand: the other slot is good, so it may be asked for.
-    box.machine.succeed("ratwall update rollback --no-restart", timeout=120)
+    box.machine.succeed("ratwall update rollback --no-restart", timeout=ASK_SECONDS)
     restart(box)
     wait_started(box, "A")
     back = wait_over(box)
@@ -149,7 +150,9 @@ def test_a_version_that_inspects_nothing_is_taken_back_and_the_owner_reads_why(
     assert found["last"]["state"] == "failed"
     assert "self-test" in found["last"]["reason"]
     assert found["other"]["good"] is False
-    assert "slot B is not good" in box.machine.fail("ratwall update rollback 2>&1", timeout=120)
+    assert "slot B is not good" in box.machine.fail(
+        "ratwall update rollback 2>&1", timeout=ASK_SECONDS
+    )
     box.wait_protecting()
     attempt, _ = attack(box, rat)
     assert attempt.end is End.RESET

@@ -17,7 +17,7 @@ from ratwall_lab.namespaces import Host
 from ratwall_lab.servers import Server, Visit, idle_handler, page, web_handler
 from ratwall_lab.shapes import rat_shape
 
-END_SECONDS = 60.0  # an emulated box forwards slowly when the machine under it is busy
+END_SECONDS = 120.0  # an emulated box forwards slowly when the machine under it is busy
 PORT = 6606
 
 
