@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from hil.card import make_card
 from hil.figures import Figures
 from hil.stages import PROTECTS, Report, Stages
 from ratwall_lab.certificates import Identity, Notary, asyncrat_family
@@ -150,7 +151,7 @@ def booted(folder: Path, office: Office, figures: Figures) -> Booted:
     if os.environ.get("HIL_REUSE") and (kept := _kept()):
         figures.boot(kept.report)
         return kept
-    with Machine(IMAGE, folder / "first", office.lab.box) as machine:
+    with Machine(make_card(IMAGE, folder), folder / "first", office.lab.box) as machine:
         box = Box(machine, office)
         with Stages(machine, office) as stages:
             box.wait_protecting()
