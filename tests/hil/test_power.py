@@ -13,7 +13,7 @@ from ratwall_lab.endpoint import End
 def test_after_a_power_cut_the_box_protects_and_remembers(
     box: Box, rat: Identity, moment: str
 ) -> None:
-    known = Known()
+    known, address = Known(), box.address()
     attack(box, rat)
     box.wait_for("the incident", lambda: box.ask("incidents"))
     box.wait_for("the block", lambda: box.ask("actions"))
@@ -31,6 +31,7 @@ def test_after_a_power_cut_the_box_protects_and_remembers(
     box.wait_protecting()
 
     known.check(box)
+    assert box.address() == address, "nobody would find the admin page where it was"
     attempt, visits = attack(box, rat)
     assert attempt.end is End.REFUSED, "the block was not laid again"
     assert visits == []
