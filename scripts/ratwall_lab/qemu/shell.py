@@ -67,6 +67,7 @@ PATIENCE = {
     "ratwall-prepare.service": SERVICE_PATIENCE,
     "ratwall-rules.service": SERVICE_PATIENCE,
     "ratwall-web.service": SERVICE_PATIENCE,
+    "ratwall-export.service": SERVICE_PATIENCE,
     "ratwall-inspector@0.service": INSPECTOR_PATIENCE,
     "ratwall-inspector@1.service": INSPECTOR_PATIENCE,
 }
