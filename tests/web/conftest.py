@@ -129,6 +129,10 @@ class Visitor:
         body = urllib.parse.urlencode(fields).encode()
         return self._send(urllib.request.Request(self.site.url + path, body, headers))
 
+    def send(self, path: str, body: bytes, **headers: str) -> "Answer":
+        """Send any body."""
+        return self._send(urllib.request.Request(self.site.url + path, body, headers))
+
     def csrf(self, path: str) -> str:
         """Return the token of the first form on a page."""
         return self.get(path).text.split('name="csrf" value="')[1].split('"')[0]

@@ -28,5 +28,6 @@ PAGES = {
     "users": "/users/",
     "user": "/users/00000001",
     "account": "/account/",
+    "certificate": "/certificate/",
     "second-step": "/account/second-step",
 }

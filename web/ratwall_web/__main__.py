@@ -128,13 +128,15 @@ def _give_to_owner(config: Config, name: str) -> None:
 def _serve(config: Config, host: str, port: int) -> int:
     listener = inherited_socket() or open_socket(host, port)
     host, port = listener.getsockname()[:2]
-    certificate = provide_certificate(config, host)
+    boxes = provide_certificate(config, host)
     app = create_app(config)
+    services: Services = app.extensions[EXTENSION]
+    certificate = services.certificates.start(boxes)
     server = PageServer(app, config, certificate, listener)
+    services.certificates.attach(server.use)
     # Blocked before any thread starts, so that all inherit the mask and sigwait gets the signal.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     server.prepare()
-    services: Services = app.extensions[EXTENSION]
     if not services.credentials.exist():
         services.setup_code.announce()
     url = f"https://{place(host, port)}"

@@ -41,14 +41,16 @@ subjectAltName = {names}
 
 @dataclass(frozen=True, slots=True)
 class ServerCertificate:
-    """Paths of the PEM certificate and its key."""
+    """Paths of the PEM certificate and its key; both may be in one file, the key first."""
 
     certificate: Path
     key: Path
 
     def fingerprint(self) -> str:
         """Return the SHA-256 fingerprint as browsers show it, `SHA256:AB:CD:…`."""
-        der = ssl.PEM_cert_to_DER_cert(self.certificate.read_text())
+        text = self.certificate.read_text()
+        end = text.index(ssl.PEM_FOOTER) + len(ssl.PEM_FOOTER)
+        der = ssl.PEM_cert_to_DER_cert(text[text.index(ssl.PEM_HEADER) : end])
         return "SHA256:" + hashlib.sha256(der).digest().hex(":").upper()
 
 

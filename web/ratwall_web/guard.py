@@ -153,7 +153,10 @@ def check_host() -> None:
     """Refuse a Host header that is neither an address nor one of our names."""
     host = _host_name(request.host)
     names = {*services().config.host_names, socket.gethostname().lower()}
-    if host is None or (not _is_address(host) and host not in names):
+    known = host is not None and (
+        _is_address(host) or host in names or services().certificates.covers(host)
+    )
+    if not known:
         raise BadRequest(
             _(
                 "This page does not answer to that name. "

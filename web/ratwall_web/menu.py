@@ -92,6 +92,11 @@ SETTINGS = (
                 "account.index",
                 N_("Your password, a second step with your phone, and where you are signed in."),
             ),
+            Entry(
+                N_("Certificate of this page"),
+                "certificate.index",
+                N_("By what browsers know this box; bring one that they trust."),
+            ),
         ),
     ),
     Section(

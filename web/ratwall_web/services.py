@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from flask import current_app
 
+from ratwall_web.certificates import Certificates
 from ratwall_web.config import Config
 from ratwall_web.control import Control
 from ratwall_web.credentials import Credentials
@@ -41,6 +42,7 @@ class Services:
     lockout: Lockout
     second_step: SecondStep
     wrong_codes: Lockout
+    certificates: Certificates
     tokens: Tokens
     wrong_tokens: Lockout
     records: Records
@@ -77,6 +79,7 @@ def make_services(
             ),
             clock,
         ),
+        certificates=Certificates(config, now),
         tokens=Tokens(config, now),
         # By address alone: nobody shall be able to hold a monitor elsewhere back.
         wrong_tokens=Lockout(

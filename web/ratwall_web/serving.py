@@ -228,12 +228,17 @@ class PageServer(cheroot.wsgi.Server):
         self.keep_alive_conn_limit = CONNECTIONS
         self.max_request_header_size = HEADER_LIMIT
         self.max_request_body_size = config.body_limit
-        self.ssl_adapter = PatientAdapter(str(certificate.certificate), str(certificate.key))
-        self.ssl_adapter.context.sslsocket_class = DeadlineSocket
+        self.use(certificate)
         self._listener = listener
         self._present: Counter[str] = Counter()
         self._present_lock = threading.Lock()
         self.turns: Turns[PatientConnection] = Turns(THREADS_PER_ADDRESS, super().process_conn)
+
+    def use(self, certificate: ServerCertificate) -> None:
+        """Show this certificate to new connections; on an error the one before stays."""
+        adapter = PatientAdapter(str(certificate.certificate), str(certificate.key))
+        adapter.context.sslsocket_class = DeadlineSocket
+        self.ssl_adapter = adapter
 
     def bind(self, family: int, type: int, proto: int = 0) -> socket.socket:
         """Take the socket that is open already."""

@@ -35,7 +35,9 @@ def gather(
         addresses=_addresses(),
         state=status.get("state"),
         reason=status.get("reason"),
-        fingerprint=_fingerprint(state_dir / "web" / "tls.crt"),
+        # The one that is shown; before the page's first start with this version, the box's own.
+        fingerprint=_fingerprint(state_dir / "web" / "served.crt")
+        or _fingerprint(state_dir / "web" / "tls.crt"),
         setup_code=_text(state_dir / "web" / "setup-code"),
         problem=_text(runtime_dir / "settings-problem") or _text(runtime_dir / "seed-problem"),
         site=_text(settings_dir / "site-name"),
