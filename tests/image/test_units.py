@@ -34,6 +34,7 @@ LIMITS = {
     "ratwall-ports.service": 2.5,
     # The self-test needs namespaces of its own; it runs for a minute after each start.
     "ratwall-health.service": 3.1,
+    "ratwall-selftest.service": 3.1,
     "ratwall-firewall.service": 2.5,
     # It fetches as another user, and clears up what the page has taken in.
     "ratwall-update.service": 2.8,

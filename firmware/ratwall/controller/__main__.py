@@ -20,6 +20,7 @@ from ratwall.controller.packs import Packs
 from ratwall.controller.process import Process
 from ratwall.controller.service import Service
 from ratwall.controller.sockets import open_doors
+from ratwall.controller.testing import LOST, LOST_AUTHOR, Selftests, knocker
 from ratwall.controller.wiring import wire
 from ratwall.errors import NotPermittedError, RatwallError, UsageError
 from ratwall.evidence.capture import DIRECTORY, CaptureDirectory
@@ -142,6 +143,12 @@ def main() -> None:
     ports = (options.lan, options.wan)
     service.health = Health(lambda: look(ports, options.state_dir))
     service.add(service.health)
+    service.testing = Selftests(
+        knocker(run_directory, service.steward),
+        service.clock,
+        lambda: service.take_selftest(LOST, LOST_AUTHOR),
+    )
+    service.add(service.testing)
     service.export_directory = options.state_dir / facts.DIRECTORY
     service.start()
     process = Process(service, watch.fileno(), doors, options, read_again, capacity)

@@ -5,7 +5,6 @@ the kernel refuses is not written; one that the disk refuses holds all the same,
 and the answer carries a warning.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -31,7 +30,7 @@ from ratwall.controller.response_commands import (
     scope,
 )
 from ratwall.controller.selftest import is_selftest_server
-from ratwall.controller.service import SELFTEST_NOTE, Service
+from ratwall.controller.service import Service
 from ratwall.controller.settings_commands import SettingsCommands
 from ratwall.controller.sockets import Peer
 from ratwall.controller.stewardship import Stewardship
@@ -82,6 +81,7 @@ class Commands:
             "release": self._release,
             "keep": self._keep,
             "audit": self._audit,
+            "selftest": self._selftest,
             "selftest_result": self._selftest_result,
             "capture": self._capture,
             "feeds_update": self._feeds_update,
@@ -435,13 +435,16 @@ class Commands:
         return self._settings
 
     def _selftest_result(self, fields: Fields, author: str) -> Answer:
-        result = fields.mapping("result")
-        service, now = self._service, self._service.clock()
-        service.selftest = {**result, "time": now}
-        service.writer.note(SELFTEST_NOTE, json.dumps(service.selftest))
-        passed = "passed" if result.get("ok") is True else "failed"
-        service.writer.audit(now, author, "selftest", passed)
+        self._service.take_selftest(fields.mapping("result"), author)
         return {}
+
+    def _selftest(self, fields: Fields, author: str) -> Answer:
+        service = self._service
+        if service.testing is None:
+            raise RefusedError("self-test: nobody here can run it")
+        began = service.testing.begin()
+        service.writer.audit(began, author, "selftest", "asked for")
+        return {"began": began}
 
     @staticmethod
     def _seconds(fields: Fields, default: int) -> int:

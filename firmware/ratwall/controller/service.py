@@ -43,6 +43,7 @@ from ratwall.controller.rows import rarity
 from ratwall.controller.selftest import is_selftest
 from ratwall.controller.storage import Storage, bytes_of
 from ratwall.controller.story import Story
+from ratwall.controller.testing import Selftests
 from ratwall.controller.tracking import Tracking
 from ratwall.controller.uninspected import Uninspected
 from ratwall.errors import RatwallError
@@ -105,6 +106,7 @@ class Service:
         self.feeds: Feeds | None = None  # likewise
         self.packs: Packs | None = None
         self.health: Health | None = None
+        self.testing: Selftests | None = None  # likewise; without it only root begins a self-test
         self.export_directory: Path | None = None  # where the exporter writes how it fares
         self.steward = Steward()
         self.listeners: list[Listener] = []
@@ -234,6 +236,16 @@ class Service:
         self._tracking.take_report(report, written, now)
         for listener in self._heedful["take_report"]:
             listener.take_report(report, written)
+
+    def take_selftest(self, result: dict[str, Any], author: str) -> None:
+        """Keep the result of a self-test, and who it came from."""
+        now = self.clock()
+        if self.testing is not None:
+            self.testing.over()
+        self.selftest = {**result, "time": now}
+        self.writer.note(SELFTEST_NOTE, json.dumps(self.selftest))
+        passed = "passed" if result.get("ok") is True else "failed"
+        self.writer.audit(now, author, "selftest", passed)
 
     def take_events(self) -> None:
         """Read conntrack events: proofs of blocks, and ends of connections."""

@@ -65,6 +65,7 @@ def status(
             "lost": service.writer.lost,
         },
         "selftest": service.selftest,
+        "selftest_began": None if service.testing is None else service.testing.began,
         "health": _health(service, inspectors),
         "version": __version__,
     }

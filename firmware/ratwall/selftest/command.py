@@ -32,14 +32,20 @@ def run(options: argparse.Namespace) -> int:
     """Run the self-test and report it; NotPermittedError without root."""
     if os.geteuid() != 0:
         raise NotPermittedError("selftest: must be root to attach test hosts; try: sudo ratwall …")
+    client = Client(options.state_dir / "run" / "control.sock")
     with _ended_properly():
-        result = run_selftest()
+        try:
+            result = run_selftest()
+        except RatwallError as error:
+            # Whoever asked for it on the page must hear that it could not be tried.
+            _tell_controller(client, SelfTestResult(False, "not_tried", str(error), 0))
+            raise
     if options.json:
         print(json.dumps(result.to_dict()))
     else:
         word = "passed" if result.ok else "FAILED"
         print(f"self-test {word} in {result.duration_ms} ms: {result.reason}")
-    _tell_controller(Client(options.state_dir / "run" / "control.sock"), result)
+    _tell_controller(client, result)
     return ExitCode.OK if result.ok else ExitCode.FAILED
 
 

@@ -23,9 +23,13 @@ Inside = Callable[[], AbstractContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Whether the handshake was cut as it must be, and the reason in plain words."""
+    """Whether the handshake was cut as it must be, and the reason in plain words.
+
+    `cause` is the same in one word: what a page says about it depends on that.
+    """
 
     ok: bool
+    cause: str
     reason: str
 
 
@@ -41,9 +45,11 @@ def exchange(
             with client_side():
                 client = socket.create_connection(address, timeout=CONNECT_SECONDS)
         except ConnectionRefusedError:
-            return Outcome(False, "the connection was refused before the handshake")
+            return Outcome(False, "refused", "the connection was refused before the handshake")
         except OSError as error:
-            return Outcome(False, f"the box does not forward between the test hosts: {error}")
+            return Outcome(
+                False, "no_way", f"the box does not forward between the test hosts: {error}"
+            )
         with client:
             server, _ = listener.accept()
             with server:
@@ -57,24 +63,32 @@ def _handshake(handshake: Handshake, client: socket.socket, server: socket.socke
     try:
         hello = _receive(server, len(handshake.client_hello))
     except OSError as error:
-        return Outcome(False, f"the client's hello did not reach the server: {error}")
+        return Outcome(False, "no_way", f"the client's hello did not reach the server: {error}")
     if hello != handshake.client_hello:
-        return Outcome(False, f"{len(hello)} bytes reached the server that are not the hello")
+        return Outcome(
+            False, "altered", f"{len(hello)} bytes reached the server that are not the hello"
+        )
     server.sendall(handshake.server_flight)
     try:
         flight = _receive(client, len(handshake.server_flight))
     except TimeoutError:
-        return Outcome(False, "the server's answer was swallowed: the client was not reset")
+        return Outcome(
+            False, "swallowed", "the server's answer was swallowed: the client was not reset"
+        )
     except ConnectionResetError:
         flight = b""
     if len(flight) == len(handshake.server_flight):
         return Outcome(
-            False, "the whole handshake passed: nothing cuts now (no inspector, or monitor mode)"
+            False,
+            "passed",
+            "the whole handshake passed: nothing cuts now (no inspector, or monitor mode)",
         )
     late = _late_bytes(server)
     if late:
-        return Outcome(False, f"{late} bytes of the client reached the server after its hello")
-    return Outcome(True, "a handshake with a RAT's certificate was cut before any data")
+        return Outcome(
+            False, "late", f"{late} bytes of the client reached the server after its hello"
+        )
+    return Outcome(True, "cut", "a handshake with a RAT's certificate was cut before any data")
 
 
 def _receive(side: socket.socket, size: int) -> bytes:

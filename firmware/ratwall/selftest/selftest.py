@@ -40,6 +40,7 @@ class SelfTestResult:
     """What the self-test found."""
 
     ok: bool
+    cause: str  # the reason in one word, see `ratwall.selftest.exchange.Outcome`
     reason: str
     duration_ms: int
 
@@ -53,14 +54,17 @@ def run_selftest() -> SelfTestResult:
     require("ip", "nft")
     started = time.monotonic()
     outcome = _attempt()
-    return SelfTestResult(outcome.ok, outcome.reason, round((time.monotonic() - started) * 1000))
+    took = round((time.monotonic() - started) * 1000)
+    return SelfTestResult(outcome.ok, outcome.cause, outcome.reason, took)
 
 
 def _attempt() -> Outcome:
     try:
         _forget_block()
     except ToolError:
-        return Outcome(False, "Ratwall's rules are not in the kernel: start it with `ratwall run`")
+        return Outcome(
+            False, "no_rules", "Ratwall's rules are not in the kernel: start it with `ratwall run`"
+        )
     with ExitStack() as stack:
         client, server = Namespace(), Namespace()
         stack.callback(client.close)

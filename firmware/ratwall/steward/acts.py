@@ -20,6 +20,7 @@ RESET_MARK = b"The box empties its data partition at its next start.\n"
 SECONDS_AN_HOUR = 3_600
 SYSTEMCTL = ("systemctl", "--no-ask-password")
 UPDATE_UNIT = "ratwall-update.service"
+SELFTEST_UNIT = "ratwall-selftest.service"
 SUPPORT_UNIT = "ratwall-support.service"
 BUNDLE_UNIT = "ratwall-bundle.service"
 
@@ -46,6 +47,8 @@ class Steward:
                 self._change("install", order.url)
             case Verb.ROLLBACK:
                 self._change("rollback", None)
+            case Verb.SELFTEST:
+                self._systemctl("--no-block", "start", SELFTEST_UNIT)
             case Verb.SUPPORT_ON:
                 self._support(order)
             case Verb.SUPPORT_OFF:

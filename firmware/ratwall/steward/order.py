@@ -33,6 +33,7 @@ class Verb(StrEnum):
     FACTORY_RESET = "factory-reset"
     UPDATE = "update"  # from `url`, or, without one, the file that the page has taken in
     ROLLBACK = "rollback"
+    SELFTEST = "selftest"
     SUPPORT_ON = "support-on"
     SUPPORT_OFF = "support-off"
     SUPPORT_BUNDLE = "support-bundle"

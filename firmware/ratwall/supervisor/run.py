@@ -35,6 +35,7 @@ from ratwall.supervisor.inline import (
 from ratwall.supervisor.reload import Door, Reload
 from ratwall.supervisor.saving import Saving, SettingsFile
 from ratwall.supervisor.state import StateDirectory, listening_socket, sole_instance
+from ratwall.supervisor.testing import SelfTester
 
 READY_SECONDS = 30.0  # for one process to come up: a Pi with a slow card and a cold cache
 RELOAD_SECONDS = 10.0  # for running processes to read their settings again: milliseconds mostly
@@ -116,6 +117,7 @@ def _supervise(settings: Settings, text: bytes, options: argparse.Namespace) -> 
             children.start(state.web(settings, page))
             # Not waited for: what others are told of the box is no reason for it not to start.
             children.fit(state.exporter(), settings.export.wanted)
+            children.heed(stack.enter_context(closing(state.selftester())))
             door = stack.enter_context(
                 closing(Door(state.run / "reload.sock", state.controller_account))
             )
@@ -177,6 +179,10 @@ class Children:
                 self._children.remove(there)
             else:
                 there.terminate()
+
+    def heed(self, tester: SelfTester) -> None:
+        """Have a self-test run when somebody knocks for one."""
+        self._selector.register(tester, selectors.EVENT_READ, tester)
 
     def watch(
         self,
@@ -267,7 +273,7 @@ class Children:
 
     def _turn(self) -> None:
         for key, _ in self._selector.select(POLL_SECONDS):
-            if isinstance(key.data, Door):
+            if isinstance(key.data, Door | SelfTester):
                 key.data.accept()
                 continue
             child: Child = key.data

@@ -13,11 +13,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ratwall.controller.testing import SOCKET_NAME
 from ratwall.errors import RatwallError, UsageError
 from ratwall.replacing import replace_file
 from ratwall.settings.schema import Settings
 from ratwall.supervisor.children import Child
 from ratwall.supervisor.confine import ACTIVATION_DESCRIPTOR, PYTHON, Account, account, confined
+from ratwall.supervisor.testing import SelfTester
 
 JOURNAL_NAME = "undo.jsonl"  # in run/; see ratwall.kernel.undo
 LEDGER_NAME = "ledger.sqlite3"
@@ -177,6 +179,14 @@ class StateDirectory:
                 state_dir=self.path,
             ),
             rereads=True,
+        )
+
+    def selftester(self) -> SelfTester:
+        """Return where the controller has a self-test run, by root."""
+        return SelfTester(
+            self.run / SOCKET_NAME,
+            self._controller.gid,
+            [*PYTHON, "-m", "ratwall", "selftest", "--state-dir", str(self.path)],
         )
 
     def _module(self, name: str) -> list[str]:

@@ -33,7 +33,7 @@ from unit.wire.x509.minting import mint
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "commands.md").read_text()
 WORD = re.compile(r"`([^`]+)`")
-SELFTEST = SelfTestResult(True, "cut", 90).to_dict()
+SELFTEST = SelfTestResult(True, "cut", "a handshake was cut", 90).to_dict()
 
 
 def rows(after: str, before: str) -> dict[str, list[str]]:
