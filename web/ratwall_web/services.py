@@ -16,6 +16,7 @@ from ratwall_web.certificates import Certificates
 from ratwall_web.config import Config
 from ratwall_web.control import Control
 from ratwall_web.credentials import Credentials
+from ratwall_web.first_run import FirstRun
 from ratwall_web.lockout import Lockout
 from ratwall_web.records import Records, Row, now_us
 from ratwall_web.second_step import SecondStep
@@ -47,6 +48,7 @@ class Services:
     wrong_tokens: Lockout
     records: Records
     control: Control
+    first_run: FirstRun
     dashboard: Shared[tuple[str, str]]
     month: Shared[list[Row]]
     uploads: Uploads
@@ -87,6 +89,7 @@ def make_services(
         ),
         records=Records(config.ledger_path),
         control=Control(config.control_socket, clock),
+        first_run=FirstRun(config),
         dashboard=Shared(clock, DASHBOARD_KEPT_S),
         month=Shared(clock, MONTH_KEPT_S),
         uploads=Uploads(config.web_dir),

@@ -2,10 +2,22 @@
 
 from flask import Flask
 
-from ratwall_web.api import acting, description, health, messages, metering, reading, settings
+from ratwall_web.api import (
+    acting,
+    description,
+    health,
+    messages,
+    metering,
+    reading,
+    selftest,
+    settings,
+)
+
+READING = (reading, health, selftest, metering)
+ACTING = (acting, settings, messages)
 
 
 def install(app: Flask) -> None:
     """Add the routes; `guard` lets nobody in here without a token."""
-    for part in (reading, health, acting, metering, settings, messages, description):
+    for part in (*READING, *ACTING, description):
         app.register_blueprint(part.blueprint)

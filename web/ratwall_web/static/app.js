@@ -63,13 +63,14 @@
   // An open list of numbers stays open when the figures around it change.
   let opened = false;
   document.addEventListener("htmx:beforeSwap", (event) => {
-    opened = event.target.querySelector("details")?.open ?? false;
+    if (event.target.id === "live") opened = event.target.querySelector("details")?.open ?? false;
   });
-  document.addEventListener("htmx:afterSwap", () => {
-    const live = document.getElementById("live");
-    const details = live?.querySelector("details");
-    if (details) details.open = opened;
-    if (live) refresh(live);
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id === "live") {
+      const details = document.getElementById("live")?.querySelector("details");
+      if (details) details.open = opened;
+    }
+    refresh(document);
   });
 
   // One click, one change.

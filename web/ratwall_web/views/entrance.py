@@ -63,7 +63,8 @@ def set_up() -> BaseResponse:
     first = parts.credentials.named(FIRST_NAME)
     if first is None:  # taken away again by root, this very moment
         return redirect(url_for("entrance.setup"), 303)
-    return signing_in.start(first, "/")
+    parts.first_run.begin()
+    return signing_in.start(first, url_for("first_run.index"))
 
 
 @blueprint.get("/login")

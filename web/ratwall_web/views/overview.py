@@ -22,6 +22,7 @@ from ratwall_web.guard import background
 from ratwall_web.language import _, language
 from ratwall_web.records import Row, now_us
 from ratwall_web.services import services
+from ratwall_web.views import selftest
 
 MICROSECONDS = 1_000_000
 DIGEST_DIGITS = 16
@@ -36,7 +37,14 @@ def dashboard() -> str:
     """Show the dashboard."""
     # Whoever has just changed something must see it.
     body, digest = services().dashboard.renew(language(), _body)
-    return render_template("overview/dashboard.html", body=body, digest=digest, month=_month())
+    return render_template(
+        "overview/dashboard.html",
+        body=body,
+        digest=digest,
+        month=_month(),
+        test=selftest.piece("overview"),
+        unfinished=services().first_run.step() is not None,
+    )
 
 
 @blueprint.get("/live")
