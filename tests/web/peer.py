@@ -148,6 +148,9 @@ class ControllerPeer:
             return {"ok": True, "result": MESSAGES}
         if command == "settings":
             return {"ok": True, "result": SETTINGS}
+        if command == "settings_set":
+            answer = {"digest": SETTINGS["digest"], "changed": list(request["changes"])}
+            return {"ok": True, "result": {**answer, "waiting": []}}
         if command == "selftest":
             self.status = self.status | {"selftest_began": MADE}
             return {"ok": True, "result": {"began": MADE}}
