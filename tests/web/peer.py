@@ -148,6 +148,8 @@ class ControllerPeer:
             return {"ok": True, "result": MESSAGES}
         if command == "settings":
             return {"ok": True, "result": SETTINGS}
+        if command == "message_test":
+            return {"ok": True, "result": {"asked": MADE}}
         if command == "settings_set":
             answer = {"digest": SETTINGS["digest"], "changed": list(request["changes"])}
             return {"ok": True, "result": {**answer, "waiting": []}}
