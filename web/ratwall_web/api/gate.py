@@ -35,7 +35,7 @@ def admit() -> None:
             401,
             "no-token",
             "Send a token in the header: Authorization: Bearer TOKEN. "
-            "Tokens are made on the admin page, under Tokens.",
+            "Tokens are made on the admin page, under Settings, API tokens.",
             {"WWW-Authenticate": 'Bearer realm="ratwall"'},
         )
     token = services().tokens.find(given.token)
