@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ratwall.errors import UsageError
-from ratwall.seed.document import NAME_LENGTH, Seed, parse_seed, write_toml
+from ratwall.seed.document import NAME_LENGTH, Seed, parse_seed
+from ratwall.settings.edit import write
 
 CSV_SIZE_LIMIT = 1024 * 1024  # a thousand boxes with hash and token need half of it
 BOX_COUNT_LIMIT = 1000
@@ -70,7 +71,7 @@ def read_boxes(raw: bytes, source: str, common: bytes) -> list[Box]:
         name = said.pop(NAME_COLUMN)
         _check_name(name, where)
         document = _merge(shared, said, where)
-        seed = write_toml(document).encode()
+        seed = write(document).encode()
         token = check_seed(seed, where).token
         _note(names, name, number, f"{where}: box {name!r}")
         if token is not None:

@@ -89,3 +89,30 @@ def test_both_ask_for_the_password_again(
 def test_without_a_controller_it_says_so(client: FlaskClient) -> None:
     answer = post(client, "make", passphrase=WORDS, again=WORDS)
     assert answer.status_code == 503 and "does not answer" in answer.text
+
+
+def test_a_new_box_takes_a_backup_in_place_of_its_set_up(
+    app: Flask, client: FlaskClient, keeper: FileKeeper
+) -> None:
+    file, parts = make(client), app.extensions[EXTENSION]
+    assert client.get("/setup/restore/", base_url=BASE).status_code == 303, "somebody may sign in"
+    parts.credentials.forget()
+    keeper.path.write_text("")
+    parts.setup_code.ensure()
+    code = (parts.config.web_dir / "setup-code").read_text().split()[-1]
+    new = app.test_client()
+    new.environ_base["HTTP_HOST"] = "192.168.1.1:8443"
+
+    def put_back(code: str, passphrase: str) -> TestResponse:
+        page = new.get("/setup/restore/", base_url=BASE)
+        form = {"csrf": field_in(page, "csrf"), "code": code, "passphrase": passphrase}
+        form["file"] = (io.BytesIO(file), "x.ratwall")
+        return new.post("/setup/restore/", data=form, base_url=BASE)
+
+    assert "not the set-up code" in put_back("0000-0000", WORDS).text
+    assert "passphrase is not the one" in put_back(code, "some other words").text
+    assert not parts.credentials.exist() and keeper.path.read_text() == ""
+    assert put_back(code, WORDS).headers["Location"] == "/login"
+    assert parts.credentials.check(PASSWORD) is not None
+    assert tomllib.loads(keeper.path.read_text()) == {"block": {"seconds": 61}}
+    assert new.get("/setup/restore/", base_url=BASE).status_code == 303

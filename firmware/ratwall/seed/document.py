@@ -6,7 +6,6 @@ with three sections of its own in front: `[site]`, `[admin]` and `[enrolment]`.
 """
 
 import hashlib
-import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ratwall.errors import UsageError
+from ratwall.settings.edit import write
 from ratwall.settings.load import FILE_SIZE_LIMIT, parse_settings
 
 NAME_LENGTH = 64  # fits a line of the console page
@@ -79,7 +79,7 @@ def _parse(raw: bytes, source: str) -> Seed:
     )
     return Seed(
         hashlib.sha256(raw).hexdigest(),
-        write_toml(document),
+        write(document),
         network,
         own["site"].get("name"),
         own["admin"].get("password_hash"),
@@ -136,30 +136,3 @@ def _section(
             found = "" if key in SECRET else f", found {value!r}"
             raise UsageError(f"{source}: [{section}] {key}: expected {expected}{found}")
     return table
-
-
-def write_toml(document: Mapping[str, Any]) -> str:
-    """Return checked settings as TOML: sections of plain values, and lists of tables."""
-    lines = []
-    for section, table in document.items():
-        lists = {key: value for key, value in table.items() if _is_tables(value)}
-        lines += [f"[{section}]", *_pairs({k: v for k, v in table.items() if k not in lists})]
-        for key, entries in lists.items():
-            for entry in entries:
-                lines += [f"[[{section}.{key}]]", *_pairs(entry)]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _is_tables(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-
-
-def _pairs(table: Mapping[str, Any]) -> list[str]:
-    return [f"{key} = {_value(value)}" for key, value in table.items()]
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_value, value))}]"
-    # JSON's text is TOML's basic string, but for DEL, which TOML wants escaped.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

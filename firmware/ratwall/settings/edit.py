@@ -6,8 +6,9 @@ when something is written: the processes that only read settings need not carry 
 """
 
 import hashlib
+import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ratwall.errors import RatwallError
@@ -50,10 +51,40 @@ def edit(text: str, changes: Mapping[str, Any]) -> str:
 
 
 def write(document: Mapping[str, Any]) -> str:
-    """Return a document as TOML."""
-    import tomlkit
+    """Return checked settings as TOML: sections of plain values and lists of tables, nested.
 
-    return tomlkit.dumps(document)
+    Written out here, for what changes comments writes escapes that TOML 1.0 does not know.
+    """
+    return "".join(f"{line}\n" for line in _section("", document))
+
+
+def _section(name: str, table: Mapping[str, Any]) -> Iterator[str]:
+    inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
+    lists = {key: value for key, value in table.items() if _is_tables(value)}
+    if name:
+        yield f"[{name}]"
+    yield from _pairs({k: v for k, v in table.items() if k not in inner and k not in lists})
+    for key, entries in lists.items():
+        for entry in entries:
+            yield f"[[{name}.{key}]]"
+            yield from _pairs(entry)
+    for key, section in inner.items():
+        yield from _section(f"{name}.{key}" if name else key, section)
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
+
+
+def _pairs(table: Mapping[str, Any]) -> Iterator[str]:
+    return (f"{key} = {_written(value)}" for key, value in table.items())
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    # JSON's text is TOML's basic string, but for DEL, which TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _edited(text: str, changes: Mapping[str, Any]) -> str:

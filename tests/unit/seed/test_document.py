@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratwall.errors import RatwallError, UsageError
-from ratwall.seed.document import parse_seed, write_toml
+from ratwall.seed.document import parse_seed
+from ratwall.settings.edit import write
 
 HASH = "$argon2id$v=19$m=32768,t=3,p=1$MDEyMzQ1Njc4OWFiY2RlZg$" + "A" * 43
 FULL = f"""
@@ -99,4 +100,10 @@ TABLES = st.dictionaries(st.sampled_from("abcdef"), st.one_of(VALUES, st.lists(V
 
 @given(st.dictionaries(st.sampled_from(["one", "two", "three"]), TABLES))
 def test_what_is_written_is_read_back_the_same(document: dict[str, Any]) -> None:
-    assert tomllib.loads(write_toml(document)) == document
+    assert tomllib.loads(write(document)) == document
+
+
+def test_a_section_within_a_section_is_kept() -> None:
+    raw = b'[export.syslog]\nserver = "logs.example:6514"\n[[feeds.sources]]\nname = "own"\n'
+    raw += b'kind = "plain"\nsource = "/etc/ratwall/own.txt"\n'
+    assert tomllib.loads(parse_seed(raw, "f").settings) == tomllib.loads(raw.decode())

@@ -63,7 +63,7 @@ def make_one() -> ResponseReturnValue:
         return make_response(_page(make_problem=problem), UNPROCESSABLE)
     parts, box, now = services(), socket.gethostname(), now_us()
     try:
-        with _Turn():
+        with Turn():
             sealed = make(
                 parts.control.change,
                 parts.config.web_dir,
@@ -97,7 +97,7 @@ def restore() -> ResponseReturnValue:
         return make_response(_page(restore_problem=_("Choose the file.")), UNPROCESSABLE)
     parts = services()
     try:
-        with _Turn():
+        with Turn():
             contents = look_into(file, request.form.get("passphrase", ""))
             restored = put_back(parts.control.change, parts.config.web_dir, contents)
     except UsageError as error:
@@ -121,7 +121,9 @@ def notices(restored: Restored) -> list[tuple[str, str]]:
     return said
 
 
-class _Turn:
+class Turn:
+    """One's turn at a backup, or BusyError."""
+
     def __enter__(self) -> None:
         if not _turn.acquire(timeout=BUSY_SECONDS):
             raise BusyError(_("Another backup is under way. Try again in a minute."))
