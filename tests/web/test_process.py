@@ -218,6 +218,30 @@ def test_clients_that_dawdle_hold_nobody_up(site: Site) -> None:
             client.close()
 
 
+def test_a_hundred_idle_connections_hold_nobody_up(site: Site) -> None:
+    """From five addresses, each with less than its share; every other one has shaken hands."""
+    held: list[socket.socket] = []
+    context = ssl._create_unverified_context()
+    try:
+        for number in range(100):
+            source = (f"127.0.0.{2 + number % 5}", 0)
+            client = socket.create_connection(
+                ("127.0.0.1", site.port), timeout=30, source_address=source
+            )
+            held.append(context.wrap_socket(client) if number % 2 else client)
+        started = time.monotonic()
+        assert Visitor(site).get("/healthz").status == 200
+        assert time.monotonic() - started < PROMPT_S
+        # They are there all along: none was closed to make room.
+        for client in held[1::2]:
+            client.settimeout(0.001)
+            with pytest.raises((TimeoutError, ssl.SSLWantReadError)):
+                client.recv(1)
+    finally:
+        for client in held:
+            client.close()
+
+
 @pytest.mark.parametrize(
     ("dawdler", "half"),
     [
