@@ -18,9 +18,7 @@ def page(state_dir: Path, office: Office) -> Iterator[Desk]:
 @pytest.mark.parametrize("verb", ["restart", "power-off"])
 def test_the_box_is_asked_once_and_the_page_says_what_happens(page: Desk, verb: str) -> None:
     answer = page.post(f"/power/{verb}")
-    assert answer.status_code == 303
-    assert page.orders() == [{"verb": verb}]
-    assert "no internet" in page.get(answer.location).text
+    assert answer.status_code == 200 and "no internet" in answer.text
     assert page.orders() == [{"verb": verb}]
 
 

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import pwd
+import signal
 import socket
 import struct
 import sys
@@ -71,6 +72,8 @@ def _answer(connection: socket.socket, answer: dict[str, object]) -> None:
 def main() -> int:
     """Serve the connection on stdin."""
     logging.basicConfig(format="ratwall: steward: %(message)s", stream=sys.stderr)
+    # A restart that it has begun would end it before it has answered; five seconds are allowed.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     allowed = {0}
     try:
         allowed.add(pwd.getpwnam(CONTROLLER).pw_uid)

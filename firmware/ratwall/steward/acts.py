@@ -38,9 +38,9 @@ class Steward:
         """Begin what is asked; RatwallError says why not, and then nothing was changed."""
         match order.verb:
             case Verb.RESTART:
-                self._systemctl("--no-block", "reboot")
+                self._leave("reboot.target")
             case Verb.POWER_OFF:
-                self._systemctl("--no-block", "poweroff")
+                self._leave("poweroff.target")
             case Verb.FACTORY_RESET:
                 self._reset()
             case Verb.UPDATE:
@@ -58,6 +58,11 @@ class Steward:
                 self._write("bundle-request.json", request, 0o644)
                 self._systemctl("--no-block", "start", BUNDLE_UNIT)
 
+    def _leave(self, target: str) -> None:
+        # As `systemctl reboot` does where nobody logs in; asked like that it first waits half a
+        # minute for logind, which a box without its data partition cannot start.
+        self._systemctl("--no-block", "--job-mode=replace-irreversibly", "start", target)
+
     def _reset(self) -> None:
         # On the partition that chooses the slot, as an owner who is locked out does from a PC.
         mark = self.boot_dir / "factory-reset"
@@ -68,7 +73,7 @@ class Steward:
                 f"factory-reset: {mark}: cannot be written: {error.strerror}; nothing was changed"
             ) from error
         try:
-            self._systemctl("--no-block", "reboot")
+            self._leave("reboot.target")
         except RatwallError:
             mark.unlink(missing_ok=True)  # or some later start would do it, unasked
             raise

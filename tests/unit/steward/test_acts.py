@@ -13,6 +13,7 @@ from ratwall.kernel.command import ToolError
 from ratwall.steward.acts import SUPPORT_UNIT, UPDATE_UNIT, Steward
 from ratwall.steward.order import Order, Verb
 
+LEAVE = "--no-block --job-mode=replace-irreversibly start"
 NOW = 1_750_000_000_000_000
 
 
@@ -48,8 +49,8 @@ def steward(tmp_path: Path, systemctl: Systemctl) -> Steward:
 
 def test_each_short_verb_is_one_command(steward: Steward, systemctl: Systemctl) -> None:
     for verb, command in (
-        (Verb.RESTART, "--no-block reboot"),
-        (Verb.POWER_OFF, "--no-block poweroff"),
+        (Verb.RESTART, f"{LEAVE} reboot.target"),
+        (Verb.POWER_OFF, f"{LEAVE} poweroff.target"),
         (Verb.SUPPORT_OFF, f"stop {SUPPORT_UNIT}"),
     ):
         steward.do(Order(verb))
@@ -67,7 +68,7 @@ def test_a_bundle_says_whether_incidents_are_wanted(steward: Steward, systemctl:
 def test_a_reset_is_a_mark_for_the_next_start(steward: Steward, systemctl: Systemctl) -> None:
     steward.do(Order(Verb.FACTORY_RESET))
     assert (steward.boot_dir / "factory-reset").exists()
-    assert systemctl.asked == ["--no-block reboot"]
+    assert systemctl.asked == [f"{LEAVE} reboot.target"]
 
 
 def test_a_reset_that_cannot_restart_leaves_no_mark(steward: Steward, systemctl: Systemctl) -> None:

@@ -58,6 +58,10 @@ class Body:
         """Return an IP address, None for none."""
         return self._taken(self._fields.optional_address, key)
 
+    def text(self, key: str) -> str:
+        """Return a text."""
+        return self._taken(self._fields.text, key)
+
     def port(self, key: str = "server_port") -> int | None:
         """Return a port, None for none."""
         return self._taken(self._fields.optional_integer, key, 1, PORT_LIMIT)

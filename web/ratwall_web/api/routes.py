@@ -11,10 +11,11 @@ from ratwall_web.api import (
     reading,
     selftest,
     settings,
+    upkeep,
 )
 
 READING = (reading, health, selftest, metering)
-ACTING = (acting, settings, messages)
+ACTING = (acting, settings, messages, upkeep)
 
 
 def install(app: Flask) -> None:

@@ -3,7 +3,7 @@
 The password is asked for again. Afterwards a page says that the box is on its way, and what to do.
 """
 
-from flask import Blueprint, g, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, g, make_response, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from ratwall.steward.order import Verb
@@ -42,18 +42,8 @@ def act(name: str) -> BaseResponse:
         return make_response(_page(str(error), verb), error.status)
     if verb is Verb.FACTORY_RESET:
         services().sessions.end_all()  # whoever is signed in has nothing to come back to
-        return make_response(_leaving(verb))
-    return redirect(url_for("power.leaving", name=name), 303)
-
-
-@blueprint.get("/<any('restart', 'power-off'):name>/begun")
-def leaving(name: str) -> str:
-    """Say that the box is on its way."""
-    return _leaving(Verb(name))
-
-
-def _leaving(verb: Verb) -> str:
-    return render_template("power/leaving.html", verb=verb.value)
+    # In this answer: the box does not wait for another question.
+    return make_response(render_template("power/leaving.html", verb=verb.value))
 
 
 def _page(problem: str | None = None, verb: Verb | None = None) -> str:

@@ -21,7 +21,7 @@ from ratwall.steward.order import HOURS, Verb
 from ratwall.steward.ssh_key import TEXT_LIMIT, read_key
 from ratwall.support.access import Access, read_access
 from ratwall_web.control import RefusedError
-from ratwall_web.guard import FORM_EXPIRED, confirmed, current_session, shows_form_again
+from ratwall_web.guard import FORM_EXPIRED, confirmed, current_session, may_change, shows_form_again
 from ratwall_web.language import N_, _
 from ratwall_web.records import now_us
 from ratwall_web.services import services
@@ -102,6 +102,8 @@ def make() -> BaseResponse:
 @confirmed
 def download() -> Response:
     """Give the file to whoever has just shown the password."""
+    if not may_change():
+        abort(403)
     try:
         with (services().config.runtime_dir / BUNDLE_NAME).open("rb") as file:
             raw = file.read(BUNDLE_LIMIT)

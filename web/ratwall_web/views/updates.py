@@ -151,7 +151,7 @@ def _live() -> tuple[str, str]:
         "updates/body.html",
         last=last,
         tone=_tone(last),
-        progress=_progress(),
+        progress=current_progress(),
         slots=overview.read(place),
         State=State,
     )
@@ -163,7 +163,8 @@ def _tone(last: Attempt | None) -> str:
     return "" if last is None else tones.get(last.state, "")
 
 
-def _progress() -> Progress | None:
+def current_progress() -> Progress | None:
+    """Return how far an update is, None if none was asked for since the start."""
     try:
         with (services().config.runtime_dir / STATE_NAME).open("rb") as file:
             return load(file.read(BYTES_LIMIT))
