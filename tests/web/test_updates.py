@@ -182,7 +182,7 @@ def test_an_upload_goes_to_the_disk_and_is_asked_for(page: Desk) -> None:
         assert page.orders() == [{"verb": "update"}]
 
         # Any other route keeps its small limit.
-        assert page.post("/updates/address", url="x" * 100_000).status_code == 413
+        assert page.post("/updates/address", url="x" * page.config.body_limit).status_code == 413
 
         # What the steward does not take is not left lying there.
         page.controller.refusals["steward"] = "update: another one is being installed"
