@@ -6,6 +6,9 @@ One line for each page: the name of its picture, and its address in the office t
 
 PAGES = {
     "overview": "/",
+    "first-run-place": "/first-run/place",
+    "first-run-protection": "/first-run/protection",
+    "first-run-test": "/first-run/test",
     "incidents": "/incidents/",
     "incident": "/incidents/1",
     "devices": "/devices/",

@@ -137,6 +137,7 @@ def tell(box: Box, result: dict[str, Any]) -> None:
 
 @pytest.mark.usefixtures("tester")
 def test_from_the_code_to_a_test_that_was_cut(desk: Desk, box: Box, keeper: FileKeeper) -> None:
+    assert 'aria-current="step"' in desk.see("/setup"), "the first of four"
     assert where(desk.set_up()) == "/first-run/"
     assert where(desk.get("/first-run/")) == "/first-run/place"
     assert "Where does the box stand?" in desk.see("/first-run/place")

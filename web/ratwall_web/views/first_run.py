@@ -82,7 +82,7 @@ def _keep(step: str, name: str, value: Any, draw: Any) -> BaseResponse:
     if value is None:
         return make_response(draw(_("Choose one of the two.")), UNPROCESSABLE)
     try:
-        if _setting(name)[0] != value:
+        if _current(name) != value:
             # A box that watches only, or stands elsewhere, protects less: it must be the owner.
             if (question := guard.ask_again()) is not None:
                 return question
@@ -93,6 +93,18 @@ def _keep(step: str, name: str, value: Any, draw: Any) -> BaseResponse:
         return make_response(draw(str(error)), error.status)
     services().first_run.done(step)
     return redirect(url_for(f"first_run.{STEPS[STEPS.index(step) + 1]}"), 303)
+
+
+def _current(name: str) -> Any:
+    """Return what the settings say; what holds now where nobody keeps a settings file."""
+    try:
+        return _setting(name)[0]
+    except RefusedError:
+        facts = services().control.status().facts or {}
+        held = facts.get({MODE: "mode", ENFORCE: "enforce"}[name])
+        if held is None:
+            raise
+        return held
 
 
 def _setting(name: str) -> tuple[Any, bool]:
