@@ -97,6 +97,20 @@ SETTINGS: dict[str, Any] = {
     "secrets": ["export.mqtt.password_file"],
     "waiting": ["network.mode"],
 }
+RULES = {
+    "settings": {"off": [], "monitor": ["asyncrat.port"], "enforce": []},
+    "set": [
+        {
+            "action": 1,
+            "rule": "rhythm.stock",
+            "mode": "off",
+            "author": "admin",
+            "created": MADE,
+            "reason": "our backup calls in like that",
+        }
+    ],
+    "effective": {"off": ["rhythm.stock"], "monitor": ["asyncrat.port"], "enforce": []},
+}
 
 
 class ControllerPeer:
@@ -134,7 +148,7 @@ class ControllerPeer:
         return [
             each
             for each in self.asked
-            if each["command"] not in ("status", "audit", "settings", "messages")
+            if each["command"] not in ("status", "audit", "settings", "messages", "rules")
         ]
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -146,6 +160,8 @@ class ControllerPeer:
             return {"ok": True, "result": self.status}
         if command == "messages":
             return {"ok": True, "result": MESSAGES}
+        if command == "rules":
+            return {"ok": True, "result": RULES}
         if command == "settings":
             return {"ok": True, "result": SETTINGS}
         if command == "message_test":
@@ -184,6 +200,9 @@ class ControllerPeer:
             )
             if command == "allow":
                 self._office.turn(request["incident"], "allowed")
+        elif command == "rule":
+            words = {key: request[key] for key in ("author", "reason", "rule", "mode")}
+            action = self._office.act(None, now, kind="rule", **words)
         elif command == "release":
             self._office.turn(request["incident"], "released")
         elif command == "audit":

@@ -105,6 +105,10 @@ class Control:
             with self._lock:
                 self._kept = None  # the next page must show what was just done
 
+    def ask(self, question: str) -> dict[str, Any]:
+        """Return the answer to a question; RatwallError says why there is none."""
+        return self._client.call(question)
+
     def record(self, event: str, detail: str, author: str | None = None) -> None:
         """Put a line into the audit trail; what cannot get there goes to this process's log."""
         author = author or self._author()

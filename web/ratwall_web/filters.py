@@ -5,6 +5,7 @@ that any template prints: characters that turn the direction of text or move the
 visible, and text of any length is cut.
 """
 
+import re
 import unicodedata
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,7 @@ from ratwall_web.told import told
 TEXT_LIMIT = 600
 # Control, format (direction overrides, zero width), line ends, and code points without meaning.
 INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Co", "Cn", "Cs"})
+TECHNIQUE = re.compile(r"T[0-9]{4}(\.[0-9]{3})?")
 MICROSECONDS = 1_000_000
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -30,6 +32,7 @@ def install(app: Flask) -> None:
     """Make the filters known to every template, and `clean` the last step of every value."""
     app.jinja_env.finalize = clean
     app.jinja_env.filters.update(
+        attack=attack,
         brief=brief,
         bytes=amounts.of_bytes,
         rate=amounts.of_rate,
@@ -37,6 +40,7 @@ def install(app: Flask) -> None:
         decimal=decimal,
         endpoint=endpoint,
         grouped=grouped,
+        lines=lines,
         person=person,
         span=span,
         told=told,
@@ -87,6 +91,18 @@ def endpoint(server: str, port: int | None = None) -> str:
     if port is None:
         return server
     return place(server, port)
+
+
+def lines(value: str) -> Markup:
+    """Return a text of several lines, whole, for a field in which it is edited."""
+    return Markup("\n").join(brief(line, len(line)) for line in value.split("\n"))
+
+
+def attack(technique: str) -> str | None:
+    """Return where MITRE describes a technique of ATT&CK, None of what is none."""
+    if not TECHNIQUE.fullmatch(technique):
+        return None
+    return f"https://attack.mitre.org/techniques/{technique.replace('.', '/')}/"
 
 
 def person(device: dict[str, Any] | None) -> str:

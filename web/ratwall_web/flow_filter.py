@@ -64,8 +64,9 @@ def read(given: Mapping[str, str]) -> Asked:
 
 def _words(text: str) -> tuple[str, str]:
     if len(text.split()) > WORDS_LIMIT:
-        sentence = _("Search for at most %(number)s words at once: leave some out.")
-        raise ValueError(sentence % {"number": WORDS_LIMIT})
+        raise ValueError(
+            _("Search for at most %(number)s words at once: leave some out.", number=WORDS_LIMIT)
+        )
     return "words", text
 
 
@@ -76,7 +77,7 @@ def _text(key: str) -> Callable[[str], tuple[str, str]]:
 def _choice(key: str, words: tuple[str, ...]) -> Callable[[str], tuple[str, str]]:
     def reader(text: str) -> tuple[str, str]:
         if text not in words:
-            raise ValueError(_("Choose one of: %(words)s.") % {"words": ", ".join(words)})
+            raise ValueError(_("Choose one of: %(words)s.", words=", ".join(words)))
         return key, text
 
     return reader
@@ -96,8 +97,7 @@ def _number(key: str, low: int, high: int) -> Callable[[str], tuple[str, int]]:
     def reader(text: str) -> tuple[str, int]:
         right = text.isascii() and text.isdecimal() and len(text) <= NUMBER_DIGITS
         if not right or not low <= int(text) <= high:
-            sentence = _("Give a whole number from %(low)s to %(high)s.")
-            raise ValueError(sentence % {"low": low, "high": high})
+            raise ValueError(_("Give a whole number from %(low)s to %(high)s.", low=low, high=high))
         return key, int(text)
 
     return reader

@@ -22,7 +22,6 @@ Row = dict[str, Any]
 T = TypeVar("T")
 # Rows on one page of a list: three phone screens, and quick to draw on an old one.
 PAGE_ROWS = 50
-AUDIT_ROWS = 200
 
 
 def now_us() -> int:
@@ -41,10 +40,14 @@ class Records:
         with self._open() as ledger:
             return queries.dashboard(ledger, now_us())
 
-    def incidents(self, before: int | None, state: str | None) -> list[Row]:
+    def incidents(
+        self, before: int | None, state: str | None, device: int | None = None
+    ) -> list[Row]:
         """Return a page of incidents, newest first, older than the one with id `before`."""
         with self._open() as ledger:
-            return queries.incidents(ledger, limit=PAGE_ROWS + 1, before_id=before, state=state)
+            return queries.incidents(
+                ledger, limit=PAGE_ROWS + 1, before_id=before, state=state, device=device
+            )
 
     def incident(self, number: int) -> Row | None:
         """Return one incident with all that belongs to it, or None."""
@@ -77,11 +80,6 @@ class Records:
         """Return what is in force now: what was blocked and allowed, by whom, until when."""
         with self._open() as ledger:
             return queries.actions(ledger, now_us(), active_only=True)
-
-    def audit(self) -> list[Row]:
-        """Return the newest entries of the audit trail."""
-        with self._open() as ledger:
-            return queries.audit(ledger, AUDIT_ROWS)
 
     def ask(self, query: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Return the answer to one of the ledger's queries."""

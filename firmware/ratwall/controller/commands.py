@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ratwall.address import PORT_LIMIT, place
+from ratwall.controller.annotation_commands import AnnotationCommands
 from ratwall.controller.backup_commands import BackupCommands
 from ratwall.controller.blocks import SECOND, Action, RefusedError
 from ratwall.controller.captures import SECONDS_HIGH, SECONDS_LOW
@@ -93,7 +94,7 @@ class Commands:
         }
         self._settings = settings
         self._responses = ResponseCommands(service)
-        self._commands |= self._responses.commands
+        self._commands |= self._responses.commands | AnnotationCommands(service).commands
         self._status = status
 
     def handle(self, request: dict[str, Any], peer: Peer) -> Answer:

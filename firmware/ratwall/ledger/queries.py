@@ -12,7 +12,7 @@ from typing import Any
 from peewee import JOIN, fn
 
 from ratwall.errors import UsageError
-from ratwall.ledger.contacts import regularity
+from ratwall.ledger.contacts import known_since, regularity
 from ratwall.ledger.models import (
     Action,
     AuditEntry,
@@ -40,6 +40,7 @@ SEARCH_WORDS = 16
 BLOCKING_KINDS = ("block", "keep")  # actions that make the kernel refuse a server
 # Actions on devices and rules, beside the blocks and allows of servers.
 RESPONSE_KINDS = ("block_device", "block_server", "quarantine", "watch", "pause", "rule")
+RISK_US = 7 * 24 * HOUR  # what was a week ago is past, or has come again
 DEVICE_KEYS = ("id", "address", "mac", "name")
 
 Row = dict[str, Any]
@@ -87,8 +88,8 @@ def incidents(
 
 def incident(ledger: Ledger, incident_id: int) -> Row | None:
     """Return one incident with its newest flows, all its actions, what was found of it over time
-    (newest first), how regular its connections are, and the story that it is a part of; None if
-    there is none."""
+    (newest first), how many devices know the server, how regular its connections are, and the story
+    that it is a part of; None if there is none."""
     found = _incidents(ledger, _incident_select().where(Incident.id == incident_id))
     if not found:
         return None
@@ -111,9 +112,16 @@ def incident(ledger: Ledger, incident_id: int) -> Row | None:
     )
     for detection in story["detections"]:
         detection["facts"] = json.loads(detection["facts"])
+    story["server_devices"] = len(known_since(ledger, story["server"]))
     story["regularity"] = regularity(ledger, story["device"]["id"], story["server"])
     story["story"] = timeline(ledger, incident_id, story["device"]["id"])
     return story
+
+
+def incidents_where(ledger: Ledger, condition: Any, limit: int) -> list[Row]:
+    """Return the newest incidents that meet a condition."""
+    query = _incident_select().where(condition).order_by(Incident.id.desc()).limit(limit)
+    return _incidents(ledger, query)
 
 
 def devices(ledger: Ledger) -> list[Row]:
@@ -125,6 +133,19 @@ def devices_by_id(ledger: Ledger, limit: int = 50, before_id: int | None = None)
     """Return devices as `devices` does, but in pages, the one met last first."""
     query = _device_select().order_by(Device.id.desc()).limit(limit)
     return ledger.rows(query if before_id is None else query.where(Device.id < before_id))
+
+
+def risks(ledger: Ledger, now: int) -> dict[int, int]:
+    """Return the highest score of each device's open incidents of the last week, by its id.
+
+    Open is what nobody allowed or released.
+    """
+    query = (
+        Incident.select(Incident.device, fn.MAX(Incident.score).alias("score"))
+        .where((Incident.updated > now - RISK_US) & Incident.state.not_in(("allowed", "released")))
+        .group_by(Incident.device)
+    )
+    return {row["device"]: row["score"] for row in ledger.rows(query)}
 
 
 def device(ledger: Ledger, device_id: int) -> Row | None:
@@ -215,11 +236,21 @@ def actions_of(ledger: Ledger, kinds: Iterable[str], now: int) -> list[Row]:
     return ledger.rows(query.order_by(Action.id))
 
 
-def audit(ledger: Ledger, limit: int = 100, before_id: int | None = None) -> list[Row]:
-    """Return the audit trail, newest first."""
+def audit(
+    ledger: Ledger,
+    limit: int = 100,
+    before_id: int | None = None,
+    search: str = "",
+    author: str | None = None,
+) -> list[Row]:
+    """Return the audit trail, newest first: of one author, and what has the text in it."""
     query = AuditEntry.select().order_by(AuditEntry.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(AuditEntry.id < before_id)
+    if author is not None:
+        query = query.where(AuditEntry.author == author)
+    if search:
+        query = query.where(AuditEntry.event.contains(search) | AuditEntry.detail.contains(search))
     return ledger.rows(query)
 
 

@@ -29,7 +29,7 @@ blueprint = Blueprint("api_acting", __name__, url_prefix="/api/v1")
 def block() -> BaseResponse:
     """Refuse a server: to all devices or to one, on one port or on all."""
     body = Body("server", "server_port", "device", "seconds", "reason", "incident")
-    return _new_action(
+    return new_action(
         "block",
         server=body.address("server"),
         server_port=body.port(),
@@ -52,7 +52,7 @@ def allow() -> BaseResponse:
         raise ProblemError(
             422, "invalid", "body: expected either server and server_port, or certificate_sha256"
         )
-    return _new_action(
+    return new_action(
         "allow",
         server=server,
         server_port=port,
@@ -72,7 +72,7 @@ def undo(number: int) -> BaseResponse:
         queries.actions, now_us(), active_only=False, limit=1, before_id=just_above(number)
     )
     found(exactly(rows, number))
-    _command("undo", action=number)
+    command("undo", action=number)
     return document({"action": number})
 
 
@@ -81,7 +81,7 @@ def release(number: int) -> BaseResponse:
     """Take the blocks of an incident away."""
     body = Body("reason")
     found(services().records.incident(number))
-    answer = _command("release", incident=number, reason=body.reason())
+    answer = command("release", incident=number, reason=body.reason())
     return document({"released": answer.get("released", 0)})
 
 
@@ -90,7 +90,7 @@ def keep(number: int) -> BaseResponse:
     """Let the blocks of an incident last for so long from now."""
     body = Body("seconds", "reason")
     found(services().records.incident(number))
-    return _new_action(
+    return new_action(
         "keep", incident=number, seconds=body.seconds(BLOCK_SPAN), reason=body.reason()
     )
 
@@ -104,26 +104,26 @@ def about_device(number: int, what: str) -> BaseResponse:
     else:
         seconds = body.optional_seconds(BLOCK_SPAN)
     device = found(services().records.device(number))
-    return _new_action(what, device=device["address"], seconds=seconds, reason=body.reason())
+    return new_action(what, device=device["address"], seconds=seconds, reason=body.reason())
 
 
 @blueprint.post("/pause")
 def pause() -> BaseResponse:
     """Let everything pass for a while."""
     body = Body("seconds", "reason")
-    return _new_action("pause", seconds=body.seconds(PAUSE_SPAN), reason=body.reason())
+    return new_action("pause", seconds=body.seconds(PAUSE_SPAN), reason=body.reason())
 
 
 @blueprint.post("/resume")
 def resume() -> BaseResponse:
     """End every pause."""
     Body()
-    return document({"resumed": _command("resume").get("resumed", 0)})
+    return document({"resumed": command("resume").get("resumed", 0)})
 
 
-def _new_action(command: str, **arguments: Any) -> BaseResponse:
+def new_action(asked: str, /, **arguments: Any) -> BaseResponse:
     """Send a command that puts an action in force, and say which, and until when."""
-    answer = _command(command, **arguments)
+    answer = command(asked, **arguments)
     made = {"action": answer.get("action"), "expires": instant(answer.get("expires"))}
     if "warning" in answer:
         made["warning"] = answer["warning"]
@@ -132,9 +132,10 @@ def _new_action(command: str, **arguments: Any) -> BaseResponse:
     return response
 
 
-def _command(command: str, **arguments: Any) -> dict[str, Any]:
+def command(asked: str, /, **arguments: Any) -> dict[str, Any]:
+    """Send a command in the token's name; ProblemError if it is refused."""
     take_parameters()
     try:
-        return services().control.change(command, author=gate.author(), **arguments)
+        return services().control.change(asked, author=gate.author(), **arguments)
     except RefusedError as error:
         raise ProblemError(error.status, REFUSED[error.status], str(error)) from error

@@ -15,6 +15,7 @@ from ratwall.controller.messages import (
     ALLOW_SECONDS_HIGH,
     ALLOW_SECONDS_LOW,
     SHA256_LENGTH,
+    TEXT_LIMIT,
     Fields,
     MessageError,
     is_sha256,
@@ -58,9 +59,9 @@ class Body:
         """Return an IP address, None for none."""
         return self._taken(self._fields.optional_address, key)
 
-    def text(self, key: str) -> str:
-        """Return a text."""
-        return self._taken(self._fields.text, key)
+    def text(self, key: str, most: int = TEXT_LIMIT) -> str:
+        """Return a text of at most `most` characters."""
+        return self._taken(self._fields.text, key, most)
 
     def port(self, key: str = "server_port") -> int | None:
         """Return a port, None for none."""

@@ -17,6 +17,7 @@ from ratwall_web.api.answers import (
     bad,
     document,
     missing,
+    number,
     page,
     steps,
     tagged,
@@ -29,6 +30,7 @@ from ratwall_web.records import Row, just_above, now_us
 from ratwall_web.services import services
 
 PAGING = ("limit", "cursor")
+SEARCH_MOST = 100  # characters
 IN_FORCE = ("yes", "no")  # no: also what is over or undone
 
 blueprint = Blueprint("api_reading", __name__, url_prefix="/api/v1")
@@ -51,12 +53,12 @@ def today() -> BaseResponse:
 @blueprint.get("/incidents")
 def incidents() -> BaseResponse:
     """Return incidents."""
-    take_parameters(*PAGING, "state")
-    state = word("state", tuple(wording.INCIDENT_STATE))
+    take_parameters(*PAGING, "state", "device")
+    state, device = word("state", tuple(wording.INCIDENT_STATE)), number("device")
     ask = services().records.ask
 
     def read(limit: int, before: int | None) -> list[Row]:
-        return ask(queries.incidents, limit=limit, before_id=before, state=state)
+        return ask(queries.incidents, limit=limit, before_id=before, state=state, device=device)
 
     return page(read, shapes.incident)
 
@@ -154,11 +156,14 @@ def action(number: int) -> BaseResponse:
 @blueprint.get("/audit")
 def audit() -> BaseResponse:
     """Return the audit trail."""
-    take_parameters(*PAGING)
+    take_parameters(*PAGING, "q", "author")
+    search, author = text("q", SEARCH_MOST) or "", text("author", SEARCH_MOST)
     ask = services().records.ask
-    return page(
-        lambda limit, before: ask(queries.audit, limit=limit, before_id=before), shapes.audit
-    )
+
+    def read(limit: int, before: int | None) -> list[Row]:
+        return ask(queries.audit, limit=limit, before_id=before, search=search, author=author)
+
+    return page(read, shapes.audit)
 
 
 @blueprint.get("/feeds")

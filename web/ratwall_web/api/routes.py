@@ -6,6 +6,7 @@ from ratwall_web.api import (
     acting,
     description,
     health,
+    knowledge,
     messages,
     metering,
     reading,
@@ -15,7 +16,7 @@ from ratwall_web.api import (
 )
 
 READING = (reading, health, selftest, metering)
-ACTING = (acting, settings, messages, upkeep)
+ACTING = (acting, knowledge, settings, messages, upkeep)
 
 
 def install(app: Flask) -> None:

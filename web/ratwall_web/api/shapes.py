@@ -43,6 +43,58 @@ def certificate(row: Row | None) -> Row | None:
     return {key: row[key] for key in CERTIFICATE} | {"self_issued": bool(row["self_issued"])}
 
 
+def known_certificate(row: Row) -> Row:
+    """Return a certificate of the list of certificates."""
+    return {
+        "id": row["id"],
+        **{key: row[key] for key in CERTIFICATE},
+        "self_issued": bool(row["self_issued"]),
+        "first_seen": instant(row["first_seen"]),
+        "last_seen": instant(row["last_seen"]),
+    }
+
+
+def server(row: Row) -> Row:
+    """Return a server of the list of servers."""
+    keys = ("id", "server", "names", "devices", "connections", "failures", "sent", "received")
+    return {
+        **{key: row[key] for key in keys},
+        "first_seen": instant(row["first_seen"]),
+        "last_seen": instant(row["last_seen"]),
+        "incidents": row["incidents"],
+    }
+
+
+def whole_server(number: int, row: Row) -> Row:
+    """Return a server with the devices that spoke with it."""
+    keys = ("port", "connections", "failures", "sent", "received")
+    return server({**row, "id": number, "incidents": len(row["incidents"])}) | {
+        "contacts": [
+            {
+                "device": device(each),
+                **{key: each[key] for key in keys},
+                "first_seen": instant(each["first_seen"]),
+                "last_seen": instant(each["last_seen"]),
+            }
+            for each in row["devices_met"]
+        ],
+        "certificates": [known_certificate(each) for each in row["certificates"]],
+        "actions": [action(each) for each in row["actions"]],
+    }
+
+
+def rules(answer: Row) -> Row:
+    """Return what rules may do, and what was set since the settings were read."""
+    return {
+        "effective": {mode: list(names) for mode, names in answer["effective"].items()},
+        "set": [
+            {key: each[key] for key in ("action", "rule", "mode", "author", "reason")}
+            | {"created": instant(each["created"])}
+            for each in answer["set"]
+        ],
+    }
+
+
 def evidence(facts: list[Row]) -> list[Row]:
     """Return the facts that a score is made of."""
     return [{key: fact[key] for key in ("id", "points", "text", "technique")} for fact in facts]

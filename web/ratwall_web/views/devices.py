@@ -2,6 +2,10 @@
 
 from flask import Blueprint, abort, render_template
 
+from ratwall.ledger import queries
+from ratwall_web.makers import maker
+from ratwall_web.records import now_us
+from ratwall_web.risk import risk
 from ratwall_web.services import services
 from ratwall_web.views.responses import device_page
 
@@ -11,7 +15,15 @@ blueprint = Blueprint("devices", __name__, url_prefix="/devices")
 @blueprint.get("/")
 def index() -> str:
     """List every device seen."""
-    return render_template("devices/index.html", devices=services().records.devices())
+    records = services().records
+    scores = records.ask(queries.risks, now_us())
+    return render_template(
+        "devices/index.html",
+        devices=[
+            device | {"risk": risk(scores.get(device["id"])), "maker": maker(device["mac"])}
+            for device in records.devices()
+        ],
+    )
 
 
 @blueprint.get("/<int:number>")

@@ -49,7 +49,8 @@ def export(kind: str) -> Response:
     asked = flow_filter.read(request.args)
     if asked.problems:
         return index()
-    read = partial(find, asked.wanted)
+    # Read while the answer is sent, when there is no request any more.
+    read = partial(services().records.ask, search, asked.wanted)
     lines = (as_csv if kind == "csv" else as_json_lines)(read, shapes.flow)
     matching = ", ".join(f"{field} {text}" for field, text in asked.typed.items()) or "all"
     services().control.record("export", f"connections taken as {kind}: {matching}"[:DETAIL_MOST])

@@ -37,6 +37,7 @@ from ratwall_web.services import services
 
 UNPROCESSABLE = 422
 REASON_MOST = 200
+NOTE_MOST = 2000  # characters, as the controller's
 DIGEST_DIGITS = 16
 # The reason that is kept when nobody gives one.
 ALLOWED_HERE = N_("allowed on the admin page")
@@ -51,9 +52,15 @@ def index() -> str:
     state = request.args.get("state")
     state = state if state in wording.INCIDENT_STATE else None
     before = request.args.get("before", type=row_number)
-    rows, older = split_page(services().records.incidents(before, state))
+    device = request.args.get("device", type=row_number)
+    rows, older = split_page(services().records.incidents(before, state, device))
     return render_template(
-        "incidents/index.html", incidents=rows, older=older, state=state, before=before
+        "incidents/index.html",
+        incidents=rows,
+        older=older,
+        state=state,
+        before=before,
+        device=device,
     )
 
 
@@ -170,6 +177,16 @@ def block(number: int) -> BaseResponse:
     return _do(incident, "block", wanted.arguments, lambda answer: wanted.done)
 
 
+@blueprint.post("/<int:number>/note")
+@shows_form_again
+def note(number: int) -> BaseResponse:
+    """Keep what somebody knows of this incident; an empty note takes it away."""
+    incident = _find(number)
+    text = request.form.get("note", "").replace("\r\n", "\n").strip()[:NOTE_MOST]
+    done = _("The note is kept.") if text else _("The note is taken away.")
+    return _do(incident, "note", {"incident": number, "text": text}, lambda answer: done)
+
+
 @blueprint.post("/<int:number>/undo/<int:action>")
 @shows_form_again
 def undo(number: int, action: int) -> BaseResponse:
@@ -213,6 +230,7 @@ def _page(incident: Row, problem: str | None = None) -> str:
         problem=problem,
         chosen=request.form,
         reason_most=REASON_MOST,
+        note_most=NOTE_MOST,
     )
 
 

@@ -10,15 +10,19 @@ from typing import Any
 from flask import Blueprint, abort, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from ratwall.ledger import queries
 from ratwall_web import wording
 from ratwall_web.control import RefusedError
 from ratwall_web.filters import person
 from ratwall_web.guard import FORM_EXPIRED, current_session, shows_form_again
 from ratwall_web.language import N_, _
-from ratwall_web.records import Row
+from ratwall_web.makers import maker
+from ratwall_web.records import Row, now_us
+from ratwall_web.risk import risk
 from ratwall_web.services import services
 
 UNPROCESSABLE = 422
+NAME_MOST = 64  # characters, as the controller's
 TOMORROW_HOUR = 6  # before anybody comes to work, on the box's clock
 REASON = N_("on the admin page")
 
@@ -73,6 +77,23 @@ def about_device(number: int, what: str) -> BaseResponse:
     return _do(what, arguments, done, again, target)
 
 
+@blueprint.post("/devices/<int:number>/name")
+@shows_form_again
+def name_device(number: int) -> BaseResponse:
+    """Give a device the name by which people know it; an empty one takes it away."""
+    device = services().records.device(number)
+    if device is None:
+        abort(404)
+
+    def again(problem: str, status: int) -> BaseResponse:
+        return make_response(device_page(device, problem), status)
+
+    name = " ".join(request.form.get("name", "").split())[:NAME_MOST]
+    done = _("It is called %(name)s now.", name=name) if name else _("It has no name any more.")
+    target = url_for("devices.show", number=number)
+    return _do("name", {"device": number, "name": name}, done, again, target)
+
+
 def device_page(device: Row, problem: str | None = None) -> str:
     """Draw a device with what is in force about it."""
     held = [
@@ -80,7 +101,17 @@ def device_page(device: Row, problem: str | None = None) -> str:
         for action in services().records.actions()
         if action["device"] == device["address"] and action["kind"] in wording.OF_DEVICES
     ]
-    return render_template("devices/show.html", device=device, held=held, problem=problem)
+    scores = services().records.ask(queries.risks, now_us())
+    return render_template(
+        "devices/show.html",
+        device=device,
+        held=held,
+        problem=problem,
+        risk=risk(scores.get(device["id"])),
+        maker=maker(device["mac"]),
+        typed=request.form,
+        name_most=NAME_MOST,
+    )
 
 
 def pause_seconds(length: str) -> int | None:
