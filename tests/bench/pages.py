@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT / "tests")]
 
 from web.conftest import Site, Visitor, serve  # noqa: E402
 
-ROUNDS = 40
+ROUNDS = 20
 AIM_MS, AIM_DASHBOARD_MS, AIM_MB = 150, 100, 80
 SEED = 6606
 FLOWS, INCIDENTS, DEVICES, SERVERS, CERTIFICATES = 10_000_000, 50_000, 200, 20_000, 5_000
@@ -68,10 +68,19 @@ def pages(dice: random.Random) -> Iterator[tuple[str, list[str]]]:
     yield "connections, until", some("/connections/?until=2026-{:02}-01T10:00", 13, 9)
     yield "connections, until and port", some("/connections/?until=2026-{:02}-01T10:00&port=9", 13)
     yield "connections, block form", some("/connections/{}/block", FLOWS)
+    yield "servers", ["/servers/"]
+    yield "servers, a name", some("/servers/?q=host{}.example", SERVERS)
+    yield "servers, no match", some("/servers/?q=nowhere{}", SERVERS)
+    yield "server", some("/servers/203.0.113.{}", 256)
+    yield "certificates", ["/servers/certificates/"]
+    yield "certificates, no match", some("/servers/certificates/?q=nowhere{}", CERTIFICATES)
+    yield "certificate", some("/servers/certificates/{}", CERTIFICATES)
+    yield "rules", ["/rules/"]
     yield "allowed and blocked", ["/allowed/"]
     yield "lists", ["/lists/"]
     yield "settings", ["/settings"]
     yield "audit trail", ["/audit/"]
+    yield "audit trail, no match", some("/audit/?q=nowhere{}", 99)
     yield "tokens", ["/tokens/"]
 
 
