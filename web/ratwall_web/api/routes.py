@@ -9,13 +9,14 @@ from ratwall_web.api import (
     knowledge,
     messages,
     metering,
+    people,
     reading,
     selftest,
     settings,
     upkeep,
 )
 
-READING = (reading, health, selftest, metering)
+READING = (reading, health, people, selftest, metering)
 ACTING = (acting, knowledge, settings, messages, upkeep)
 
 
