@@ -1,9 +1,21 @@
 """Every text of the page has its German: none is missing, doubtful, or has lost its places."""
 
+from pathlib import Path
+
 import pytest
 from babel.messages.catalog import Catalog
 
 import translations
+
+
+@pytest.fixture(scope="module")
+def sources() -> Catalog:
+    return translations.extracted()
+
+
+@pytest.mark.parametrize("path", sorted(translations.CATALOGUES.glob("*/LC_MESSAGES/*.po")))
+def test_the_catalogue_is_complete_and_compiled(path: Path, sources: Catalog) -> None:
+    assert translations.check(path, sources) == []
 
 
 @pytest.mark.parametrize(
