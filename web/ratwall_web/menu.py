@@ -68,14 +68,14 @@ SETTINGS = (
         N_("The box"),
         (
             Entry(
-                N_("Restart and power"),
-                "power.index",
-                N_("Restart the box, switch it off, or have it forget everything."),
-            ),
-            Entry(
                 N_("Settings of the box"),
                 "values.index",
                 N_("Everything that can be set, with its meaning."),
+            ),
+            Entry(
+                N_("Restart and power"),
+                "power.index",
+                N_("Restart the box, switch it off, or have it forget everything."),
             ),
         ),
     ),
