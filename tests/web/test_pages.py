@@ -65,7 +65,10 @@ def test_every_page_fits_a_phone_in_german(
     context = visit(browser, owned_site.url, viewport=PHONE, locale="de-DE")
     page = context.new_page()
     finished: list[Request] = []
-    hear = finished.append
+
+    def hear(request: Request) -> None:
+        finished.append(request)
+
     page.on("requestfinished", hear)
     page.goto("/login")
     expect(page.locator("html")).to_have_attribute("lang", "de")
