@@ -100,8 +100,12 @@ def wait_over(box: Box) -> dict[str, Any]:
     """Wait until it is known what became of the last update."""
 
     def over() -> dict[str, Any] | None:
-        found = update(box)
-        return found if found["last"]["state"] in ("good", "failed") else None
+        # The shell is up before the bus is, by which RAUC is asked, and before the data partition.
+        answer = box.machine.execute("ratwall update status --json", timeout=ASK_SECONDS)
+        if answer.status != 0:
+            return None
+        found: dict[str, Any] = json.loads(answer.output)
+        return found if (found["last"] or {}).get("state") in ("good", "failed") else None
 
     found: dict[str, Any] = box.wait_for("the version's check", over, CHECK_SECONDS)
     return found
