@@ -347,3 +347,24 @@ def test_two_hundred_pages_leave_the_process_small(owned_site: Site) -> None:
         assert visitor.get("/").status == 200
     assert owned_site.memory() < 80 * 1024 * 1024
     assert PASSWORD not in (owned_site.state_dir / "web" / "credentials.json").read_text()
+
+
+def test_a_start_that_fails_late_leaves_no_process_behind(state_dir: Path) -> None:
+    """Its socket is served already when it says so, to a reader that is gone."""
+    with serve(state_dir) as site:
+        Visitor(site).set_up()  # no set-up code to announce before there are threads
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(
+            web_command(state_dir),
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            env=web_environment(),
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert ended.returncode != 0
+    assert b"BrokenPipeError" in ended.stderr

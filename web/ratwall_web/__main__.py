@@ -136,21 +136,23 @@ def _serve(config: Config, host: str, port: int) -> int:
     services.certificates.attach(server.use)
     # Blocked before any thread starts, so that all inherit the mask and sigwait gets the signal.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    server.prepare()
     if not services.credentials.exist():
         services.setup_code.announce()
-    url = f"https://{place(host, port)}"
     failed = threading.Event()
     serving = threading.Thread(target=_run, args=(server, failed), name="serving")
+    server.prepare()
     serving.start()
-    print(f"ratwall-web: ready {url} fingerprint {certificate.fingerprint()}", flush=True)
-    heartbeat = Heartbeat()
-    heartbeat.ready()
-    while signal.sigtimedwait(STOP_SIGNALS, BEAT_SECONDS) is None:
-        heartbeat.beat(time.monotonic())
-    heartbeat.stopping()
-    server.stop()
-    serving.join()
+    try:  # else the server's threads would keep a process alive that nobody watches
+        url = f"https://{place(host, port)}"
+        print(f"ratwall-web: ready {url} fingerprint {certificate.fingerprint()}", flush=True)
+        heartbeat = Heartbeat()
+        heartbeat.ready()
+        while signal.sigtimedwait(STOP_SIGNALS, BEAT_SECONDS) is None:
+            heartbeat.beat(time.monotonic())
+        heartbeat.stopping()
+    finally:
+        server.stop()
+        serving.join()
     return ExitCode.FAILED if failed.is_set() else ExitCode.OK
 
 
