@@ -9,7 +9,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -76,12 +78,17 @@ def test_the_unit_asks_for_it() -> None:
         assert unit[name] == ["yes"], name
 
 
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """Yield a directory that others can reach: pytest's own lie in one of root's."""
+    with TemporaryDirectory(prefix="ratwall-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 def test_the_pages_user_reads_no_password_file_and_writes_nothing_but_its_directory(
-    tmp_path_factory: pytest.TempPathFactory,
+    state: Path,
 ) -> None:
-    state = tmp_path_factory.mktemp("state")
-    for folder in (state.parent, state):
-        folder.chmod(0o755)
     web = state / "web"
     web.mkdir(mode=0o700)
     os.chown(web, NOBODY, NOBODY)
