@@ -69,6 +69,14 @@ def test_the_versions_and_the_changelog_are_shown(page: Desk) -> None:
     assert title in text and len(lines) > 1
 
 
+def test_a_long_line_of_the_changelog_ends_with_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "CHANGELOG.md"
+    path.write_text("# Changes\n\n## 0.2.0\n\n* old\n* `long`" + " word" * 200 + "\n* new\n")
+    title, lines = newest(path)
+    assert (title, lines[0], lines[2]) == ("0.2.0", "new", "old")
+    assert lines[1].startswith("long word") and lines[1].endswith(" word …")
+
+
 def test_success_is_only_said_when_the_new_version_has_passed(page: Desk) -> None:
     attempt = Attempt("0.2.0", "B", "0.1.0", NOW, "b")
     for state, words in (

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from textwrap import shorten
 
 BYTES_LIMIT = 65_536
 LINES_LIMIT = 6  # the newest: what a person reads; the rest is in the file
@@ -20,6 +21,6 @@ def newest(path: Path) -> tuple[str, list[str]]:
     if len(sections) < 2:
         return "", []
     title, _, body = sections[1].partition("\n")
-    items = [" ".join(item.split()) for item in body.split("\n* ")[1:]]
-    shown = [MARKS.sub("", item)[:LINE_LIMIT] for item in items[-LINES_LIMIT:]]
-    return title.strip(), shown[::-1]
+    items = [MARKS.sub("", item) for item in body.split("\n* ")[1:]]
+    shown = [shorten(item, LINE_LIMIT, placeholder=" \N{HORIZONTAL ELLIPSIS}") for item in items]
+    return title.strip(), shown[: -LINES_LIMIT - 1 : -1]
