@@ -138,12 +138,13 @@ def devices_by_id(ledger: Ledger, limit: int = 50, before_id: int | None = None)
 def risks(ledger: Ledger, now: int) -> dict[int, int]:
     """Return the highest score of each device's open incidents of the last week, by its id.
 
-    Open is what nobody allowed or released.
+    Open is what nobody allowed or released. Grouped by an expression: by the column itself SQLite
+    walks that column's index, which is all incidents there ever were.
     """
     query = (
         Incident.select(Incident.device, fn.MAX(Incident.score).alias("score"))
         .where((Incident.updated > now - RISK_US) & Incident.state.not_in(("allowed", "released")))
-        .group_by(Incident.device)
+        .group_by(fn.COALESCE(Incident.device, 0))
     )
     return {row["device"]: row["score"] for row in ledger.rows(query)}
 
