@@ -19,7 +19,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from ratwall.controller.client import Client
-from ratwall.controller.testing import BEGUN, LOST, LOST_AUTHOR, SOCKET_NAME, Selftests, knocker
+from ratwall.controller.sockets import SELFTEST_BEGUN, SELFTEST_SOCKET
+from ratwall.controller.testing import LOST, LOST_AUTHOR, Selftests, knocker
 from ratwall.selftest.exchange import Outcome
 from ratwall.steward.client import Steward
 from ratwall_web import create_app, selftest_words
@@ -108,7 +109,7 @@ def desk(box: Box, keeper: FileKeeper) -> Iterator[Desk]:
 @pytest.fixture
 def tester(box: Box) -> Iterator[None]:
     """Whoever runs self-tests as root, and takes his time."""
-    path = box.state / "run" / SOCKET_NAME
+    path = box.state / "run" / SELFTEST_SOCKET
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()
@@ -120,7 +121,7 @@ def tester(box: Box) -> Iterator[None]:
                 except OSError:
                     return
                 with connection:
-                    connection.send(BEGUN)
+                    connection.send(SELFTEST_BEGUN)
 
         thread = threading.Thread(target=serve)
         thread.start()

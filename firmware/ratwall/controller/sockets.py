@@ -14,6 +14,10 @@ from ratwall.errors import RatwallError, UsageError
 
 REPORTS_NAME = "reports.sock"
 CONTROL_NAME = "control.sock"
+# Where the controller knocks to have a self-test run (ratwall.supervisor.testing). They stand here
+# because the supervisor needs nothing else of the controller.
+SELFTEST_SOCKET = "selftest.sock"
+SELFTEST_BEGUN = b"begun\n"
 SOCKET_MODE = 0o660  # the owner and one group
 BACKLOG = 128  # a burst of page requests while the kernel is being asked; unix(7) refuses beyond it
 PEER = struct.Struct("=iII")  # struct ucred of unix(7): pid, uid, gid

@@ -11,12 +11,11 @@ from pathlib import Path
 
 from ratwall.controller.blocks import RefusedError
 from ratwall.controller.listener import Listener
+from ratwall.controller.sockets import SELFTEST_BEGUN, SELFTEST_SOCKET
 from ratwall.errors import RatwallError
 from ratwall.steward.client import Steward
 from ratwall.steward.order import Order, Verb
 
-SOCKET_NAME = "selftest.sock"  # in run/; see ratwall.supervisor.testing
-BEGUN = b"begun\n"
 # The supervisor answers before it starts anything.
 KNOCK_SECONDS = 2.0
 # It gives up by itself after 10 s; a slow box that has just started takes as long to begin it.
@@ -70,7 +69,7 @@ def knocker(run: Path, steward: Steward) -> Callable[[], None]:
     """Return what has a self-test begun on this machine."""
 
     def knock() -> None:
-        path = run / SOCKET_NAME
+        path = run / SELFTEST_SOCKET
         if path.is_socket():
             _knock_at(path)
         elif steward.is_there:
@@ -89,8 +88,8 @@ def _knock_at(path: Path) -> None:
         connection.settimeout(KNOCK_SECONDS)
         try:
             connection.connect(str(path))
-            answer = connection.recv(len(BEGUN))
+            answer = connection.recv(len(SELFTEST_BEGUN))
         except OSError as error:
             raise RatwallError(f"self-test: {path}: {error}") from error
-    if answer != BEGUN:
+    if answer != SELFTEST_BEGUN:
         raise RefusedError("self-test: one is running; wait for its result")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ratwall.controller.testing import SOCKET_NAME
+from ratwall.controller.sockets import SELFTEST_SOCKET
 from ratwall.errors import RatwallError, UsageError
 from ratwall.replacing import replace_file
 from ratwall.settings.schema import Settings
@@ -184,7 +184,7 @@ class StateDirectory:
     def selftester(self) -> SelfTester:
         """Return where the controller has a self-test run, by root."""
         return SelfTester(
-            self.run / SOCKET_NAME,
+            self.run / SELFTEST_SOCKET,
             self._controller.gid,
             [*PYTHON, "-m", "ratwall", "selftest", "--state-dir", str(self.path)],
         )

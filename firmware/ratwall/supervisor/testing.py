@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ratwall.controller.sockets import close_door, listen, peer_of
-from ratwall.controller.testing import BEGUN
+from ratwall.controller.sockets import SELFTEST_BEGUN, close_door, listen, peer_of
 
 BUSY = b"busy\n"
 END_SECONDS = 5.0  # from SIGTERM to SIGKILL: it takes its cables away
@@ -47,7 +46,7 @@ class SelfTester:
             self._process = subprocess.Popen(
                 self._argv, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
             )
-            connection.send(BEGUN)
+            connection.send(SELFTEST_BEGUN)
 
     def close(self) -> None:
         """Leave, and end the test that runs."""

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from ratwall.controller.commands import OWNERS_COMMANDS
+from ratwall.controller.sockets import SELFTEST_BEGUN, SELFTEST_SOCKET
 from ratwall.controller.testing import (
-    BEGUN,
     LONGEST_US,
     LOST,
     LOST_AUTHOR,
-    SOCKET_NAME,
     Selftests,
     knocker,
 )
@@ -28,7 +27,7 @@ def doors(box: Box) -> Iterator[list[str]]:
     """Somebody who runs self-tests; the list is who has knocked."""
     knocks: list[str] = []
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(box.state / "run" / SOCKET_NAME))
+        server.bind(str(box.state / "run" / SELFTEST_SOCKET))
         server.listen()
 
         def serve() -> None:
@@ -39,7 +38,7 @@ def doors(box: Box) -> Iterator[list[str]]:
                     return
                 with connection:
                     knocks.append("knock")
-                    connection.send(BEGUN if len(knocks) < 3 else b"busy\n")
+                    connection.send(SELFTEST_BEGUN if len(knocks) < 3 else b"busy\n")
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -103,7 +102,7 @@ def test_where_nobody_may_run_it_the_refusal_says_what_to_do(running: Running) -
 
 def test_a_door_that_nobody_answers_is_told(running: Running, box: Box) -> None:
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(box.state / "run" / SOCKET_NAME))
+        server.bind(str(box.state / "run" / SELFTEST_SOCKET))
     assert "Connection refused" in refusal(running, "selftest")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ratwall.controller.testing import BEGUN
+from ratwall.controller.sockets import SELFTEST_BEGUN
 from ratwall.supervisor.testing import BUSY, SelfTester
 
 WAIT_SECONDS = 20.0
@@ -57,7 +57,7 @@ def test_one_test_at_a_time_and_none_survives_the_supervisor(
     tmp_path: Path,
 ) -> None:
     tester = made_in(tmp_path, 60)
-    assert knock(tester, tmp_path) == BEGUN
+    assert knock(tester, tmp_path) == SELFTEST_BEGUN
     assert knock(tester, tmp_path) == BUSY
     wait_until_ran(tmp_path, 1)
     process = tester._process
@@ -70,10 +70,10 @@ def test_one_test_at_a_time_and_none_survives_the_supervisor(
 def test_when_one_is_over_the_next_is_begun(tmp_path: Path) -> None:
     tester = made_in(tmp_path, 0)
     try:
-        assert knock(tester, tmp_path) == BEGUN
+        assert knock(tester, tmp_path) == SELFTEST_BEGUN
         assert tester._process is not None
         tester._process.wait(WAIT_SECONDS)
-        assert knock(tester, tmp_path) == BEGUN
+        assert knock(tester, tmp_path) == SELFTEST_BEGUN
         wait_until_ran(tmp_path, 2)
     finally:
         tester.close()
@@ -96,3 +96,10 @@ def test_a_stranger_begins_nothing(tester: SelfTester, tmp_path: Path) -> None:
         tester.accept()
         assert stranger.communicate(timeout=WAIT_SECONDS)[0] == "b''\n"
     assert tester._process is None and ran(tmp_path) == ""
+
+
+def test_the_supervisor_carries_nothing_of_the_ledger() -> None:
+    """It stays as long as the box runs: what it imports by mistake is memory for good."""
+    asked = "import sys, ratwall.supervisor.run; print('peewee' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", asked], stdout=subprocess.PIPE, check=True)
+    assert found.stdout == b"False\n"
